@@ -1,0 +1,247 @@
+//! The one error type: whose fault, a stable code, and a line that says what to do next.
+
+use std::fmt;
+use std::io;
+
+/// What went wrong in a call, on a connection or in an exchange.
+///
+/// What the caller does wrong is returned by the call; what the peer or the network does arrives in
+/// `on_error` or `on_client_error`, never inside a call.
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    code: &'static str,
+    message: Box<str>,
+    status: u16,
+    bytes_parsed: Option<u64>,
+    sent: Option<Sent>,
+    io: Option<io::ErrorKind>,
+}
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Whose fault an [`Error`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The call cannot be carried out as made: a bad argument, a wrong order.
+    Local,
+    /// The peer broke the protocol or gave up in the middle of a message.
+    Peer,
+    /// The operating system refused: [`Error::io_kind`] has its word.
+    Io,
+    /// A clock ran out.
+    Timeout(Clock),
+    /// A named limit was reached.
+    Limit(Limit),
+    /// The program asked for the end: `destroy`, a closed loop.
+    Aborted,
+}
+
+/// The clocks that can end an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Clock {
+    /// `headers_timeout`: from accept or first byte to the end of the head.
+    Headers,
+    /// `request_timeout`: the whole request with its content.
+    Request,
+    /// The time a connection may take to be made.
+    Connect,
+}
+
+/// The limits that can end an exchange or refuse a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// `max_header_size`: bytes of one head.
+    HeaderSize,
+    /// `max_headers_count`: fields of one head or trailer section.
+    HeadersCount,
+    /// Bytes of the request target.
+    Target,
+    /// Bytes of chunk extensions, chunk lines or trailers.
+    Chunked,
+    /// `max_buffered`: what one message may leave unsent.
+    Buffered,
+    /// Informational responses to one request.
+    Informational,
+    /// Posts waiting for the loop.
+    Posts,
+    /// Name lookups under way.
+    Lookups,
+    /// Requests waiting for a connection.
+    Requests,
+}
+
+/// How much of a failed request left this machine: whether a repetition is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sent {
+    /// Not one byte: the request can be made again, whatever it is.
+    NothingSent,
+    /// A part: the server cannot have acted on all of it.
+    PartlySent,
+    /// All of it, and no byte of a response came: the server may have acted.
+    SentNoReply,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, code: &'static str, message: impl Into<Box<str>>) -> Self {
+        let message = message.into();
+        let inner =
+            Inner { kind, code, message, status: 0, bytes_parsed: None, sent: None, io: None };
+        Error { inner: Box::new(inner) }
+    }
+
+    pub(crate) fn local(code: &'static str, message: impl Into<Box<str>>) -> Self {
+        Error::new(ErrorKind::Local, code, message)
+    }
+
+    /// A system error; `doing` names the call as Node's `syscall` does (`connect`, `read`, `listen`).
+    pub(crate) fn io(error: &io::Error, doing: &str) -> Self {
+        let code = system_code(error);
+        let mut made = Error::new(ErrorKind::Io, code, format!("{doing} {code}: {error}"));
+        made.inner.io = Some(error.kind());
+        made
+    }
+
+    pub(crate) fn with_status(mut self, status: u16) -> Self {
+        self.inner.status = status;
+        self
+    }
+
+    pub(crate) fn with_bytes_parsed(mut self, bytes: u64) -> Self {
+        self.inner.bytes_parsed = Some(bytes);
+        self
+    }
+
+    pub(crate) fn with_sent(mut self, sent: Sent) -> Self {
+        self.inner.sent = Some(sent);
+        self
+    }
+
+    /// An error of the user's own, for `?` and `destroy_with` in handlers.
+    ///
+    /// ```
+    /// let err = onloop::Error::other("the upstream is asleep");
+    /// assert_eq!(err.to_string(), "the upstream is asleep");
+    /// ```
+    pub fn other(message: impl Into<Box<str>>) -> Self {
+        Error::new(ErrorKind::Aborted, "ERR_USER", message)
+    }
+
+    /// Whose fault it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.inner.kind
+    }
+
+    /// A stable name: Node's where Node has one (`ECONNRESET`, `ERR_HTTP_HEADERS_SENT`,
+    /// `HPE_INVALID_HEADER_TOKEN`).
+    pub fn code(&self) -> &'static str {
+        self.inner.code
+    }
+
+    /// The status a server answers this with, where there is one.
+    pub fn status_hint(&self) -> Option<u16> {
+        (self.inner.status != 0).then_some(self.inner.status)
+    }
+
+    /// How many bytes of the message had been understood when it broke.
+    pub fn bytes_parsed(&self) -> Option<u64> {
+        self.inner.bytes_parsed
+    }
+
+    /// For a failed client request: how much of it was sent.
+    pub fn sent(&self) -> Option<Sent> {
+        self.inner.sent
+    }
+
+    /// The operating system's kind of error, for [`ErrorKind::Io`].
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.inner.io
+    }
+
+    /// True for [`ErrorKind::Timeout`].
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.inner.kind, ErrorKind::Timeout(_))
+    }
+}
+
+impl Clone for Error {
+    fn clone(&self) -> Self {
+        Error { inner: self.inner.clone() }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.inner.kind)
+            .field("code", &self.inner.code)
+            .field("message", &self.inner.message)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.inner.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Error::io(&error, "io")
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        io::Error::new(error.inner.io.unwrap_or(io::ErrorKind::Other), error)
+    }
+}
+
+impl From<std::str::Utf8Error> for Error {
+    fn from(error: std::str::Utf8Error) -> Self {
+        Error::local("ERR_ENCODING_INVALID_ENCODED_DATA", error.to_string())
+    }
+}
+
+impl From<std::fmt::Error> for Error {
+    fn from(_: std::fmt::Error) -> Self {
+        Error::other("a formatter failed")
+    }
+}
+
+/// Node's name of a system error.
+fn system_code(error: &io::Error) -> &'static str {
+    use io::ErrorKind::*;
+    match error.kind() {
+        ConnectionRefused => "ECONNREFUSED",
+        ConnectionReset => "ECONNRESET",
+        ConnectionAborted => "ECONNABORTED",
+        NotConnected => "ENOTCONN",
+        AddrInUse => "EADDRINUSE",
+        AddrNotAvailable => "EADDRNOTAVAIL",
+        BrokenPipe => "EPIPE",
+        TimedOut => "ETIMEDOUT",
+        HostUnreachable => "EHOSTUNREACH",
+        NetworkUnreachable => "ENETUNREACH",
+        PermissionDenied => "EACCES",
+        NotFound => "ENOENT",
+        OutOfMemory => "ENOMEM",
+        InvalidInput => "EINVAL",
+        _ => match error.raw_os_error() {
+            Some(23) => "ENFILE",
+            Some(24) => "EMFILE",
+            _ => "EIO",
+        },
+    }
+}

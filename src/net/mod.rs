@@ -1,0 +1,1 @@
+//! Sockets, timers, names and wake-ups. Knows no HTTP.
