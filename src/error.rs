@@ -53,6 +53,8 @@ pub enum Clock {
     Request,
     /// The time a connection may take to be made.
     Connect,
+    /// `write_timeout`: the peer reads nothing of what waits for it.
+    Write,
 }
 
 /// The limits that can end an exchange or refuse a call.
@@ -108,6 +110,11 @@ impl Error {
         let mut made = Error::new(ErrorKind::Io, code, format!("{doing} {code}: {error}"));
         made.inner.io = Some(error.kind());
         made
+    }
+
+    /// Adds what the user can do about it.
+    pub(crate) fn add_context(&mut self, context: &str) {
+        self.inner.message = format!("{}: {context}", self.inner.message).into();
     }
 
     pub(crate) fn with_status(mut self, status: u16) -> Self {

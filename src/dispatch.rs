@@ -1,0 +1,344 @@
+//! The one place that calls user code. It asks the engine for the next event, lets go of the engine, calls,
+//! and takes it up again. Nothing of the user's runs, and nothing of the user's is dropped, while the engine
+//! is borrowed.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::engine::callbacks::{Callbacks, FinalCall, Finale};
+use crate::engine::event::{Event, Input};
+use crate::engine::options::PanicPolicy;
+use crate::engine::{Core, ExchangeId, log_failure};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{IncomingResponse, Information, Request, Response, Socket};
+use crate::net::Readiness;
+use crate::shell::LoopShell;
+
+/// Drives one connection until nothing more can be done for it.
+#[inline]
+pub(crate) fn drive(
+    shell: &'static LoopShell,
+    policy: PanicPolicy,
+    buffer: &mut [u8],
+    (key, generation): (u32, u32),
+    readiness: Readiness,
+) {
+    let mut drive = Drive { shell, policy, input: Input::new(buffer) };
+    let first = shell.with(|core| match core.begin(key, generation, readiness) {
+        true => core.next(&mut drive.input),
+        false => Event::Done,
+    });
+    let mut event = first.unwrap_or(Event::Done);
+    loop {
+        event = match event {
+            Event::Done => break,
+            event => drive.handle(event),
+        };
+    }
+    shell.with(Core::end_drive);
+}
+
+/// One connection being driven.
+struct Drive<'b> {
+    shell: &'static LoopShell,
+    policy: PanicPolicy,
+    input: Input<'b>,
+}
+
+impl Drive<'_> {
+    #[inline]
+    fn handle(&mut self, event: Event) -> Event {
+        let shell = self.shell;
+        match event {
+            Event::Request { handler, server, id, head } => {
+                let request = Request::new(shell, id, head);
+                self.run(
+                    id,
+                    handler,
+                    |handler, _| handler(request, Response::new(shell, id)),
+                    |core, handler| match core.servers.get_mut(server as usize) {
+                        Some(entry) => entry.on_request.put_back(handler),
+                        None => Some(handler),
+                    },
+                )
+            }
+            Event::Data { callback, id, range } => self.run(
+                id,
+                callback,
+                |callback, input| callback(input.slice(range)),
+                |core, callback| put_back(core, id, callback, |callbacks, c| callbacks.data.put_back(c)),
+            ),
+            Event::Drain { callback, id } => self.run(
+                id,
+                callback,
+                |callback, _| callback(),
+                |core, callback| put_back(core, id, callback, |callbacks, c| callbacks.drain.put_back(c)),
+            ),
+            Event::End { callback, id }
+            | Event::Proceed { callback, id }
+            | Event::Finish { callback, id } => self.run_once(id, |_| callback()),
+            Event::Response { callback, id, head } => {
+                let response = IncomingResponse::new(shell, id, head);
+                self.run_once(id, |_| callback(response))
+            }
+            Event::Final(finale) => {
+                let guard = Interrupt { drive: self };
+                run_finale(shell, guard.drive.policy, finale);
+                std::mem::forget(guard);
+                self.next()
+            }
+            Event::Continue | Event::Done => self.next(),
+            rare => self.handle_rare(rare),
+        }
+    }
+
+    /// Events that are no part of an ordinary exchange.
+    #[cold]
+    fn handle_rare(&mut self, event: Event) -> Event {
+        let shell = self.shell;
+        match event {
+            Event::Timeout { callback, id } => self.run(
+                id,
+                callback,
+                |callback, _| callback(),
+                |core, callback| put_back(core, id, callback, |callbacks, c| callbacks.timeout.put_back(c)),
+            ),
+            Event::Information { callback, id, head } => {
+                let information = Information::new(shell, head);
+                self.run(
+                    id,
+                    callback,
+                    |callback, _| callback(information),
+                    |core, callback| {
+                        put_back(core, id, callback, |callbacks, c| callbacks.information.put_back(c))
+                    },
+                )
+            }
+            Event::ClientUpgrade { callback, id, head, rest } => {
+                let response = IncomingResponse::new(shell, id, head);
+                self.run_once(id, |input| callback(response, Socket::new(shell, id), input.slice(rest)))
+            }
+            Event::ServerUpgrade { handler, server, id, head, rest } => {
+                let request = Request::new(shell, id, head);
+                self.run(
+                    id,
+                    handler,
+                    |handler, input| handler(request, Socket::new(shell, id), input.slice(rest)),
+                    |core, handler| match core.servers.get_mut(server as usize) {
+                        Some(entry) => entry.on_upgrade.put_back(handler),
+                        None => Some(handler),
+                    },
+                )
+            }
+            Event::ShouldUpgrade { handler, server, id, head } => {
+                self.ask_for_upgrade(handler, server, id, head)
+            }
+            Event::ClientError { handler, server, id, error } => {
+                let socket = Socket::new(shell, id);
+                let event = self.run(
+                    id,
+                    handler,
+                    |handler, _| handler(error, socket),
+                    |core, handler| match core.servers.get_mut(server as usize) {
+                        Some(entry) => entry.on_client_error.put_back(handler),
+                        None => Some(handler),
+                    },
+                );
+                // Nothing can follow on a connection that has lost its framing: it ends with the answer.
+                shell.with(|core| core.end(id, "".into()));
+                event
+            }
+            _ => self.next(),
+        }
+    }
+
+    fn ask_for_upgrade(
+        &mut self,
+        mut handler: crate::engine::server::ShouldUpgradeFn,
+        server: u32,
+        id: ExchangeId,
+        head: Box<crate::h1::Head>,
+    ) -> Event {
+        let request = Request::new(self.shell, id, head);
+        let mut wanted = false;
+        let guard = Interrupt { drive: self };
+        let result = invoke(guard.drive.policy, || {
+            wanted = handler(&request);
+            Ok(())
+        });
+        std::mem::forget(guard);
+        let head = request.into_head();
+        let (event, displaced) = self
+            .shell
+            .with(|core| {
+                let displaced = match core.servers.get_mut(server as usize) {
+                    Some(entry) => entry.should_upgrade.put_back(handler),
+                    None => Some(handler),
+                };
+                if let Err(error) = result {
+                    core.fail_exchange(id, error);
+                }
+                let event = match head {
+                    Some(head) => core.upgrade_decided(id, head, wanted, &mut self.input),
+                    None => Event::Continue,
+                };
+                (event, displaced)
+            })
+            .unwrap_or((Event::Done, None));
+        drop(displaced);
+        event
+    }
+
+    fn next(&mut self) -> Event {
+        self.shell.with(|core| core.next(&mut self.input)).unwrap_or(Event::Done)
+    }
+
+    /// Calls a callback that may run again: it goes back to its place afterwards, also when it panics,
+    /// unless it has replaced or removed itself.
+    #[inline]
+    fn run<T>(
+        &mut self,
+        id: ExchangeId,
+        callback: T,
+        call: impl FnOnce(&mut T, &Input<'_>) -> Result<()>,
+        restore: impl FnOnce(&mut Core, T) -> Option<T>,
+    ) -> Event {
+        let mut running = Running { drive: self, id, callback: Some((callback, restore)) };
+        let result = running.call(call);
+        let Some((callback, restore)) = running.callback.take() else { return Event::Done };
+        std::mem::forget(running);
+        let after = self.shell.with(|core| {
+            let displaced = restore(core, callback);
+            if let Err(error) = result {
+                core.fail_exchange(id, error);
+            }
+            (core.next(&mut self.input), displaced)
+        });
+        match after {
+            Some((event, displaced)) => {
+                drop(displaced);
+                event
+            }
+            None => Event::Done,
+        }
+    }
+
+    /// Calls a callback that runs once.
+    #[inline]
+    fn run_once(&mut self, id: ExchangeId, call: impl FnOnce(&Input<'_>) -> Result<()>) -> Event {
+        self.run(id, (), |_, input| call(input), |_, ()| None)
+    }
+}
+
+/// Puts a callback back into the exchange it belongs to, if that is still going on.
+fn put_back<T>(
+    core: &mut Core,
+    id: ExchangeId,
+    callback: T,
+    place: impl FnOnce(&mut Callbacks, T) -> Option<T>,
+) -> Option<T> {
+    match core.exchange(id).and_then(|active| active.callbacks.as_deref_mut()) {
+        Some(callbacks) => place(callbacks, callback),
+        None => Some(callback),
+    }
+}
+
+/// A callback while it runs. Dropped by a panic, it leaves the engine consistent: the callback is put back,
+/// its exchange fails, the connection is driven again by the next turn.
+struct Running<'d, 'b, T, R: FnOnce(&mut Core, T) -> Option<T>> {
+    drive: &'d mut Drive<'b>,
+    id: ExchangeId,
+    callback: Option<(T, R)>,
+}
+
+impl<T, R: FnOnce(&mut Core, T) -> Option<T>> Running<'_, '_, T, R> {
+    #[inline]
+    fn call(&mut self, call: impl FnOnce(&mut T, &Input<'_>) -> Result<()>) -> Result<()> {
+        let Some((callback, _)) = &mut self.callback else { return Ok(()) };
+        let input = &self.drive.input;
+        invoke(self.drive.policy, || call(callback, input))
+    }
+}
+
+impl<T, R: FnOnce(&mut Core, T) -> Option<T>> Drop for Running<'_, '_, T, R> {
+    fn drop(&mut self) {
+        let (id, taken) = (self.id, self.callback.take());
+        let shell = self.drive.shell;
+        let displaced = shell.with(|core| {
+            let displaced = taken.and_then(|(callback, restore)| restore(core, callback));
+            core.fail_exchange(id, panicked());
+            core.interrupt_drive(&mut self.drive.input);
+            displaced
+        });
+        drop(displaced);
+    }
+}
+
+/// Keeps the connection consistent when a callback panics that belongs to no exchange any more.
+struct Interrupt<'d, 'b> {
+    drive: &'d mut Drive<'b>,
+}
+
+impl Drop for Interrupt<'_, '_> {
+    fn drop(&mut self) {
+        let input = &mut self.drive.input;
+        self.drive.shell.with(|core| core.interrupt_drive(input));
+    }
+}
+
+/// Calls user code under the loop's panic policy.
+#[inline]
+pub(crate) fn invoke(policy: PanicPolicy, call: impl FnOnce() -> Result<()>) -> Result<()> {
+    match policy {
+        PanicPolicy::Propagate => call(),
+        PanicPolicy::Contain => match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(result) => result,
+            Err(payload) => {
+                log::error!(target: "onloop::loop", "a callback panicked: {}", panic_text(&*payload));
+                Err(panicked())
+            }
+        },
+    }
+}
+
+fn panicked() -> Error {
+    Error::new(ErrorKind::Aborted, "ERR_CALLBACK_PANICKED", "a callback panicked")
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// Makes the last calls of an exchange. Those that a panic leaves over are made in the next turn.
+pub(crate) fn run_finale(shell: &'static LoopShell, policy: PanicPolicy, finale: Finale) {
+    let mut rest = Rest { shell, finale: Some(finale) };
+    while let Some(call) = rest.finale.as_mut().and_then(Finale::next_call) {
+        let result = invoke(policy, || match call {
+            FinalCall::Plain(hook) => hook(),
+            FinalCall::Error(listener, error) => listener(error),
+        });
+        log_failure(result, "a last callback of an exchange");
+    }
+    if let Some(mut finale) = rest.finale.take() {
+        // What was never called is dropped here, where nothing is borrowed.
+        *finale.callbacks = Callbacks::default();
+        shell.with(|core| core.pool.recycle_callbacks(finale.callbacks));
+    }
+}
+
+struct Rest {
+    shell: &'static LoopShell,
+    finale: Option<Finale>,
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if let Some(finale) = self.finale.take() {
+            self.shell.with(|core| core.finales.push_back(finale));
+        }
+    }
+}

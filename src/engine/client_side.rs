@@ -1,0 +1,442 @@
+//! What a client request does next: connect, send, receive, and back to the pool.
+
+use std::path::PathBuf;
+
+use crate::engine::callbacks::Finale;
+use crate::engine::event::{Event, Input};
+use crate::engine::incoming::{Content, Read};
+use crate::engine::server_side::violation_error;
+use crate::engine::slot::{ExchangeId, Flags, Stage};
+use crate::engine::Core;
+use crate::error::{Error, ErrorKind, Limit, Sent};
+use crate::h1::{
+    Asked, BodyDecoder, Framing, Head, HeadLimits, HeadProgress, StartLine, parse_response,
+};
+use crate::net::Address;
+
+/// Most informational responses to one request.
+const INFORMATIONAL_MAX: u16 = 64;
+
+/// The client's part of an exchange.
+#[derive(Debug, Default)]
+pub(crate) struct ClientState {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    /// The value of `Host`.
+    pub(crate) authority: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Connect here instead of to `host`.
+    pub(crate) unix: Option<PathBuf>,
+    pub(crate) local_host_only: bool,
+    /// The connection may go to the pool afterwards.
+    pub(crate) keep_alive: bool,
+    pub(crate) head_limits: Option<HeadLimits>,
+    /// Addresses to try, the next one last.
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) looking_up: bool,
+    pub(crate) connect_error: Option<Error>,
+    /// A byte of the request was taken by the system.
+    pub(crate) sent_any: bool,
+    /// The final response's head was received.
+    pub(crate) answered: bool,
+    /// What the response says of persistence.
+    pub(crate) persistent: bool,
+    pub(crate) keep_alive_hint: Option<u32>,
+    informational: u16,
+    pending_information: Option<Box<Head>>,
+}
+
+impl ClientState {
+    pub(crate) fn clear(&mut self) {
+        self.method.clear();
+        self.target.clear();
+        self.authority.clear();
+        self.host.clear();
+        self.addresses.clear();
+        let (method, target) = (std::mem::take(&mut self.method), std::mem::take(&mut self.target));
+        let (authority, host) =
+            (std::mem::take(&mut self.authority), std::mem::take(&mut self.host));
+        let addresses = std::mem::take(&mut self.addresses);
+        *self = ClientState { method, target, authority, host, addresses, ..Default::default() };
+    }
+
+    pub(crate) fn start_line(&self) -> StartLine<'_> {
+        StartLine::Request {
+            method: &self.method,
+            target: &self.target,
+            authority: &self.authority,
+        }
+    }
+
+    fn asked(&self) -> Asked {
+        match self.method.as_str() {
+            "HEAD" => Asked::Head,
+            "CONNECT" => Asked::Connect,
+            _ => Asked::Other,
+        }
+    }
+}
+
+impl Core {
+    /// The next thing to do for a client request or a pooled client connection.
+    pub(crate) fn client_next(&mut self, key: u32, input: &mut Input<'_>) -> Event {
+        loop {
+            let Some(slot) = self.slots.get_mut(key as usize) else { return Event::Done };
+            let flags = slot.flags;
+            let Some(active) = slot.active.as_deref_mut() else {
+                return self.pooled_next(key, input);
+            };
+            if flags.has(Flags::DESTROYED) || active.failure.is_some() {
+                return self.client_destroyed(key);
+            }
+            if flags.has(Flags::EXPIRED) && active.stage != Stage::Unconnected {
+                slot.flags.unset(Flags::EXPIRED);
+                let id = self.id(key);
+                let callbacks = self.active(key).callbacks.as_deref_mut();
+                if let Some(callback) = callbacks.and_then(|callbacks| callbacks.timeout.take()) {
+                    return Event::Timeout { callback, id };
+                }
+            }
+            let step = match self.active(key).stage {
+                Stage::Unconnected => self.client_connect(key),
+                Stage::Head => self.client_head(key, input),
+                Stage::Exchange => self.client_exchange(key, input),
+            };
+            match step {
+                None => return self.client_rest(key, input),
+                Some(Event::Continue) => {}
+                Some(event) => return event,
+            }
+        }
+    }
+
+    /// A connection in the pool: whatever comes, it is of no use any more.
+    fn pooled_next(&mut self, key: u32, input: &mut Input<'_>) -> Event {
+        let left = input.to - input.from;
+        input.consume(left);
+        let flags = self.slots[key as usize].flags;
+        if flags.has(Flags::EXPIRED) || flags.has(Flags::BROKEN) || flags.has(Flags::DESTROYED) {
+            return self.drop_connection(key, None);
+        }
+        match self.read(key, input) {
+            Read::Nothing => Event::Done,
+            // RFC 9112 §6.3: bytes that nobody asked for are never an answer to the next request.
+            Read::Some | Read::End | Read::Broken => {
+                let left = input.to - input.from;
+                input.consume(left);
+                log::debug!(target: "onloop::client", "connection {key}: closed by the server while free");
+                self.drop_connection(key, None)
+            }
+        }
+    }
+
+    fn client_destroyed(&mut self, key: u32) -> Event {
+        let answered = self.client(key).answered;
+        let error = match answered {
+            true => Core::aborted(),
+            false => self.hang_up(key, "the request was destroyed"),
+        };
+        self.drop_connection(key, Some(error))
+    }
+
+    pub(crate) fn client(&mut self, key: u32) -> &mut super::ClientState {
+        self.active(key).client.as_deref_mut().expect("client requests have client state")
+    }
+
+    /// "socket hang up", with the verdict on what was sent.
+    fn hang_up(&mut self, key: u32, why: &str) -> Error {
+        let sent = self.sent(key);
+        Error::new(ErrorKind::Peer, "ECONNRESET", format!("socket hang up: {why}")).with_sent(sent)
+    }
+
+    /// How much of the request left this machine.
+    pub(crate) fn sent(&mut self, key: u32) -> Sent {
+        let active = self.active(key);
+        let all = active.is_request_sent();
+        match active.client.as_deref() {
+            Some(client) if client.sent_any && all => Sent::SentNoReply,
+            Some(client) if client.sent_any => Sent::PartlySent,
+            _ => Sent::NothingSent,
+        }
+    }
+
+    /// The request is on its way; a response's head is awaited. `None` is rest.
+    fn client_head(&mut self, key: u32, input: &mut Input<'_>) -> Option<Event> {
+        if let Some(head) = self.client(key).pending_information.take() {
+            return Some(self.information_event(key, head));
+        }
+        self.flush(key);
+        if input.is_empty() {
+            let read = match self.active(key).partial {
+                true => self.read_behind_partial(key, input),
+                false => self.fill(key, input),
+            };
+            match read {
+                Read::Some => {}
+                Read::Nothing if self.slots[key as usize].flags.has(Flags::BROKEN) => {
+                    return Some(self.client_lost(key));
+                }
+                Read::Nothing => return None,
+                Read::End | Read::Broken => return Some(self.client_lost(key)),
+            }
+        }
+        let mut head = self.pool.head();
+        let default_limits = self.agent.head_limits;
+        let active = self.active(key);
+        let Some(client) = active.client.as_deref_mut() else { return None };
+        let limits = client.head_limits.unwrap_or(default_limits);
+        let parsed = parse_response(
+            input.bytes(),
+            &limits,
+            &mut active.progress,
+            client.asked(),
+            &mut head,
+        );
+        match parsed {
+            Ok(Some(consumed)) => {
+                input.consume(consumed);
+                active.partial = false;
+                active.progress = HeadProgress::default();
+                self.client_answered(key, head, input)
+            }
+            Ok(None) => {
+                active.partial = true;
+                self.pool.recycle_head(head);
+                self.keep_input(key, input);
+                Some(Event::Continue)
+            }
+            Err(violation) => {
+                self.pool.recycle_head(head);
+                let error = violation_error(violation).with_bytes_parsed(input.from as u64);
+                Some(self.drop_connection(key, Some(error)))
+            }
+        }
+    }
+
+    /// The connection ended before a response's head.
+    fn client_lost(&mut self, key: u32) -> Event {
+        let reused = self.slots[key as usize].flags.has(Flags::REUSED);
+        let why = match reused {
+            true => "the server closed the kept-alive connection before it answered",
+            false => "the server closed the connection before it answered",
+        };
+        let error = self.hang_up(key, why);
+        self.drop_connection(key, Some(error))
+    }
+
+    /// A response's head is complete.
+    fn client_answered(&mut self, key: u32, head: Box<Head>, input: &mut Input<'_>) -> Option<Event> {
+        let id = self.id(key);
+        let status = head.status();
+        if status == 101 {
+            return Some(self.client_upgraded(key, head, input));
+        }
+        if status < 200 {
+            return Some(self.client_informed(key, head));
+        }
+        log::debug!(target: "onloop::client", "request {key}: answered {status}");
+        let meaning = *head.meaning();
+        let active = self.active(key);
+        active.stage = Stage::Exchange;
+        active.incoming.start(BodyDecoder::new(meaning.framing));
+        if let Some(client) = active.client.as_deref_mut() {
+            client.answered = true;
+            client.persistent = meaning.persistent && meaning.framing != Framing::UntilClose;
+            client.keep_alive_hint = meaning.keep_alive_timeout;
+        }
+        match active.callbacks.as_deref_mut().and_then(|callbacks| callbacks.response.take()) {
+            Some(callback) => Some(Event::Response { callback, id, head }),
+            None => {
+                active.incoming.discarding = true;
+                self.pool.recycle_head(head);
+                Some(Event::Continue)
+            }
+        }
+    }
+
+    /// A 1xx: `on_continue` for 100, then `on_information`.
+    fn client_informed(&mut self, key: u32, head: Box<Head>) -> Event {
+        let id = self.id(key);
+        let client = self.client(key);
+        client.informational += 1;
+        if client.informational > INFORMATIONAL_MAX {
+            self.pool.recycle_head(head);
+            let error = Core::limit_error(
+                Limit::Informational,
+                "ERR_HTTP_TOO_MANY_INFORMATIONAL",
+                "the server sent more than 64 informational responses",
+            );
+            return self.drop_connection(key, Some(error));
+        }
+        if head.status() == 100 {
+            let callbacks = self.active(key).callbacks.as_deref_mut();
+            if let Some(callback) = callbacks.and_then(|callbacks| callbacks.proceed.take()) {
+                self.client(key).pending_information = Some(head);
+                return Event::Proceed { callback, id };
+            }
+        }
+        self.information_event(key, head)
+    }
+
+    fn information_event(&mut self, key: u32, head: Box<Head>) -> Event {
+        let id = self.id(key);
+        let callbacks = self.active(key).callbacks.as_deref_mut();
+        match callbacks.and_then(|callbacks| callbacks.information.take()) {
+            Some(callback) => Event::Information { callback, id, head },
+            None => {
+                self.pool.recycle_head(head);
+                Event::Continue
+            }
+        }
+    }
+
+    /// 101: the connection is the user's, or an error where nobody asked for it.
+    fn client_upgraded(&mut self, key: u32, head: Box<Head>, input: &mut Input<'_>) -> Event {
+        let id = self.id(key);
+        let callbacks = self.active(key).callbacks.as_deref_mut();
+        let Some(callback) = callbacks.and_then(|callbacks| callbacks.upgrade.take()) else {
+            self.pool.recycle_head(head);
+            let message = "the server switched protocols and on_upgrade is not set";
+            let error = Error::new(ErrorKind::Peer, "HPE_INVALID_STATUS", message);
+            return self.drop_connection(key, Some(error));
+        };
+        log::debug!(target: "onloop::client", "request {key}: upgraded");
+        if let Some(client) = self.active(key).client.take() {
+            self.pool.recycle_client(client);
+        }
+        self.leave_origin(key);
+        self.become_raw(key);
+        let rest = input.from..input.to;
+        input.consume(rest.len());
+        Event::ClientUpgrade { callback, id, head, rest }
+    }
+
+    /// A response's content is being received.
+    fn client_exchange(&mut self, key: u32, input: &mut Input<'_>) -> Option<Event> {
+        self.flush(key);
+        match self.incoming_next(key, input) {
+            Content::Event(event) => return Some(event),
+            Content::Idle => {}
+            Content::Violation(violation) => {
+                let error = violation_error(violation);
+                return Some(self.drop_connection(key, Some(error)));
+            }
+            Content::CutOff | Content::Broken => {
+                return Some(self.drop_connection(key, Some(Core::aborted())));
+            }
+            Content::DiscardedTooMuch => {
+                log::debug!(target: "onloop::client", "connection {key}: closed, its response was not read");
+                return Some(self.drop_connection(key, None));
+            }
+        }
+        let write_dead = self.slots[key as usize].flags.has(Flags::WRITE_DEAD);
+        let active = self.active(key);
+        let incoming = &active.incoming;
+        let paused = incoming.paused_by_user && !incoming.ended && !incoming.discarding;
+        if !incoming.complete || paused {
+            return None;
+        }
+        // An early answer to a request that is still being written: wait for its end, if it can come.
+        if active.is_request_sent() || write_dead {
+            return Some(self.client_complete(key, input));
+        }
+        None
+    }
+
+    /// Response received, request sent: the connection goes to the pool, then the last calls are made.
+    fn client_complete(&mut self, key: u32, input: &mut Input<'_>) -> Event {
+        let flags = self.slots[key as usize].flags;
+        let active = self.active(key);
+        let client = active.client.as_deref();
+        let fits = client.is_some_and(|client| client.persistent && client.keep_alive);
+        let hint = client.and_then(|client| client.keep_alive_hint);
+        const SPOILED: Flags = Flags::END_OF_INPUT
+            .and(Flags::WRITE_DEAD)
+            .and(Flags::BROKEN)
+            .and(Flags::HANGUP);
+        let reusable = fits
+            && active.outgoing.is_persistent()
+            && !active.is_truncated()
+            && input.is_empty()
+            && active.input.is_empty()
+            && !flags.has(SPOILED);
+        let source = active.piped_from.take();
+        let client = active.client.take();
+        let ended = active.incoming.ended;
+        let callbacks = active.end_exchange();
+        if let Some(client) = client {
+            self.pool.recycle_client(client);
+        }
+        if let Some(source) = source {
+            self.pipe_target_gone(source);
+        }
+        let left = input.to - input.from;
+        input.consume(left);
+        if !reusable || !self.pool_connection(key, hint) {
+            log::debug!(target: "onloop::client", "connection {key}: done, not kept");
+            self.drop_connection(key, None);
+        }
+        match callbacks {
+            None => Event::Continue,
+            Some(callbacks) => {
+                let mut finale = Finale::quiet(callbacks);
+                finale.end = !ended;
+                finale.finish = true;
+                Event::Final(finale)
+            }
+        }
+    }
+
+    /// Everything that can be done is done: flush, tell who waits for room, set the clock.
+    fn client_rest(&mut self, key: u32, input: &mut Input<'_>) -> Event {
+        if !input.is_empty() || input.kept.is_some() {
+            self.keep_input(key, input);
+        }
+        if self.active(key).stage == Stage::Unconnected {
+            return Event::Done;
+        }
+        self.flush(key);
+        if self.active(key).need_drain {
+            if let Some(callback) = self.drained(key) {
+                if self.requests_left > 0 {
+                    self.requests_left -= 1;
+                    return Event::Drain { callback, id: self.id(key) };
+                }
+                self.put_back_drain(key, callback);
+                self.mark_dirty_later(key);
+                return Event::Done;
+            }
+        }
+        if let Some(callback) = self.take_finish(key) {
+            return Event::Finish { callback, id: self.id(key) };
+        }
+        let deadline = self.slots[key as usize].deadline;
+        let ticks = self.active(key).timeout_ticks;
+        if ticks == 0 || deadline == 0 || self.activity {
+            self.arm(key, ticks);
+        }
+        Event::Done
+    }
+
+    /// `on_finish` of a request, once the system has its last byte; the response may come much later.
+    fn take_finish(&mut self, key: u32) -> Option<super::Hook> {
+        let active = self.active(key);
+        match active.is_request_sent() {
+            true => active.callbacks.as_deref_mut()?.finish.take(),
+            false => None,
+        }
+    }
+
+    /// Sets the inactivity timeout of an exchange.
+    pub(crate) fn set_exchange_timeout(&mut self, id: ExchangeId, timeout: std::time::Duration) {
+        let Some(active) = self.exchange(id) else { return };
+        active.timeout_ticks = super::ticks_or_never(timeout);
+        let ticks = active.timeout_ticks;
+        let unconnected = active.stage == Stage::Unconnected;
+        // Until it is connected, the slot's clock is that of the attempt.
+        if !unconnected {
+            self.arm(id.key, ticks);
+        }
+    }
+}

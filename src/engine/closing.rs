@@ -1,0 +1,178 @@
+//! How connections and servers end: politely, so that the last answer is not destroyed by a reset.
+
+use std::time::Duration;
+
+use crate::engine::callbacks::Finale;
+use crate::engine::deadlines::ticks;
+use crate::engine::event::{Event, Input};
+use crate::engine::incoming::Read;
+use crate::engine::slot::{Active, Flags, Kind};
+use crate::engine::Core;
+use crate::error::{Error, ErrorKind};
+
+/// How long a closed connection is read and dropped while the peer has not closed its side (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+impl Core {
+    /// Removes a slot; the calls that are owed to its exchange, if any.
+    pub(crate) fn drop_connection(&mut self, key: u32, error: Option<Error>) -> Event {
+        let Some(mut active) = self.remove_slot(key) else { return Event::Done };
+        let was_exchange = active.stage == super::Stage::Exchange;
+        let finale = self.end_active(&mut active, error, was_exchange);
+        active.output.clear(&mut self.trash);
+        self.pool.recycle_active(active);
+        finale.map_or(Event::Done, Event::Final)
+    }
+
+    /// Takes from an exchange that ends early what must be called, and tells those it was piped with.
+    fn end_active(
+        &mut self,
+        active: &mut Active,
+        error: Option<Error>,
+        was_exchange: bool,
+    ) -> Option<Finale> {
+        let cut_off = !active.incoming.complete;
+        if let Some(target) = active.incoming.pipe_to.take() {
+            self.break_pipe(target);
+        }
+        if let Some(source) = active.piped_from.take() {
+            self.pipe_target_gone(source);
+        }
+        let failure = active.failure.take();
+        if let Some(client) = active.client.take() {
+            self.pool.recycle_client(client);
+        }
+        let mut finale = Finale::quiet(active.callbacks.take()?);
+        finale.aborted = was_exchange && cut_off;
+        finale.error = failure.or(error);
+        Some(finale)
+    }
+
+    /// The output is out: our side of the connection is shut down. What the peer still sends is dropped for
+    /// a while, since closing with unread input would reset the connection and with it the answer.
+    pub(crate) fn begin_linger(&mut self, key: u32) -> Event {
+        let Core { slots, net, .. } = self;
+        let slot = &mut slots[key as usize];
+        slot.flags.unset(Flags::CLOSING);
+        if slot.flags.has(Flags::END_OF_INPUT) {
+            return self.drop_connection(key, None);
+        }
+        if net.shutdown_write(&mut slot.source).is_err() {
+            return self.drop_connection(key, None);
+        }
+        slot.flags.set(Flags::LINGERING.and(Flags::SHUT));
+        if let Some(active) = slot.active.take() {
+            debug_assert!(active.callbacks.is_none() && active.client.is_none());
+            self.pool.recycle_active(active);
+        }
+        self.arm(key, ticks(LINGER));
+        Event::Done
+    }
+
+    /// Reads and drops until the peer's end.
+    pub(crate) fn linger_next(&mut self, key: u32, input: &mut Input<'_>) -> Event {
+        loop {
+            let left = input.to - input.from;
+            input.consume(left);
+            match self.read(key, input) {
+                Read::Some => {}
+                Read::Nothing => return Event::Done,
+                Read::End | Read::Broken => return self.drop_connection(key, None),
+            }
+        }
+    }
+
+    /// `destroy`: the connection ends with the next drive, the handle is dead at once.
+    pub(crate) fn destroy(&mut self, id: super::ExchangeId, error: Option<Error>) {
+        let Some(active) = self.exchange(id) else { return };
+        if let Some(error) = error {
+            active.failure = Some(error);
+        }
+        self.slot(id.key).flags.set(Flags::DESTROYED);
+        self.mark_dirty(id.key);
+    }
+
+    /// `close`: no new connections; idle ones are closed, busy ones after their exchange.
+    pub(crate) fn close_server(&mut self, server_key: u32, generation: u32) {
+        if !self.is_server(server_key, generation) || self.servers[server_key as usize].closing {
+            return;
+        }
+        log::info!(target: "onloop::server", "closing: no new connections");
+        self.servers[server_key as usize].closing = true;
+        self.close_listeners(server_key);
+        self.for_each_connection(server_key, |core, key| {
+            let slot = core.slot(key);
+            if slot.kind == Kind::Server {
+                // A request may have arrived that no event has told us of: it is looked for, and answered.
+                slot.flags.set(Flags::READABLE);
+                core.mark_dirty(key);
+            }
+        });
+        self.finish_server_if_over(server_key);
+    }
+
+    /// `close_idle_connections`.
+    pub(crate) fn close_idle_connections(&mut self, server_key: u32, generation: u32) {
+        if !self.is_server(server_key, generation) {
+            return;
+        }
+        self.for_each_connection(server_key, |core, key| {
+            let slot = core.slot(key);
+            if slot.kind == Kind::Server && slot.active.is_none() {
+                slot.flags.set(Flags::DESTROYED);
+                core.mark_dirty(key);
+            }
+        });
+    }
+
+    /// `close_all_connections`.
+    pub(crate) fn close_all_connections(&mut self, server_key: u32, generation: u32) {
+        if !self.is_server(server_key, generation) {
+            return;
+        }
+        self.for_each_connection(server_key, |core, key| {
+            let slot = core.slot(key);
+            if slot.kind == Kind::Server {
+                slot.flags.set(Flags::DESTROYED);
+                core.mark_dirty(key);
+            }
+        });
+    }
+
+    fn for_each_connection(&mut self, server_key: u32, mut act: impl FnMut(&mut Core, u32)) {
+        for key in 0..self.slots.capacity() {
+            let Some(slot) = self.slots.get(key) else { continue };
+            if slot.owner == server_key as u16 && matches!(slot.kind, Kind::Server | Kind::Raw) {
+                act(self, key as u32);
+            }
+        }
+    }
+
+    pub(crate) fn is_server(&self, key: u32, generation: u32) -> bool {
+        self.servers.get(key as usize).is_some_and(|server| server.generation == generation)
+    }
+
+    /// One connection of a server is gone.
+    pub(crate) fn server_lost_connection(&mut self, owner: u16) {
+        if let Some(server) = self.servers.get_mut(owner as usize) {
+            server.connections -= 1;
+            self.finish_server_if_over(u32::from(owner));
+        }
+    }
+
+    /// A closed server whose last connection is gone emits `on_close` and is forgotten.
+    fn finish_server_if_over(&mut self, server_key: u32) {
+        let server = &self.servers[server_key as usize];
+        if !server.closing || server.connections > 0 {
+            return;
+        }
+        log::info!(target: "onloop::server", "closed");
+        let server = self.servers.remove(server_key as usize);
+        self.closed_servers.push_back(server);
+    }
+
+    /// The error of an exchange whose peer went away.
+    pub(crate) fn aborted() -> Error {
+        Error::new(ErrorKind::Peer, "ECONNRESET", "aborted: the peer went away in the middle of the message")
+    }
+}

@@ -1,0 +1,108 @@
+//! What the engine tells the dispatcher to do next, and the window of bytes it works on meanwhile.
+
+use std::ops::Range;
+
+use crate::engine::callbacks::{
+    DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, UpgradeFn,
+};
+use crate::engine::server::{ClientErrorFn, RequestFn, ServerUpgradeFn, ShouldUpgradeFn};
+use crate::engine::slot::ExchangeId;
+use crate::error::Error;
+use crate::h1::Head;
+
+/// The bytes at hand while one connection is driven: a part of the loop's shared read buffer, or what the
+/// connection had kept from earlier.
+pub(crate) struct Input<'b> {
+    pub(crate) buffer: &'b mut [u8],
+    pub(crate) kept: Option<Vec<u8>>,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+}
+
+impl<'b> Input<'b> {
+    pub(crate) fn new(buffer: &'b mut [u8]) -> Self {
+        Input { buffer, kept: None, from: 0, to: 0 }
+    }
+
+    /// The bytes not yet consumed.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.kept {
+            None => &self.buffer[self.from..self.to],
+            Some(kept) => &kept[self.from..self.to],
+        }
+    }
+
+    /// Bytes by their place in the window, as events name them.
+    #[inline]
+    pub(crate) fn slice(&self, range: Range<usize>) -> &[u8] {
+        match &self.kept {
+            None => &self.buffer[range],
+            Some(kept) => &kept[range],
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.from == self.to
+    }
+
+    #[inline]
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.from += count;
+        debug_assert!(self.from <= self.to);
+    }
+
+    /// Works on `kept` from now on.
+    pub(crate) fn load(&mut self, kept: Vec<u8>) {
+        debug_assert!(self.is_empty() && self.kept.is_none());
+        self.from = 0;
+        self.to = kept.len();
+        self.kept = Some(kept);
+    }
+
+    /// The window is of a connection that is gone.
+    pub(crate) fn forget(&mut self) {
+        self.kept = None;
+        self.from = 0;
+        self.to = 0;
+    }
+
+    /// The window is the first `count` bytes of the shared buffer.
+    #[inline]
+    pub(crate) fn filled(&mut self, count: usize) {
+        debug_assert!(self.kept.is_none());
+        self.from = 0;
+        self.to = count;
+    }
+}
+
+/// The next thing to do for one connection. Callbacks are taken out of the engine, to be put back by the
+/// dispatcher after their run.
+pub(crate) enum Event {
+    /// Nothing more for now.
+    Done,
+    /// Ask again.
+    Continue,
+    /// `on_request`, or `on_upgrade` for a server.
+    Request { handler: RequestFn, server: u32, id: ExchangeId, head: Box<Head> },
+    ShouldUpgrade { handler: ShouldUpgradeFn, server: u32, id: ExchangeId, head: Box<Head> },
+    ServerUpgrade { handler: ServerUpgradeFn, server: u32, id: ExchangeId, head: Box<Head>, rest: Range<usize> },
+    ClientError { handler: ClientErrorFn, server: u32, id: ExchangeId, error: Error },
+    /// `on_data` with these bytes of the window.
+    Data { callback: DataFn, id: ExchangeId, range: Range<usize> },
+    /// `on_end` of the incoming message.
+    End { callback: Hook, id: ExchangeId },
+    /// `on_finish` of a client request whose response is still awaited.
+    Finish { callback: Hook, id: ExchangeId },
+    Drain { callback: HookMut, id: ExchangeId },
+    /// `on_timeout` of an exchange.
+    Timeout { callback: HookMut, id: ExchangeId },
+    Response { callback: ResponseFn, id: ExchangeId, head: Box<Head> },
+    Information { callback: InformationFn, id: ExchangeId, head: Box<Head> },
+    /// `on_continue`.
+    Proceed { callback: Hook, id: ExchangeId },
+    ClientUpgrade { callback: UpgradeFn, id: ExchangeId, head: Box<Head>, rest: Range<usize> },
+    /// An exchange is over.
+    Final(Finale),
+}

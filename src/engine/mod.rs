@@ -1,0 +1,432 @@
+//! The state of one loop: connections in one slab, pools of what they use while busy, deadlines, the dirty
+//! list. It decides what happens next and never calls user code; `dispatch` does that.
+//!
+//! Start with [`slot`] for what is kept, then [`server_side`] and [`client_side`] for what is done.
+
+pub(crate) mod accept;
+pub(crate) mod agent;
+pub(crate) mod callbacks;
+pub(crate) mod client_side;
+pub(crate) mod closing;
+mod connect;
+mod date;
+mod deadlines;
+pub(crate) mod event;
+pub(crate) mod immediates;
+mod incoming;
+pub(crate) mod options;
+mod outgoing;
+pub(crate) mod output;
+mod pipe;
+pub(crate) mod pool;
+pub(crate) mod raw;
+pub(crate) mod server;
+pub(crate) mod server_side;
+pub(crate) mod slot;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use slab::Slab;
+
+use crate::error::{Error, ErrorKind, Limit, Result};
+use crate::net::resolve::Resolver;
+use crate::net::timers::Timers;
+use crate::net::{Net, Readiness, Source, Time};
+
+use agent::Agent;
+pub(crate) use callbacks::{Hook, HookMut};
+use callbacks::Finale;
+use date::DateCache;
+use deadlines::{Sweep, tick_at, ticks};
+use event::{Event, Input};
+use immediates::Immediates;
+use options::LoopOptions;
+use output::Trash;
+use pool::Pool;
+pub(crate) use client_side::ClientState;
+pub(crate) use server::ServerEntry;
+pub(crate) use slot::ExchangeId;
+use slot::{Active, Flags, Kind, Slot, Stage};
+
+/// What a timer runs.
+pub(crate) enum TimerTask {
+    Once(Hook),
+    Every(HookMut),
+}
+
+/// No slot is being driven.
+const NONE: u32 = u32::MAX;
+
+/// The state of one loop.
+pub(crate) struct Core {
+    pub(crate) net: Net,
+    pub(crate) slots: Slab<Slot>,
+    pub(crate) servers: Slab<Box<ServerEntry>>,
+    pub(crate) agent: Agent,
+    pub(crate) pool: Pool,
+    pub(crate) timers: Timers<TimerTask>,
+    pub(crate) immediates: Immediates,
+    pub(crate) resolver: Resolver,
+    pub(crate) options: Rc<LoopOptions>,
+    /// Connections that something was done to from elsewhere, or that stopped short of what is there.
+    pub(crate) dirty: Vec<(u32, u32)>,
+    /// Last calls that an unwinding callback left over.
+    pub(crate) finales: VecDeque<Finale>,
+    /// Servers that are over: `on_close` is owed, then they are dropped, outside of every borrow.
+    pub(crate) closed_servers: VecDeque<Box<ServerEntry>>,
+    pub(crate) trash: Trash,
+    pub(crate) now: Time,
+    tick: u32,
+    sweep: Sweep,
+    date: DateCache,
+    /// The slot being driven.
+    current: u32,
+    current_generation: u32,
+    /// Bytes were read or written in this drive.
+    activity: bool,
+    reads_left: usize,
+    requests_left: usize,
+    next_generation: u32,
+    /// Slots that keep the loop alive.
+    referenced: usize,
+    /// Listeners that could not accept for want of descriptors.
+    blocked_listeners: Vec<(u32, u32)>,
+    pub(crate) stopped: bool,
+}
+
+impl Core {
+    pub(crate) fn new(mut net: Net, options: Rc<LoopOptions>, first_generation: u32) -> Self {
+        let now = net.now();
+        let resolver = Resolver::new(&net, options.lookups_max);
+        let mut date = DateCache::new();
+        date.refresh(now, || net.wall_clock());
+        Core {
+            slots: Slab::with_capacity(options.reserve),
+            servers: Slab::new(),
+            agent: Agent::default(),
+            pool: Pool::default(),
+            timers: Timers::default(),
+            immediates: Immediates::default(),
+            resolver,
+            dirty: Vec::new(),
+            finales: VecDeque::new(),
+            closed_servers: VecDeque::new(),
+            trash: Trash::default(),
+            now,
+            tick: tick_at(now),
+            sweep: Sweep::new(),
+            date,
+            current: NONE,
+            current_generation: 0,
+            activity: false,
+            reads_left: 0,
+            requests_left: 0,
+            next_generation: first_generation,
+            referenced: 0,
+            blocked_listeners: Vec::new(),
+            stopped: false,
+            net,
+            options,
+        }
+    }
+
+    /// Where the next loop on this shell must go on counting, so that old handles never match.
+    pub(crate) fn next_generation(&self) -> u32 {
+        self.next_generation
+    }
+
+    fn new_generation(&mut self) -> u32 {
+        // 31 bits: the top one is free in tokens, so that none is the waker's.
+        let generation = self.next_generation & 0x7fff_ffff;
+        self.next_generation = generation.wrapping_add(1);
+        generation
+    }
+
+    /// Brings the cached time up to date: once per turn.
+    pub(crate) fn refresh_time(&mut self) {
+        self.now = self.net.now();
+        self.tick = tick_at(self.now);
+        let net = &self.net;
+        self.date.refresh(self.now, || net.wall_clock());
+    }
+
+    /// When the loop must be turned at the latest, whatever the sockets do.
+    pub(crate) fn next_deadline(&mut self) -> Option<Time> {
+        match (self.timers.next_deadline(), self.sweep.next()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// There is something to do that no event will announce.
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.dirty.is_empty()
+            || !self.immediates.is_empty()
+            || !self.finales.is_empty()
+            || !self.closed_servers.is_empty()
+    }
+
+    /// Something is left that the loop should go on for.
+    pub(crate) fn is_referenced(&self) -> bool {
+        self.referenced > 0
+            || self.timers.referenced_count() > 0
+            || self.immediates.has_referenced()
+            || !self.finales.is_empty()
+            || !self.closed_servers.is_empty()
+    }
+
+    // ---- slots
+
+    /// Adds a slot; the source is registered with its token.
+    fn insert_slot(&mut self, mut source: Source, kind: Kind, owner: u16) -> std::io::Result<u32> {
+        let generation = self.new_generation();
+        let entry = self.slots.vacant_entry();
+        let key = entry.key() as u32;
+        if !matches!(source, Source::None) {
+            if let Err(error) = self.net.register(&mut source, token(key, generation)) {
+                self.net.close(source);
+                return Err(error);
+            }
+        }
+        entry.insert(Slot {
+            source,
+            generation,
+            sequence: 0,
+            deadline: 0,
+            owner,
+            flags: Flags::default(),
+            kind,
+            active: None,
+        });
+        self.referenced += 1;
+        Ok(key)
+    }
+
+    /// Takes a slot out of the slab and closes its socket. What it still holds goes to the caller.
+    fn remove_slot(&mut self, key: u32) -> Option<Box<Active>> {
+        let mut slot = self.slots.try_remove(key as usize)?;
+        if !slot.flags.has(Flags::UNREFERENCED) {
+            self.referenced -= 1;
+        }
+        let source = slot.source.take();
+        if !matches!(source, Source::None) {
+            self.net.close(source);
+            self.retry_blocked_listeners();
+        }
+        match slot.kind {
+            Kind::Server | Kind::Raw => self.server_lost_connection(slot.owner),
+            Kind::Client => self.agent.left(slot.owner),
+            Kind::Listener => {}
+        }
+        slot.active.take()
+    }
+
+    /// Whether a slot keeps the loop alive.
+    fn set_slot_referenced(&mut self, key: u32, referenced: bool) {
+        let Some(slot) = self.slots.get_mut(key as usize) else { return };
+        let was = !slot.flags.has(Flags::UNREFERENCED);
+        if was == referenced {
+            return;
+        }
+        if referenced {
+            slot.flags.unset(Flags::UNREFERENCED);
+            self.referenced += 1;
+        } else {
+            slot.flags.set(Flags::UNREFERENCED);
+            self.referenced -= 1;
+        }
+    }
+
+    #[inline]
+    fn slot(&mut self, key: u32) -> &mut Slot {
+        &mut self.slots[key as usize]
+    }
+
+    /// The state of a slot that is known to be active.
+    #[inline]
+    fn active(&mut self, key: u32) -> &mut Active {
+        self.slots[key as usize].active.as_deref_mut().expect("callers check that it is active")
+    }
+
+    fn id(&self, key: u32) -> ExchangeId {
+        let slot = &self.slots[key as usize];
+        ExchangeId { key, generation: slot.generation, sequence: slot.sequence }
+    }
+
+    /// The exchange that a handle names, if it is still going on.
+    #[inline]
+    pub(crate) fn exchange(&mut self, id: ExchangeId) -> Option<&mut Active> {
+        let slot = self.slots.get_mut(id.key as usize)?;
+        if slot.generation != id.generation
+            || slot.sequence != id.sequence
+            || slot.flags.has(Flags::DESTROYED)
+        {
+            return None;
+        }
+        let kind = slot.kind;
+        // Between two requests a server connection has state but no exchange.
+        slot.active
+            .as_deref_mut()
+            .filter(|active| kind != Kind::Server || active.stage == Stage::Exchange)
+    }
+
+    /// The slot that a handle names, while its exchange is going on.
+    pub(crate) fn exchange_slot(&mut self, id: ExchangeId) -> Option<&mut Slot> {
+        self.exchange(id)?;
+        self.slots.get_mut(id.key as usize)
+    }
+
+    // ---- the dirty list
+
+    /// Has the slot driven once more in this turn, unless it is being driven now.
+    #[inline]
+    pub(crate) fn mark_dirty(&mut self, key: u32) {
+        if key == self.current {
+            return;
+        }
+        self.mark_dirty_later(key);
+    }
+
+    /// The same, also for the slot that is being driven.
+    fn mark_dirty_later(&mut self, key: u32) {
+        let Some(slot) = self.slots.get_mut(key as usize) else { return };
+        if !slot.flags.has(Flags::DIRTY) {
+            slot.flags.set(Flags::DIRTY);
+            self.dirty.push((key, slot.generation));
+        }
+    }
+
+    // ---- driving
+
+    /// Begins to drive the slot that `token` names: takes in what the system says of it. False when the
+    /// token is of a former owner.
+    #[inline]
+    pub(crate) fn begin(&mut self, key: u32, generation: u32, readiness: Readiness) -> bool {
+        let Some(slot) = self.slots.get_mut(key as usize) else { return false };
+        if slot.generation != generation {
+            return false;
+        }
+        let flags = &mut slot.flags;
+        flags.unset(Flags::DIRTY);
+        if readiness.contains(Readiness::READABLE) {
+            flags.set(Flags::READABLE);
+        }
+        if readiness.contains(Readiness::WRITABLE) {
+            flags.unset(Flags::WRITE_BLOCKED);
+        }
+        if readiness.is_closing() {
+            flags.set(Flags::HANGUP.and(Flags::READABLE));
+            if readiness.contains(Readiness::ERROR) && slot.kind != Kind::Listener {
+                flags.set(Flags::BROKEN);
+            }
+        }
+        self.current = key;
+        self.current_generation = generation;
+        self.activity = false;
+        self.reads_left = self.options.reads_per_turn;
+        self.requests_left = self.options.requests_per_turn;
+        true
+    }
+
+    /// What is to be done next for the slot being driven.
+    #[inline]
+    pub(crate) fn next(&mut self, input: &mut Input<'_>) -> Event {
+        let key = self.current;
+        let Some(slot) = self.slots.get(key as usize) else { return Event::Done };
+        if slot.generation != self.current_generation {
+            // The connection ended and a callback has begun another one in its place: the window is of the
+            // former.
+            self.current_generation = slot.generation;
+            input.forget();
+        }
+        match slot.kind {
+            Kind::Server => self.server_next(key, input),
+            Kind::Client => self.client_next(key, input),
+            Kind::Raw => self.raw_next(key, input),
+            Kind::Listener => {
+                if slot.flags.has(Flags::EXPIRED) {
+                    self.listener_expired(key);
+                }
+                self.accept_next(key);
+                Event::Done
+            }
+        }
+    }
+
+    /// The drive is over.
+    #[inline]
+    pub(crate) fn end_drive(&mut self) {
+        self.current = NONE;
+    }
+
+    /// The drive was cut short by a panic: what was read and not consumed is kept, the slot is driven again.
+    pub(crate) fn interrupt_drive(&mut self, input: &mut Input<'_>) {
+        let key = std::mem::replace(&mut self.current, NONE);
+        if self.slots.contains(key as usize) {
+            self.keep_input(key, input);
+            self.mark_dirty_later(key);
+        }
+    }
+
+    /// Keeps what is left of the window for the next drive.
+    fn keep_input(&mut self, key: u32, input: &mut Input<'_>) {
+        let Some(active) = self.slots.get_mut(key as usize).and_then(|s| s.active.as_deref_mut())
+        else {
+            return;
+        };
+        match input.kept.take() {
+            Some(mut kept) => {
+                kept.drain(..input.from);
+                debug_assert!(active.input.is_empty());
+                active.input = kept;
+            }
+            None if input.from < input.to => {
+                debug_assert!(active.input.is_empty());
+                active.input.extend_from_slice(&input.buffer[input.from..input.to]);
+            }
+            None => {}
+        }
+        input.from = 0;
+        input.to = 0;
+    }
+
+    /// An error came out of a handler of this exchange: it ends.
+    pub(crate) fn fail_exchange(&mut self, id: ExchangeId, error: Error) {
+        if let Some(active) = self.exchange(id) {
+            active.failure = Some(error);
+            self.mark_dirty(id.key);
+        }
+    }
+
+    pub(crate) fn limit_error(limit: Limit, code: &'static str, message: &str) -> Error {
+        Error::new(ErrorKind::Limit(limit), code, message)
+    }
+}
+
+/// Names a slot to the system: with the generation, so that a stale event of the same batch misses.
+#[inline]
+pub(crate) fn token(key: u32, generation: u32) -> usize {
+    (generation as usize) << 32 | key as usize
+}
+
+/// Takes a token apart.
+#[inline]
+pub(crate) fn untoken(token: usize) -> (u32, u32) {
+    (token as u32, (token >> 32) as u32)
+}
+
+/// A duration as ticks of the deadline clock; zero stays zero and means never.
+pub(crate) fn ticks_or_never(duration: std::time::Duration) -> u32 {
+    match duration.is_zero() {
+        true => 0,
+        false => ticks(duration),
+    }
+}
+
+/// Logs the result of a callback that is nobody's exchange any more.
+pub(crate) fn log_failure(result: Result<()>, what: &str) {
+    if let Err(error) = result {
+        log::error!(target: "onloop::loop", "{what} failed: {error}");
+    }
+}

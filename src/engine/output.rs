@@ -1,0 +1,299 @@
+//! What waits to be written to one connection: a buffer for heads and small content, and behind it
+//! pieces that are large enough to go out from where they are.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use crate::content::Chunk;
+
+/// From this size on, content that is given away is not copied behind the head. Below it one `write` of
+/// one buffer is cheaper: `writev` of a head and 13 bytes costs 13 to 20 % more.
+pub(crate) const PIECE_BYTES_MIN: usize = 16 * 1024;
+
+/// Most bytes given to one `writev`. 64 KiB a call costs 1.7 times the CPU of a long body, 1 MiB 1.4 times.
+const WRITE_BYTES_MAX: usize = 448 * 1024;
+
+/// Written bytes in front of the buffer are cut off once they are so many and more than half of it: a
+/// reader that is always a little behind would otherwise make it grow without end.
+const COMPACT_BYTES_MIN: usize = 64 * 1024;
+
+/// Most slices given to one `writev`.
+const WRITE_SLICES_MAX: usize = 32;
+
+/// Content that stands behind the buffer.
+#[derive(Debug)]
+enum Piece {
+    /// Small writes that came after a large piece.
+    Copied(Vec<u8>),
+    Owned(Vec<u8>),
+    #[cfg(feature = "bytes")]
+    Shared(bytes::Bytes),
+}
+
+impl Piece {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Piece::Copied(bytes) | Piece::Owned(bytes) => bytes,
+            #[cfg(feature = "bytes")]
+            Piece::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// The unsent bytes of one connection, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    buffer: Vec<u8>,
+    /// Bytes of `buffer`, or of the first piece once the buffer is out, that are written already.
+    position: usize,
+    pieces: VecDeque<Piece>,
+    /// Bytes in `pieces`.
+    pieces_bytes: usize,
+}
+
+impl Output {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty() && self.pieces.is_empty()
+    }
+
+    /// Bytes that wait.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len() + self.pieces_bytes - self.position
+    }
+
+    /// Where bytes that go out next in order are to be appended.
+    #[inline]
+    pub(crate) fn tail(&mut self) -> Tail<'_> {
+        if self.pieces.is_empty() {
+            return Tail { bytes: &mut self.buffer, before: 0, pieces_bytes: None };
+        }
+        if !matches!(self.pieces.back(), Some(Piece::Copied(_))) {
+            self.pieces.push_back(Piece::Copied(Vec::new()));
+        }
+        match self.pieces.back_mut() {
+            Some(Piece::Copied(bytes)) => {
+                let before = bytes.len();
+                Tail { bytes, before, pieces_bytes: Some(&mut self.pieces_bytes) }
+            }
+            _ => unreachable!("a piece of this kind was pushed just above"),
+        }
+    }
+
+    /// Appends content: copied when small or borrowed, else kept as it is.
+    pub(crate) fn push(&mut self, chunk: Chunk<'_>) {
+        match chunk {
+            Chunk::Owned(bytes) if bytes.len() >= PIECE_BYTES_MIN => {
+                self.pieces_bytes += bytes.len();
+                self.pieces.push_back(Piece::Owned(bytes));
+            }
+            #[cfg(feature = "bytes")]
+            Chunk::Shared(bytes) if bytes.len() >= PIECE_BYTES_MIN => {
+                self.pieces_bytes += bytes.len();
+                self.pieces.push_back(Piece::Shared(bytes));
+            }
+            small => self.tail().bytes.extend_from_slice(small.as_slice()),
+        }
+    }
+
+    /// What one write call should be given: a single slice, or `None` to use [`Output::slices`].
+    #[inline]
+    pub(crate) fn single(&self) -> Option<&[u8]> {
+        self.pieces.is_empty().then(|| &self.buffer[self.position..])
+    }
+
+    /// Runs `write` with the first slices that wait, up to the size one call is best given.
+    pub(crate) fn with_slices<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
+        let (mut count, mut room) = (0, WRITE_BYTES_MAX);
+        let whole = std::iter::once(&self.buffer[..]).chain(self.pieces.iter().map(Piece::as_slice));
+        let mut skip = self.position;
+        for bytes in whole {
+            if bytes.len() <= skip {
+                skip -= bytes.len();
+                continue;
+            }
+            let rest = &bytes[skip..];
+            skip = 0;
+            let part = &rest[..rest.len().min(room)];
+            slices[count] = IoSlice::new(part);
+            count += 1;
+            room -= part.len();
+            if room == 0 || count == WRITE_SLICES_MAX {
+                break;
+            }
+        }
+        write(&slices[..count])
+    }
+
+    /// Takes note that `written` bytes are out. Pieces that are done go to `trash`: the owner of shared
+    /// bytes may be user code, which must not run here.
+    #[inline]
+    pub(crate) fn advance(&mut self, written: usize, trash: &mut Trash) {
+        self.position += written;
+        if self.pieces.is_empty() {
+            if self.position == self.buffer.len() {
+                self.buffer.clear();
+                self.position = 0;
+            } else if self.position >= COMPACT_BYTES_MIN && self.position * 2 > self.buffer.len() {
+                self.buffer.drain(..self.position);
+                self.position = 0;
+            }
+            return;
+        }
+        self.advance_pieces(trash);
+    }
+
+    fn advance_pieces(&mut self, trash: &mut Trash) {
+        if self.position >= self.buffer.len() {
+            self.position -= self.buffer.len();
+            self.buffer.clear();
+        } else {
+            return;
+        }
+        // A copied piece never stands first: it becomes the buffer, which is compacted as it drains.
+        while let Some(first) = self.pieces.front() {
+            let length = first.as_slice().len();
+            if self.position < length {
+                return;
+            }
+            self.position -= length;
+            self.pieces_bytes -= length;
+            if let Some(piece) = self.pieces.pop_front() {
+                trash.push(piece);
+            }
+            if self.pieces.len() == 1 && matches!(self.pieces.front(), Some(Piece::Copied(_))) {
+                if let Some(Piece::Copied(bytes)) = self.pieces.pop_front() {
+                    self.pieces_bytes = 0;
+                    self.buffer = bytes;
+                }
+            }
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self, trash: &mut Trash) {
+        self.buffer.clear();
+        self.position = 0;
+        self.pieces_bytes = 0;
+        while let Some(piece) = self.pieces.pop_front() {
+            trash.push(piece);
+        }
+    }
+
+    /// Gives back buffers that have grown beyond `keep` bytes.
+    pub(crate) fn shrink(&mut self, keep: usize) {
+        if self.buffer.capacity() > keep {
+            self.buffer = Vec::new();
+        }
+        if self.pieces.capacity() > 16 {
+            self.pieces = VecDeque::new();
+        }
+    }
+}
+
+/// The growing end of an [`Output`]; counts what was appended when it is dropped.
+pub(crate) struct Tail<'a> {
+    pub(crate) bytes: &'a mut Vec<u8>,
+    before: usize,
+    pieces_bytes: Option<&'a mut usize>,
+}
+
+impl Drop for Tail<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(total) = &mut self.pieces_bytes {
+            **total += self.bytes.len() - self.before;
+        }
+    }
+}
+
+/// Shared content that is done with, until it can be dropped outside of every borrow.
+#[derive(Debug, Default)]
+pub(crate) struct Trash {
+    #[cfg(feature = "bytes")]
+    shared: Vec<bytes::Bytes>,
+}
+
+impl Trash {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        #[cfg(feature = "bytes")]
+        return self.shared.is_empty();
+        #[cfg(not(feature = "bytes"))]
+        return true;
+    }
+
+    fn push(&mut self, piece: Piece) {
+        #[cfg(feature = "bytes")]
+        if let Piece::Shared(bytes) = piece {
+            self.shared.push(bytes);
+        }
+        #[cfg(not(feature = "bytes"))]
+        drop(piece);
+    }
+
+    /// Content that was not taken.
+    pub(crate) fn discard(&mut self, chunk: Chunk<'_>) {
+        #[cfg(feature = "bytes")]
+        if let Chunk::Shared(bytes) = chunk {
+            self.shared.push(bytes);
+        }
+        #[cfg(not(feature = "bytes"))]
+        drop(chunk);
+    }
+
+    /// Everything, for the caller to drop.
+    pub(crate) fn take(&mut self) -> Trash {
+        std::mem::take(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(output: &mut Output, step: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut trash = Trash::default();
+        while !output.is_empty() {
+            let before = output.len();
+            let written = match output.single() {
+                Some(bytes) => {
+                    let n = bytes.len().min(step);
+                    out.extend_from_slice(&bytes[..n]);
+                    n
+                }
+                None => output.with_slices(|slices| {
+                    let n = slices.iter().map(|s| s.len()).sum::<usize>().min(step);
+                    let all: Vec<u8> = slices.iter().flat_map(|s| s.iter().copied()).collect();
+                    out.extend_from_slice(&all[..n]);
+                    n
+                }),
+            };
+            output.advance(written, &mut trash);
+            assert_eq!(output.len(), before - written);
+        }
+        out
+    }
+
+    #[test]
+    fn bytes_keep_their_order_whatever_the_writes_take() {
+        for step in [1, 7, 1000, PIECE_BYTES_MIN, 1 << 20] {
+            let mut output = Output::default();
+            let mut expected = Vec::new();
+            for (index, size) in [3, PIECE_BYTES_MIN, 5, 0, PIECE_BYTES_MIN + 1, 9].iter().enumerate() {
+                let bytes = vec![b'a' + index as u8; *size];
+                expected.extend_from_slice(&bytes);
+                match index % 2 {
+                    0 => output.push(Chunk::Borrowed(&bytes)),
+                    _ => output.push(Chunk::Owned(bytes)),
+                }
+            }
+            assert_eq!(output.len(), expected.len());
+            assert_eq!(drain(&mut output, step), expected);
+            assert!(output.is_empty() && output.position == 0 && output.pieces_bytes == 0);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `pipe`: the content of one message becomes the content of another without passing through user code.
+//! Data, backpressure, the end, trailers and failures go along.
+
+use crate::content::Chunk;
+use crate::engine::slot::{ExchangeId, Flags};
+use crate::engine::Core;
+use crate::error::{Error, ErrorKind};
+
+impl Core {
+    /// Starts piping. False when one of the two is over already.
+    pub(crate) fn pipe(&mut self, source: ExchangeId, target: ExchangeId) -> bool {
+        if source == target || self.exchange(target).is_none() {
+            return false;
+        }
+        let Some(active) = self.exchange(source) else {
+            return false;
+        };
+        active.incoming.pipe_to = Some(target);
+        active.incoming.paused = false;
+        active.incoming.paused_by_user = false;
+        self.mark_dirty(source.key);
+        if let Some(active) = self.exchange(target) {
+            active.piped_from = Some(source);
+        }
+        true
+    }
+
+    /// Hands content on; stops reading while the other side has enough.
+    pub(crate) fn pipe_content(&mut self, key: u32, target: ExchangeId, content: &[u8]) {
+        let wants_more = self.write(target, Chunk::Borrowed(content));
+        if wants_more {
+            return;
+        }
+        let is_open = self.is_writable(target);
+        let incoming = &mut self.active(key).incoming;
+        if is_open {
+            incoming.paused = true;
+        } else {
+            // The other side is over: what still comes has nowhere to go.
+            incoming.pipe_to = None;
+            incoming.discarding = true;
+        }
+    }
+
+    /// The content came to its end.
+    pub(crate) fn pipe_end(&mut self, key: u32, target: ExchangeId) {
+        let trailers = self.active(key).incoming.trailers.take();
+        if let Some(trailers) = trailers {
+            if let Some(active) = self.exchange(target) {
+                for (name, value) in trailers.fields() {
+                    // They were valid when they came in.
+                    let _ = active.outgoing.trailers.append(name.as_bytes(), value);
+                }
+            }
+            self.active(key).incoming.trailers = Some(trailers);
+        }
+        self.end(target, Chunk::Borrowed(b""));
+    }
+
+    /// The output of `key` has room again: whoever is piped into it may go on.
+    pub(crate) fn resume_piped(&mut self, source: ExchangeId) {
+        let Some(active) = self.exchange(source) else { return };
+        if active.incoming.pipe_to.is_some() && !active.incoming.paused_by_user {
+            active.incoming.paused = false;
+            self.mark_dirty(source.key);
+        }
+    }
+
+    /// The incoming message of an exchange was cut off: the one it is piped into must not look complete.
+    pub(crate) fn break_pipe(&mut self, target: ExchangeId) {
+        let Some(active) = self.exchange(target) else { return };
+        if !active.outgoing.is_ended() {
+            let message = "the message that was piped in was cut off";
+            active.failure = Some(Error::new(ErrorKind::Peer, "ERR_STREAM_PREMATURE_CLOSE", message));
+            self.mark_dirty(target.key);
+        }
+    }
+
+    /// The outgoing message that something is piped into is over.
+    pub(crate) fn pipe_target_gone(&mut self, source: ExchangeId) {
+        let Some(active) = self.exchange(source) else { return };
+        if active.incoming.pipe_to.take().is_some() {
+            active.incoming.discarding = true;
+            self.mark_dirty(source.key);
+        }
+    }
+
+    /// Content can still be written to this exchange.
+    pub(crate) fn is_writable(&mut self, id: ExchangeId) -> bool {
+        self.exchange(id).is_some_and(|active| {
+            !active.outgoing.is_ended() && active.failure.is_none() && !active.over_limit
+        }) && !self.slots[id.key as usize].flags.has(Flags::WRITE_DEAD)
+    }
+}

@@ -1,0 +1,82 @@
+//! Free lists: what exchanges use while they run and give back when they are over. All are capped, and
+//! nothing large is kept.
+
+use crate::engine::callbacks::Callbacks;
+use crate::engine::client_side::ClientState;
+use crate::engine::slot::Active;
+use crate::h1::Head;
+
+/// Most items one list keeps: enough for the exchanges that overlap in practice, and a burst of 10,000
+/// does not stay for ever.
+const KEPT_MAX: usize = 256;
+
+/// A buffer larger than this is not kept.
+pub(crate) const KEPT_BYTES_MAX: usize = 16 * 1024;
+
+/// The free lists of one loop.
+#[derive(Default)]
+pub(crate) struct Pool {
+    actives: Vec<Box<Active>>,
+    heads: Vec<Box<Head>>,
+    callbacks: Vec<Box<Callbacks>>,
+    clients: Vec<Box<ClientState>>,
+}
+
+impl Pool {
+    #[inline]
+    pub(crate) fn active(&mut self) -> Box<Active> {
+        self.actives.pop().unwrap_or_default()
+    }
+
+    /// Takes back state whose callbacks and client part were taken out before.
+    pub(crate) fn recycle_active(&mut self, mut active: Box<Active>) {
+        debug_assert!(active.callbacks.is_none() && active.client.is_none());
+        debug_assert!(active.output.is_empty());
+        if self.actives.len() >= KEPT_MAX {
+            return;
+        }
+        active.input.clear();
+        if active.input.capacity() > KEPT_BYTES_MAX {
+            active.input = Vec::new();
+        }
+        active.output.shrink(KEPT_BYTES_MAX);
+        if active.outgoing.fields.byte_capacity() > KEPT_BYTES_MAX {
+            active.outgoing.fields = Default::default();
+        }
+        self.actives.push(active);
+    }
+
+    #[inline]
+    pub(crate) fn head(&mut self) -> Box<Head> {
+        self.heads.pop().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn recycle_head(&mut self, head: Box<Head>) {
+        if self.heads.len() < KEPT_MAX && head.byte_capacity() <= KEPT_BYTES_MAX {
+            self.heads.push(head);
+        }
+    }
+
+    pub(crate) fn callbacks(&mut self) -> Box<Callbacks> {
+        self.callbacks.pop().unwrap_or_default()
+    }
+
+    /// Takes back a box that holds no callbacks any more.
+    pub(crate) fn recycle_callbacks(&mut self, callbacks: Box<Callbacks>) {
+        if self.callbacks.len() < KEPT_MAX {
+            self.callbacks.push(callbacks);
+        }
+    }
+
+    pub(crate) fn client(&mut self) -> Box<ClientState> {
+        self.clients.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn recycle_client(&mut self, mut client: Box<ClientState>) {
+        if self.clients.len() < KEPT_MAX {
+            client.clear();
+            self.clients.push(client);
+        }
+    }
+}

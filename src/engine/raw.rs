@@ -1,0 +1,128 @@
+//! Byte streams: connections after an upgrade, and those given to `on_client_error`.
+
+use crate::engine::event::{Event, Input};
+use crate::engine::incoming::Content;
+use crate::engine::slot::{Flags, Kind};
+use crate::engine::Core;
+
+impl Core {
+    /// Turns a connection into a byte stream of the user's.
+    pub(crate) fn become_raw(&mut self, key: u32) {
+        let slot = self.slot(key);
+        slot.kind = Kind::Raw;
+        slot.deadline = 0;
+        if let Some(active) = slot.active.as_deref_mut() {
+            active.start_raw();
+            active.timeout_ticks = 0;
+        }
+    }
+
+    /// The next thing to do for a byte stream.
+    pub(crate) fn raw_next(&mut self, key: u32, input: &mut Input<'_>) -> Event {
+        loop {
+            let slot = self.slot(key);
+            let flags = slot.flags;
+            if flags.has(Flags::LINGERING) {
+                if flags.has(Flags::EXPIRED) {
+                    return self.drop_connection(key, None);
+                }
+                return self.linger_next(key, input);
+            }
+            if flags.has(Flags::DESTROYED) {
+                return self.drop_connection(key, None);
+            }
+            if slot.active.as_deref().is_none_or(|active| active.failure.is_some()) {
+                return self.drop_connection(key, None);
+            }
+            if flags.has(Flags::EXPIRED) {
+                slot.flags.unset(Flags::EXPIRED);
+                let id = self.id(key);
+                let callbacks = self.active(key).callbacks.as_deref_mut();
+                if let Some(callback) = callbacks.and_then(|callbacks| callbacks.timeout.take()) {
+                    return Event::Timeout { callback, id };
+                }
+            }
+            match self.incoming_next(key, input) {
+                Content::Event(event) => return event,
+                Content::Idle => {}
+                Content::CutOff | Content::Broken | Content::Violation(_) => {
+                    return self.drop_connection(key, Some(Core::aborted()));
+                }
+                Content::DiscardedTooMuch => return self.drop_connection(key, None),
+            }
+            if flags.has(Flags::BROKEN) {
+                return self.drop_connection(key, Some(Core::aborted()));
+            }
+            match self.raw_rest(key, input) {
+                Event::Continue => {}
+                event => return event,
+            }
+        }
+    }
+
+    fn raw_rest(&mut self, key: u32, input: &mut Input<'_>) -> Event {
+        if !input.is_empty() || input.kept.is_some() {
+            self.keep_input(key, input);
+        }
+        self.flush(key);
+        if self.slots[key as usize].flags.has(Flags::BROKEN) {
+            return Event::Continue;
+        }
+        if self.active(key).need_drain {
+            if let Some(callback) = self.drained(key) {
+                if self.requests_left > 0 {
+                    self.requests_left -= 1;
+                    return Event::Drain { callback, id: self.id(key) };
+                }
+                self.put_back_drain(key, callback);
+                self.mark_dirty_later(key);
+                return Event::Done;
+            }
+        }
+        let active = self.active(key);
+        let sent = active.is_request_sent();
+        let received = active.incoming.complete;
+        let waits_for_end = active.callbacks.as_deref().is_some_and(|c| c.end.is_some());
+        if received && !active.outgoing.is_ended() && !waits_for_end && !active.incoming.paused_by_user {
+            // The peer ended and nobody said that more will be written: end too, as Node does without
+            // `allowHalfOpen`.
+            active.outgoing.abandon();
+            return Event::Continue;
+        }
+        if sent && received {
+            let mut event = self.drop_connection(key, None);
+            if let Event::Final(finale) = &mut event {
+                finale.finish = true;
+            }
+            return event;
+        }
+        let slot = self.slot(key);
+        if sent && !slot.flags.has(Flags::SHUT) {
+            slot.flags.set(Flags::SHUT);
+            let Core { slots, net, .. } = self;
+            let slot = &mut slots[key as usize];
+            if net.shutdown_write(&mut slot.source).is_err() {
+                slot.flags.set(Flags::BROKEN);
+                return Event::Continue;
+            }
+            // What nobody reads must not keep the connection open.
+            let id = self.id(key);
+            self.discard_if_unclaimed(id);
+            return Event::Continue;
+        }
+        let deadline = self.slots[key as usize].deadline;
+        let ticks = self.active(key).timeout_ticks;
+        if ticks == 0 || deadline == 0 || self.activity {
+            self.arm(key, ticks);
+        }
+        Event::Done
+    }
+
+    /// A callback of `on_drain` that could not run in this turn.
+    pub(crate) fn put_back_drain(&mut self, key: u32, callback: super::HookMut) {
+        let active = self.active(key);
+        active.need_drain = true;
+        let displaced = active.callbacks_mut().drain.put_back(callback);
+        debug_assert!(displaced.is_none(), "nothing ran since it was taken out");
+    }
+}

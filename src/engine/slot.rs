@@ -1,0 +1,181 @@
+//! What the slab holds: one entry per listener, server connection and client request or connection.
+//! An idle connection is a [`Slot`] and nothing else; what is in flight lives in [`Active`].
+
+use crate::engine::callbacks::Callbacks;
+use crate::engine::client_side::ClientState;
+use crate::engine::output::Output;
+use crate::error::Error;
+use crate::h1::{BodyDecoder, Head, HeadProgress, Outgoing};
+use crate::net::{Source, Time};
+
+/// Names one exchange on one connection. The generation changes with the slot's owner, the sequence with
+/// the exchange, so a stale name never reaches a stranger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ExchangeId {
+    pub(crate) key: u32,
+    pub(crate) generation: u32,
+    pub(crate) sequence: u32,
+}
+
+/// What a slot is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Listener,
+    Server,
+    Client,
+    /// After an upgrade: bytes without HTTP.
+    Raw,
+}
+
+/// One bit per fact about a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Flags(u16);
+
+impl Flags {
+    /// An edge said so and no read has emptied the socket since.
+    pub(crate) const READABLE: Flags = Flags(1);
+    /// The last write was short: wait for an edge.
+    pub(crate) const WRITE_BLOCKED: Flags = Flags(1 << 1);
+    /// The peer's end of stream is on its way: a short read proves nothing.
+    pub(crate) const HANGUP: Flags = Flags(1 << 2);
+    /// The connection is broken both ways.
+    pub(crate) const BROKEN: Flags = Flags(1 << 3);
+    /// The peer's end of stream was read.
+    pub(crate) const END_OF_INPUT: Flags = Flags(1 << 4);
+    /// Is on the dirty list.
+    pub(crate) const DIRTY: Flags = Flags(1 << 5);
+    /// The user asked for the end; no handle reaches it any more.
+    pub(crate) const DESTROYED: Flags = Flags(1 << 6);
+    /// Our side is shut down; what still comes is dropped until the peer's end (RFC 9112 §9.6).
+    pub(crate) const LINGERING: Flags = Flags(1 << 7);
+    /// Does not keep the loop alive.
+    pub(crate) const UNREFERENCED: Flags = Flags(1 << 8);
+    /// Close as soon as the output is flushed.
+    pub(crate) const CLOSING: Flags = Flags(1 << 9);
+    /// Nothing more can be written, but answers may still be read.
+    pub(crate) const WRITE_DEAD: Flags = Flags(1 << 10);
+    /// Was used for an exchange before: a client connection from the pool.
+    pub(crate) const REUSED: Flags = Flags(1 << 11);
+    /// A deadline has passed; the next drive deals with it.
+    pub(crate) const EXPIRED: Flags = Flags(1 << 12);
+    /// Our side of the stream is shut down.
+    pub(crate) const SHUT: Flags = Flags(1 << 13);
+
+    #[inline]
+    pub(crate) const fn has(self, other: Flags) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, other: Flags) {
+        self.0 |= other.0;
+    }
+
+    #[inline]
+    pub(crate) fn unset(&mut self, other: Flags) {
+        self.0 &= !other.0;
+    }
+
+    pub(crate) const fn and(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+}
+
+/// An entry of the slab. Its size is what an idle connection costs, so a test holds it to 40 bytes.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) source: Source,
+    pub(crate) generation: u32,
+    pub(crate) sequence: u32,
+    /// In ticks of the loop's deadline clock; 0 is none. What it means follows from the state.
+    pub(crate) deadline: u32,
+    /// The server's key, or the origin's.
+    pub(crate) owner: u16,
+    pub(crate) flags: Flags,
+    pub(crate) kind: Kind,
+    pub(crate) active: Option<Box<Active>>,
+}
+
+/// Where an exchange stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Stage {
+    /// The head of the incoming message is awaited or partly here.
+    #[default]
+    Head,
+    /// The head was given to the user.
+    Exchange,
+    /// Client only: no connection yet.
+    Unconnected,
+}
+
+/// What is in flight on one connection. Pooled: everything that owns memory keeps it across exchanges.
+#[derive(Default)]
+pub(crate) struct Active {
+    pub(crate) stage: Stage,
+    /// Received and not yet understood.
+    pub(crate) input: Vec<u8>,
+    pub(crate) progress: HeadProgress,
+    /// `input` is a head that was parsed as far as it is here: more bytes are needed, not another look.
+    pub(crate) partial: bool,
+    /// When the message that is being received began.
+    pub(crate) started: Time,
+    pub(crate) incoming: Incoming,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) output: Output,
+    pub(crate) callbacks: Option<Box<Callbacks>>,
+    pub(crate) client: Option<Box<ClientState>>,
+    /// What ends this exchange: set by an error out of a handler or by `destroy`.
+    pub(crate) failure: Option<Error>,
+    /// `write` has returned false; `on_drain` is owed.
+    pub(crate) need_drain: bool,
+    /// Bytes given to `write` stop being accepted: the hard cap was passed.
+    pub(crate) over_limit: bool,
+    /// The message that is piped into our outgoing one: resumed when there is room again.
+    pub(crate) piped_from: Option<ExchangeId>,
+    /// Inactivity after which `on_timeout` is due, in ticks; 0 is never.
+    pub(crate) timeout_ticks: u32,
+}
+
+/// The message being received.
+#[derive(Debug, Default)]
+pub(crate) struct Incoming {
+    pub(crate) decoder: BodyDecoder,
+    /// `pause` was called, or nobody has asked for the content yet.
+    pub(crate) paused: bool,
+    /// The user called `pause` (as opposed to nobody listening).
+    pub(crate) paused_by_user: bool,
+    /// The content's last byte was delivered or dropped.
+    pub(crate) complete: bool,
+    /// `on_end` was delivered, or is not owed any more.
+    pub(crate) ended: bool,
+    /// Content is read and dropped: nobody wants it.
+    pub(crate) discarding: bool,
+    pub(crate) discarded_bytes: usize,
+    /// Another exchange's outgoing message takes the content.
+    pub(crate) pipe_to: Option<ExchangeId>,
+    pub(crate) trailers: Option<Box<Head>>,
+    /// Of the request: needed for the framing of the response, and for 1xx.
+    pub(crate) minor: u8,
+    /// A `100 Continue` is expected by the client and was not sent.
+    pub(crate) continue_owed: bool,
+}
+
+impl Incoming {
+    /// Ready for a new message with this decoder.
+    pub(crate) fn start(&mut self, decoder: BodyDecoder) {
+        let complete = decoder.is_done();
+        *self = Incoming { decoder, paused: true, complete, minor: 1, ..Incoming::default() };
+    }
+}
+
+impl std::fmt::Debug for Active {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Active").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
+
+impl Active {
+    pub(crate) fn callbacks_mut(&mut self) -> &mut Callbacks {
+        self.callbacks.get_or_insert_default()
+    }
+}

@@ -1,0 +1,578 @@
+//! The sending side of one message: which framing it gets, what its head says, what may still be
+//! written. Bytes go into a buffer of the caller's; nothing is sent from here.
+//!
+//! The framing is decided once, when the head is rendered, by [`Outgoing::decide`]; what follows is held
+//! to it. Read `framing.rs` for the receiving side's mirror image of these rules.
+
+use super::fields::{FieldList, Known, has_list_token};
+use super::status::reason_phrase;
+
+/// How far a message that we send has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Phase {
+    /// The head can still be changed.
+    #[default]
+    Head,
+    /// The head is rendered; content may follow.
+    Content,
+    /// Nothing more can be added.
+    Ended,
+}
+
+/// How the end of the content is made known to the peer (RFC 9112 §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Delimiter {
+    /// There is no content: HEAD, 204, 304 and their like. What is written is dropped.
+    #[default]
+    None,
+    /// So many bytes are still to come.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// The connection's end is the content's end.
+    Close,
+}
+
+/// What is known of the content when the head is rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// All of it is at hand.
+    Whole(u64),
+    /// It comes in pieces of unknown total.
+    Pieces,
+}
+
+/// The start line that a head is rendered with, and what it answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum StartLine<'a> {
+    /// Of a response.
+    Status,
+    /// Of a request: method, target, and the value of `Host`.
+    Request { method: &'a str, target: &'a str, authority: &'a str },
+}
+
+/// Fields that are added where the user has not said otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Automatic<'a> {
+    /// `Date: …\r\n`, empty for requests.
+    pub(crate) date: &'a [u8],
+    /// `Keep-Alive: …\r\n`, empty to leave it out.
+    pub(crate) keep_alive: &'a [u8],
+    /// `date`, `Connection: keep-alive\r\n` and `keep_alive` in one piece: the common case is one copy.
+    pub(crate) persistent_block: &'a [u8],
+    /// This must be the connection's last message, whatever the peer would like.
+    pub(crate) closing: bool,
+}
+
+/// Why content was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LengthMismatch {
+    /// More than `Content-Length` announced.
+    TooMuch,
+    /// The message was ended with less than announced.
+    TooLittle,
+}
+
+/// One message being sent.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    pub(crate) fields: FieldList,
+    pub(crate) trailers: FieldList,
+    reason: Option<Box<str>>,
+    status: u16,
+    phase: Phase,
+    delimiter: Delimiter,
+    minor: u8,
+    /// The peer lets the connection persist, and so far so do we.
+    persistent: bool,
+    /// The request was HEAD, or for requests of our own: the method expects no content.
+    contentless: bool,
+    pub(crate) send_date: bool,
+}
+
+impl Outgoing {
+    /// Begins the response to a request of HTTP/1.`minor`.
+    pub(crate) fn start_response(&mut self, minor: u8, to_head: bool, persistent: bool) {
+        self.reset(minor, to_head, persistent);
+    }
+
+    /// Begins a request; `expects_content` is false for the methods that usually have none.
+    pub(crate) fn start_request(&mut self, expects_content: bool, persistent: bool) {
+        self.reset(1, !expects_content, persistent);
+    }
+
+    /// Begins a byte stream without any head: what follows an upgrade.
+    pub(crate) fn start_raw(&mut self) {
+        self.reset(1, false, false);
+        self.phase = Phase::Content;
+        self.delimiter = Delimiter::Close;
+    }
+
+    fn reset(&mut self, minor: u8, contentless: bool, persistent: bool) {
+        self.fields.clear();
+        if !self.trailers.is_empty() {
+            self.trailers.clear();
+        }
+        if self.reason.is_some() {
+            self.reason = None;
+        }
+        self.status = 200;
+        self.phase = Phase::Head;
+        self.delimiter = Delimiter::None;
+        self.minor = minor;
+        self.persistent = persistent;
+        self.contentless = contentless;
+        self.send_date = true;
+    }
+
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    #[inline]
+    pub(crate) fn is_ended(&self) -> bool {
+        self.phase == Phase::Ended
+    }
+
+    #[inline]
+    pub(crate) fn head_is_sent(&self) -> bool {
+        self.phase != Phase::Head
+    }
+
+    #[inline]
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.persistent
+    }
+
+    pub(crate) fn forbid_persistence(&mut self) {
+        self.persistent = false;
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(crate) fn set_status(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    pub(crate) fn set_reason(&mut self, reason: Option<Box<str>>) {
+        self.reason = reason;
+    }
+
+    pub(crate) fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or_else(|| reason_phrase(self.status))
+    }
+
+    #[inline]
+    pub(crate) fn delimiter(&self) -> Delimiter {
+        self.delimiter
+    }
+
+    /// Ends the message at once, whatever was announced: the connection cannot be used again.
+    pub(crate) fn abandon(&mut self) {
+        self.phase = Phase::Ended;
+        self.persistent = false;
+    }
+
+    /// Chooses the delimiter by what the user set, then by what the peer understands
+    /// (RFC 9112 §6.1 to §6.3).
+    fn decide(&mut self, is_response: bool, plan: Plan) {
+        let known = self.fields.known();
+        if is_response && (self.status == 204 || self.status == 304 || self.status < 200) {
+            self.delimiter = Delimiter::None;
+            // RFC 9112 §6.1: these carry neither; a 304 may tell the length that a 200 would have.
+            self.fields.remove_quietly(b"transfer-encoding");
+            if self.status != 304 {
+                self.fields.remove_quietly(b"content-length");
+            }
+            return;
+        }
+        if known.contains(Known::TRANSFER_ENCODING) && self.minor == 0 {
+            // A peer of HTTP/1.0 cannot read chunks.
+            self.fields.remove_quietly(b"transfer-encoding");
+        }
+        let known = self.fields.known();
+        if known.contains(Known::TRANSFER_ENCODING) {
+            // Both would be a smuggling vector; chunked is the one that tells the truth by itself.
+            self.fields.remove_quietly(b"content-length");
+            self.delimiter = Delimiter::Chunked;
+        } else if let Some(length) = self.fields.first(b"content-length").and_then(digits) {
+            self.delimiter = Delimiter::Length(length);
+        } else {
+            self.delimiter = self.automatic_delimiter(is_response, plan);
+        }
+        if is_response && self.contentless {
+            self.delimiter = Delimiter::None;
+        }
+    }
+
+    fn automatic_delimiter(&self, is_response: bool, plan: Plan) -> Delimiter {
+        let removed = self.fields.removed();
+        let no_length = removed.contains(Known::CONTENT_LENGTH);
+        let no_chunks = removed.contains(Known::TRANSFER_ENCODING) || self.minor == 0;
+        match plan {
+            Plan::Whole(0) if !is_response && self.contentless => Delimiter::None,
+            // Trailers can only follow chunks.
+            Plan::Whole(length)
+                if !no_length && (no_chunks || !self.fields.known().contains(Known::TRAILER)) =>
+            {
+                Delimiter::Length(length)
+            }
+            _ if !no_chunks => Delimiter::Chunked,
+            _ => Delimiter::Close,
+        }
+    }
+
+    /// Renders the head into `out`. Content must be given to [`Outgoing::frame`] afterwards.
+    pub(crate) fn send_head(
+        &mut self,
+        line: StartLine<'_>,
+        automatic: &Automatic<'_>,
+        plan: Plan,
+        out: &mut Vec<u8>,
+    ) {
+        debug_assert_eq!(self.phase, Phase::Head);
+        self.phase = Phase::Content;
+        if matches!(line, StartLine::Status) && self.is_plain() && !automatic.closing {
+            if let Plan::Whole(length) = plan {
+                self.delimiter = Delimiter::Length(length);
+                self.render_plain(automatic, length, out);
+                return;
+            }
+        }
+        self.render(line, automatic, plan, out);
+    }
+
+    /// Nothing steers framing or persistence: the case that is worth a path of its own.
+    fn is_plain(&self) -> bool {
+        self.status == 200
+            && self.persistent
+            && self.minor == 1
+            && self.send_date
+            && !self.contentless
+            && self.reason.is_none()
+            && self.fields.known().is_empty()
+            && self.fields.removed().is_empty()
+    }
+
+    fn render_plain(&self, automatic: &Automatic<'_>, length: u64, out: &mut Vec<u8>) {
+        const LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
+        let fields = self.fields.wire();
+        out.reserve(LINE.len() + fields.len() + automatic.persistent_block.len() + 48);
+        out.extend_from_slice(LINE);
+        out.extend_from_slice(fields);
+        out.extend_from_slice(automatic.persistent_block);
+        push_length(out, length);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn render(
+        &mut self,
+        line: StartLine<'_>,
+        automatic: &Automatic<'_>,
+        plan: Plan,
+        out: &mut Vec<u8>,
+    ) {
+        let is_response = matches!(line, StartLine::Status);
+        self.decide(is_response, plan);
+        self.decide_persistence(is_response, automatic.closing);
+        let known = self.fields.known();
+        let removed = self.fields.removed();
+        let wanted = |flag: Known| !known.contains(flag) && !removed.contains(flag);
+        match line {
+            StartLine::Status => push_status_line(out, self.status, self.reason()),
+            StartLine::Request { method, target, authority } => {
+                out.extend_from_slice(method.as_bytes());
+                out.push(b' ');
+                out.extend_from_slice(target.as_bytes());
+                out.extend_from_slice(b" HTTP/1.1\r\n");
+                // RFC 9110 §7.2: Host should be the first field.
+                if wanted(Known::HOST) {
+                    out.extend_from_slice(b"Host: ");
+                    out.extend_from_slice(authority.as_bytes());
+                    out.extend_from_slice(b"\r\n");
+                }
+            }
+        }
+        out.extend_from_slice(self.fields.wire());
+        if self.send_date && wanted(Known::DATE) {
+            out.extend_from_slice(automatic.date);
+        }
+        if wanted(Known::CONNECTION) {
+            if !self.persistent {
+                out.extend_from_slice(b"Connection: close\r\n");
+            } else {
+                out.extend_from_slice(b"Connection: keep-alive\r\n");
+                if wanted(Known::KEEP_ALIVE) {
+                    out.extend_from_slice(automatic.keep_alive);
+                }
+            }
+        } else if !self.persistent && known.contains(Known::CONNECTION) {
+            self.announce_close(out);
+        }
+        match self.delimiter {
+            Delimiter::Length(length) if !known.contains(Known::CONTENT_LENGTH) => {
+                push_length(out, length);
+            }
+            Delimiter::Chunked if !known.contains(Known::TRANSFER_ENCODING) => {
+                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            }
+            // The response to HEAD tells the length that GET would have had (RFC 9110 §8.6).
+            Delimiter::None if is_response && self.contentless && self.may_have_length() => {
+                if let (Plan::Whole(length), true) = (plan, wanted(Known::CONTENT_LENGTH)) {
+                    if length > 0 {
+                        push_length(out, length);
+                    }
+                }
+            }
+            _ => {}
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The user's own `Connection` does not say `close`, but the connection will: RFC 9112 §9.6 wants it
+    /// said, so it is said on a line of its own.
+    fn announce_close(&self, out: &mut Vec<u8>) {
+        let said = self.fields.all(b"connection").any(|value| has_list_token(value, b"close"));
+        let upgrade = self.fields.all(b"connection").any(|value| has_list_token(value, b"upgrade"));
+        if !said && !upgrade {
+            out.extend_from_slice(b"Connection: close\r\n");
+        }
+    }
+
+    fn may_have_length(&self) -> bool {
+        self.status >= 200 && self.status != 204 && self.status != 304
+    }
+
+    fn decide_persistence(&mut self, is_response: bool, closing: bool) {
+        if closing || (self.delimiter == Delimiter::Close && is_response) {
+            self.persistent = false;
+        }
+        if self.fields.known().contains(Known::CONNECTION)
+            && self.fields.all(b"connection").any(|value| has_list_token(value, b"close"))
+        {
+            self.persistent = false;
+        }
+    }
+
+    /// How `length` bytes of content are to be written: what goes before them and after them.
+    ///
+    /// # Errors
+    /// The bytes are more than was announced; none of them may be sent.
+    #[inline]
+    pub(crate) fn frame(&mut self, length: u64) -> Result<Frame, LengthMismatch> {
+        match &mut self.delimiter {
+            Delimiter::None => Ok(Frame::Drop),
+            Delimiter::Close => Ok(Frame::Plain),
+            Delimiter::Chunked => Ok(Frame::Chunk),
+            Delimiter::Length(left) => {
+                *left = left.checked_sub(length).ok_or(LengthMismatch::TooMuch)?;
+                Ok(Frame::Plain)
+            }
+        }
+    }
+
+    /// Ends the message; a last chunk and the trailers go to `out`.
+    ///
+    /// # Errors
+    /// Less was written than announced: the message is ended all the same, the connection is not to be
+    /// used again.
+    #[inline]
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), LengthMismatch> {
+        self.phase = Phase::Ended;
+        match self.delimiter {
+            Delimiter::Chunked => {
+                out.extend_from_slice(b"0\r\n");
+                out.extend_from_slice(self.trailers.wire());
+                out.extend_from_slice(b"\r\n");
+                Ok(())
+            }
+            Delimiter::Length(left) if left > 0 => {
+                self.persistent = false;
+                Err(LengthMismatch::TooLittle)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How a piece of content goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// As it is.
+    Plain,
+    /// Between a chunk-size line and CRLF.
+    Chunk,
+    /// Not at all.
+    Drop,
+}
+
+/// `HTTP/1.1 status reason`. RFC 9112 §4: always our own version, whatever the peer's.
+pub(crate) fn push_status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+    out.push(b' ');
+    // A reason is Latin-1 on the wire; `set_reason`'s callers refuse what does not fit.
+    out.extend(reason.chars().map(|c| c as u32 as u8));
+    out.extend_from_slice(b"\r\n");
+}
+
+fn push_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The chunk-size line of a chunk of `length` bytes.
+pub(crate) fn push_chunk_size(out: &mut Vec<u8>, length: usize) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut line = [0u8; 18];
+    line[17] = b'\n';
+    line[16] = b'\r';
+    let (mut at, mut rest) = (16, length);
+    loop {
+        at -= 1;
+        line[at] = DIGITS[rest & 15];
+        rest >>= 4;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&line[at..]);
+}
+
+/// A decimal number of digits alone, as RFC 9110 §8.6 defines Content-Length.
+pub(crate) fn digits(value: &[u8]) -> Option<u64> {
+    if value.is_empty() {
+        return None;
+    }
+    value.iter().try_fold(0u64, |sum, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        sum.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AUTOMATIC: Automatic<'static> = Automatic {
+        date: b"Date: D\r\n",
+        keep_alive: b"Keep-Alive: timeout=65\r\n",
+        persistent_block: b"Date: D\r\nConnection: keep-alive\r\nKeep-Alive: timeout=65\r\n",
+        closing: false,
+    };
+
+    fn response(minor: u8, head: bool, persistent: bool) -> Outgoing {
+        let mut outgoing = Outgoing::default();
+        outgoing.start_response(minor, head, persistent);
+        outgoing
+    }
+
+    fn head_of(outgoing: &mut Outgoing, plan: Plan) -> String {
+        let mut out = Vec::new();
+        outgoing.send_head(StartLine::Status, &AUTOMATIC, plan, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_plain_path_says_what_the_general_path_says() {
+        let mut plain = response(1, false, true);
+        plain.fields.set(b"X-A", b"1").unwrap();
+        let text = head_of(&mut plain, Plan::Whole(5));
+        let mut general = response(1, false, true);
+        general.fields.set(b"X-A", b"1").unwrap();
+        let mut out = Vec::new();
+        general.render(StartLine::Status, &AUTOMATIC, Plan::Whole(5), &mut out);
+        assert_eq!(text.as_bytes(), out);
+        assert_eq!(
+            text,
+            "HTTP/1.1 200 OK\r\nX-A: 1\r\nDate: D\r\nConnection: keep-alive\r\n\
+             Keep-Alive: timeout=65\r\nContent-Length: 5\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn framing_by_version_status_and_plan() {
+        let cases: [(u8, bool, u16, Plan, Delimiter, bool); 9] = [
+            (1, false, 200, Plan::Whole(3), Delimiter::Length(3), true),
+            (1, false, 200, Plan::Pieces, Delimiter::Chunked, true),
+            (0, false, 200, Plan::Whole(3), Delimiter::Length(3), true),
+            (0, false, 200, Plan::Pieces, Delimiter::Close, false),
+            (1, true, 200, Plan::Whole(3), Delimiter::None, true),
+            (1, true, 200, Plan::Pieces, Delimiter::None, true),
+            (1, false, 204, Plan::Whole(3), Delimiter::None, true),
+            (1, false, 304, Plan::Pieces, Delimiter::None, true),
+            (1, false, 205, Plan::Whole(0), Delimiter::Length(0), true),
+        ];
+        for (minor, head, status, plan, delimiter, persistent) in cases {
+            let mut outgoing = response(minor, head, true);
+            outgoing.set_status(status);
+            let text = head_of(&mut outgoing, plan);
+            assert_eq!(outgoing.delimiter(), delimiter, "{minor} {head} {status} {plan:?}");
+            assert_eq!(outgoing.is_persistent(), persistent, "{text}");
+        }
+    }
+
+    #[test]
+    fn both_lengths_become_chunked_and_1_0_gets_none() {
+        let mut outgoing = response(1, false, true);
+        outgoing.fields.set(b"Content-Length", b"5").unwrap();
+        outgoing.fields.set(b"Transfer-Encoding", b"chunked").unwrap();
+        let text = head_of(&mut outgoing, Plan::Pieces);
+        assert!(!text.contains("Content-Length") && text.contains("chunked"), "{text}");
+        let mut outgoing = response(0, false, true);
+        outgoing.fields.set(b"Transfer-Encoding", b"chunked").unwrap();
+        let text = head_of(&mut outgoing, Plan::Pieces);
+        assert!(!text.contains("chunked") && text.contains("Connection: close"), "{text}");
+    }
+
+    #[test]
+    fn a_declared_length_is_held_to() {
+        let mut outgoing = response(1, false, true);
+        outgoing.fields.set(b"Content-Length", b"5").unwrap();
+        head_of(&mut outgoing, Plan::Pieces);
+        assert_eq!(outgoing.frame(4), Ok(Frame::Plain));
+        assert_eq!(outgoing.frame(2), Err(LengthMismatch::TooMuch));
+        assert_eq!(outgoing.finish(&mut Vec::new()), Err(LengthMismatch::TooLittle));
+        assert!(!outgoing.is_persistent());
+    }
+
+    #[test]
+    fn requests_frame_content_only_where_there_is_some() {
+        for (expects, plan, delimiter) in [
+            (false, Plan::Whole(0), Delimiter::None),
+            (false, Plan::Whole(4), Delimiter::Length(4)),
+            (false, Plan::Pieces, Delimiter::Chunked),
+            (true, Plan::Whole(0), Delimiter::Length(0)),
+            (true, Plan::Pieces, Delimiter::Chunked),
+        ] {
+            let mut outgoing = Outgoing::default();
+            outgoing.start_request(expects, true);
+            let mut out = Vec::new();
+            let line = StartLine::Request { method: "X", target: "/", authority: "h" };
+            outgoing.send_head(line, &AUTOMATIC, plan, &mut out);
+            assert_eq!(outgoing.delimiter(), delimiter);
+            assert!(out.starts_with(b"X / HTTP/1.1\r\nHost: h\r\n"));
+        }
+    }
+
+    #[test]
+    fn chunk_sizes_are_hexadecimal() {
+        for length in [1usize, 15, 16, 255, 4096, usize::MAX] {
+            let mut out = Vec::new();
+            push_chunk_size(&mut out, length);
+            assert_eq!(out, format!("{length:x}\r\n").into_bytes());
+        }
+    }
+
+    #[test]
+    fn digits_are_digits_only() {
+        assert_eq!(digits(b"0012"), Some(12));
+        for bad in [&b""[..], b"+5", b"-1", b"1.0", b" 1", b"0x1", b"18446744073709551616"] {
+            assert_eq!(digits(bad), None);
+        }
+    }
+}
