@@ -8,3 +8,4 @@ mod h1;
 mod net;
 
 pub use error::{Clock, Error, ErrorKind, Limit, Result, Sent};
+pub use net::Address;
