@@ -105,6 +105,16 @@ impl Net {
         }
     }
 
+    /// Whether the last `poll` found that nothing can ever happen: never on a real network, which
+    /// would sleep for good in its place.
+    pub(crate) fn is_stalled(&self) -> bool {
+        match self {
+            Net::System(_) => false,
+            #[cfg(feature = "sim")]
+            Net::Sim(sim) => sim.is_stalled(),
+        }
+    }
+
     /// The time since the loop began. One `clock_gettime`: to be called once per turn.
     #[inline]
     pub(crate) fn now(&mut self) -> Time {

@@ -50,13 +50,19 @@ impl Waker {
         if self.shared.pending.swap(true, Ordering::AcqRel) {
             return;
         }
-        if let Some(system) = &self.shared.system
-            && let Err(error) = system.wake()
-        {
+        let Some(system) = &self.shared.system else {
+            return;
+        };
+        if let Err(error) = system.wake() {
             // The flag must not promise a wake-up that nobody makes.
             self.shared.pending.store(false, Ordering::Release);
             log::error!("the event loop could not be woken: {error}");
         }
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn is_pending(&self) -> bool {
+        self.shared.pending.load(Ordering::Acquire)
     }
 
     /// The loop has seen the wake-up and is about to drain: true when there was one.

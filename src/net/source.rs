@@ -129,19 +129,21 @@ impl Source {
     }
 
     pub(super) fn close(self) {
-        if let Source::UnixListener(_) = &self
-            && let Some(Address::Unix(path)) = self.local_address()
-            && let Err(error) = std::fs::remove_file(&path)
-        {
+        if !matches!(self, Source::UnixListener(_)) {
+            return;
+        }
+        let Some(Address::Unix(path)) = self.local_address() else {
+            return;
+        };
+        if let Err(error) = std::fs::remove_file(&path) {
             log::debug!("unix socket {} stays behind: {error}", path.display());
         }
     }
 
     pub(super) fn reset(self) {
+        let Source::Tcp(stream) = &self else { return };
         // A failure leaves an ordinary close, which is no worse than what the peer has to expect.
-        if let Source::Tcp(stream) = &self
-            && let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO))
-        {
+        if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
             log::debug!("reset becomes a close: {error}");
         }
     }

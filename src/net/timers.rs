@@ -150,8 +150,10 @@ impl<T> Timers<T> {
                 key: entry.key,
                 generation: timer.generation,
             };
-            // An armed timer has its payload: only `expired` takes it, and disarms.
-            return timer.payload.take().map(|payload| (key, payload));
+            // One that was refreshed while it ran has none until it is put back.
+            if let Some(payload) = timer.payload.take() {
+                return Some((key, payload));
+            }
         }
     }
 
