@@ -193,3 +193,106 @@ impl<P> fmt::Debug for Inbox<P> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::net::Net;
+
+    fn wait_for_post(net: &mut Net) {
+        let began = Instant::now();
+        while !net.take_posted() {
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "the wake-up was lost"
+            );
+            net.poll(Some(Duration::from_secs(10)), &mut Vec::new())
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn a_post_ends_the_wait_and_is_not_an_event() {
+        let mut net = Net::system(8).unwrap();
+        let (poster, mut inbox) = channel(net.remote(), 4);
+        let thread = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            poster.post(42).unwrap();
+        });
+        let (mut batch, began) = (Vec::new(), Instant::now());
+        net.poll(Some(Duration::from_secs(10)), &mut batch).unwrap();
+        assert!(batch.is_empty() && began.elapsed() < Duration::from_secs(5));
+        assert!(net.take_posted() && !net.take_posted());
+        assert_eq!(inbox.try_take(), Some(42));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn no_wake_up_is_lost_between_threads() {
+        const POSTS: usize = 2000;
+        let mut net = Net::system(8).unwrap();
+        let (poster, mut inbox) = channel(net.remote(), 16);
+        let threads: Vec<_> = (0..3)
+            .map(|_| {
+                let poster = poster.clone();
+                thread::spawn(move || {
+                    for mut post in 0..POSTS {
+                        while let Err(back) = poster.post(post) {
+                            post = back;
+                            thread::yield_now();
+                        }
+                    }
+                })
+            })
+            .collect();
+        drop(poster);
+        let mut taken = 0;
+        while inbox.has_live_poster() || taken < 3 * POSTS {
+            wait_for_post(&mut net);
+            while inbox.try_take().is_some() {
+                taken += 1;
+            }
+        }
+        assert_eq!(taken, 3 * POSTS);
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+    }
+
+    #[test]
+    fn a_full_or_closed_inbox_returns_the_post() {
+        let net = Net::system(8).unwrap();
+        let (poster, inbox) = channel(net.remote(), 2);
+        assert_eq!(
+            (poster.post(1), poster.post(2), poster.post(3)),
+            (Ok(()), Ok(()), Err(3))
+        );
+        drop(inbox);
+        drop(net);
+        assert_eq!(poster.post(4), Err(4));
+    }
+
+    #[test]
+    fn the_last_referenced_poster_wakes_the_loop() {
+        let mut net = Net::system(8).unwrap();
+        let (poster, inbox) = channel::<u8>(net.remote(), 2);
+        let second = poster.clone();
+        drop(poster);
+        assert!(inbox.has_live_poster());
+        second.unref();
+        second.unref();
+        assert!(!inbox.has_live_poster());
+        wait_for_post(&mut net);
+        let third = second.clone();
+        assert!(!third.is_referenced() && !inbox.has_live_poster());
+        third.ref_();
+        assert!(inbox.has_live_poster());
+        drop(third);
+        wait_for_post(&mut net);
+        assert!(!inbox.has_live_poster());
+        assert!(second.post(1).is_ok());
+    }
+}

@@ -5,6 +5,9 @@
 //! table answers, without a thread, after a virtual delay. Deliberately not here: which of the
 //! addresses is tried first (RFC 8305), and who waits for a lookup.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};

@@ -54,7 +54,8 @@ impl SimLoop {
                 waker: Waker::simulated(),
                 posted: false,
                 deadline: None,
-                is_running: false,
+                // What it wants is not known before its first poll.
+                is_running: true,
                 was_offered: false,
             });
             state.loops.len() - 1
