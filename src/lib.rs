@@ -8,3 +8,10 @@ mod h1;
 mod net;
 
 pub use error::{Clock, Error, ErrorKind, Limit, Result, Sent};
+pub use net::Address;
+
+/// A simulated network and clock under the unchanged engine. Outside the semver promise.
+#[cfg(feature = "sim")]
+pub mod sim {
+    pub use crate::net::sim::{SimListener, SimNet, SimOptions, SimPeer};
+}

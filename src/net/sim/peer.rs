@@ -1,0 +1,177 @@
+//! The other end in a test's hand: raw bytes, no protocol.
+
+use std::fmt;
+use std::io::{ErrorKind, IoSlice};
+
+use super::super::Address;
+use super::{SimNet, SocketId};
+
+/// One end of a simulated connection, outside of any event loop.
+///
+/// What it does arrives at the other end when time has passed: turn the loop there, or
+/// [`SimNet::advance`]. Dropping it closes it.
+pub struct SimPeer {
+    net: SimNet,
+    id: Option<SocketId>,
+}
+
+impl SimPeer {
+    pub(super) fn new(net: SimNet, id: SocketId) -> SimPeer {
+        SimPeer { net, id: Some(id) }
+    }
+
+    /// Sends as much of `bytes` as the connection holds, and says how much that was: 0 when it is
+    /// full, closed or broken.
+    pub fn write(&self, bytes: &[u8]) -> usize {
+        let Some(id) = self.id else { return 0 };
+        let mut state = self.net.state.borrow_mut();
+        state.write(id, &[IoSlice::new(bytes)], false).unwrap_or(0)
+    }
+
+    /// Takes everything that has arrived.
+    pub fn read(&self) -> Vec<u8> {
+        let count = self.available();
+        self.read_up_to(count)
+    }
+
+    /// Takes at most `count` of the bytes that have arrived: a slow reader.
+    pub fn read_up_to(&self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count.min(self.available())];
+        let Some(id) = self.id.filter(|_| !bytes.is_empty()) else {
+            return Vec::new();
+        };
+        let read = self
+            .net
+            .state
+            .borrow_mut()
+            .read(id, &mut bytes)
+            .unwrap_or(0);
+        bytes.truncate(read);
+        bytes
+    }
+
+    /// How many bytes have arrived and were not read.
+    pub fn available(&self) -> usize {
+        self.look(|end| end.inbox.len()).unwrap_or(0)
+    }
+
+    /// Whether the connection is made.
+    pub fn is_connected(&self) -> bool {
+        let Some(id) = self.id else { return false };
+        let mut state = self.net.state.borrow_mut();
+        state
+            .pair(id)
+            .is_some_and(|(pair, side)| !pair.connecting && !pair.ends[side].broken)
+    }
+
+    /// Whether the other side has sent its end of stream and everything before it was read.
+    pub fn is_eof(&self) -> bool {
+        self.look(|end| end.fin && end.inbox.is_empty())
+            .unwrap_or(false)
+    }
+
+    /// Whether the connection was reset or refused.
+    pub fn is_reset(&self) -> bool {
+        self.look(|end| end.broken).unwrap_or(false)
+    }
+
+    /// Why it was reset: `ConnectionReset` or `ConnectionRefused`.
+    pub fn error(&self) -> Option<ErrorKind> {
+        self.look(|end| end.error).flatten()
+    }
+
+    /// Sends the end of stream and goes on reading.
+    pub fn shutdown_write(&self) {
+        if let Some(id) = self.id {
+            self.net.state.borrow_mut().send_fin(id);
+        }
+    }
+
+    /// Closes. As in a kernel, unread bytes make it a reset.
+    pub fn close(mut self) {
+        self.close_now();
+    }
+
+    /// Closes with a reset.
+    pub fn reset(mut self) {
+        if let Some(id) = self.id.take() {
+            self.net.state.borrow_mut().reset(id);
+        }
+    }
+
+    /// The port of this side; `None` on a Unix socket.
+    pub fn local_port(&self) -> Option<u16> {
+        self.look(|end| end.local.as_ref().and_then(Address::port))
+            .flatten()
+    }
+
+    fn look<T>(&self, at: impl FnOnce(&super::state::End) -> T) -> Option<T> {
+        let mut state = self.net.state.borrow_mut();
+        state.end(self.id?).map(|end| at(end))
+    }
+
+    fn close_now(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.net.state.borrow_mut().close(id);
+        }
+    }
+}
+
+impl Drop for SimPeer {
+    fn drop(&mut self) {
+        self.close_now();
+    }
+}
+
+impl fmt::Debug for SimPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimPeer")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A simulated listener, outside of any event loop. Dropping it closes it.
+pub struct SimListener {
+    net: SimNet,
+    id: SocketId,
+}
+
+impl SimListener {
+    pub(super) fn new(net: SimNet, id: SocketId) -> SimListener {
+        SimListener { net, id }
+    }
+
+    /// The next connection that was made to it.
+    pub fn accept(&self) -> Option<SimPeer> {
+        let id = self.net.state.borrow_mut().accept(self.id, None).ok()?;
+        Some(SimPeer::new(self.net.clone(), id))
+    }
+
+    /// Where it listens, with the port that was picked.
+    pub fn address(&self) -> Address {
+        let state = self.net.state.borrow();
+        let listener = self
+            .id
+            .as_listener()
+            .and_then(|key| state.listeners.get(key));
+        listener.map_or_else(
+            || Address::Unix("closed".into()),
+            |found| found.address.clone(),
+        )
+    }
+}
+
+impl Drop for SimListener {
+    fn drop(&mut self) {
+        self.net.state.borrow_mut().close(self.id);
+    }
+}
+
+impl fmt::Debug for SimListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimListener")
+            .field("address", &self.address())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,217 @@
+//! One socket of whatever kind, in eight bytes, and what can be done with it without the reactor.
+//!
+//! The match in each function is the whole cost of having several kinds. Deliberately not here: what
+//! the caller does about `WouldBlock`.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use socket2::{SockRef, TcpKeepalive};
+
+use super::Address;
+#[cfg(feature = "sim")]
+use super::sim::SocketId;
+
+/// A socket, or none. Dropping it closes it.
+///
+/// A simulated socket is only a name: `Net::close` closes it, dropping does not.
+#[derive(Debug, Default)]
+pub(crate) enum Source {
+    #[default]
+    None,
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    TcpListener(TcpListener),
+    UnixListener(UnixListener),
+    #[cfg(feature = "sim")]
+    Sim(SocketId),
+}
+
+impl Source {
+    /// Leaves `None` behind: for a close while the slot stays.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Source {
+        std::mem::take(self)
+    }
+
+    #[inline]
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Source::None)
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn sim_id(&self) -> io::Result<SocketId> {
+        match self {
+            Source::Sim(id) => Ok(*id),
+            _ => Err(not_a_stream()),
+        }
+    }
+
+    pub(super) fn as_event_source(&mut self) -> io::Result<&mut dyn mio::event::Source> {
+        match self {
+            Source::Tcp(stream) => Ok(stream),
+            Source::Unix(stream) => Ok(stream),
+            Source::TcpListener(listener) => Ok(listener),
+            Source::UnixListener(listener) => Ok(listener),
+            _ => Err(not_a_stream()),
+        }
+    }
+
+    pub(super) fn is_listener(&self) -> bool {
+        matches!(self, Source::TcpListener(_) | Source::UnixListener(_))
+    }
+
+    pub(super) fn accept(&self) -> io::Result<Source> {
+        match self {
+            Source::TcpListener(listener) => {
+                uninterrupted(|| listener.accept()).map(|(stream, _)| Source::Tcp(stream))
+            }
+            Source::UnixListener(listener) => {
+                uninterrupted(|| listener.accept()).map(|(stream, _)| Source::Unix(stream))
+            }
+            _ => Err(not_a_stream()),
+        }
+    }
+
+    pub(super) fn connect_result(&self) -> io::Result<bool> {
+        let (error, peer) = match self {
+            Source::Tcp(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
+            Source::Unix(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
+            _ => return Err(not_a_stream()),
+        };
+        if let Some(error) = error {
+            return Err(error);
+        }
+        match peer {
+            Ok(()) => Ok(true),
+            // A writable event may be spurious; the connection is made when it has a peer.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[inline]
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Source::Tcp(stream) => uninterrupted(|| stream.read(buffer)),
+            Source::Unix(stream) => uninterrupted(|| stream.read(buffer)),
+            _ => Err(not_a_stream()),
+        }
+    }
+
+    #[inline]
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Source::Tcp(stream) => uninterrupted(|| stream.write(bytes)),
+            Source::Unix(stream) => uninterrupted(|| stream.write(bytes)),
+            _ => Err(not_a_stream()),
+        }
+    }
+
+    #[inline]
+    pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Source::Tcp(stream) => uninterrupted(|| stream.write_vectored(slices)),
+            Source::Unix(stream) => uninterrupted(|| stream.write_vectored(slices)),
+            _ => Err(not_a_stream()),
+        }
+    }
+
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+        match self {
+            Source::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Source::Unix(stream) => stream.shutdown(Shutdown::Write),
+            _ => Err(not_a_stream()),
+        }
+    }
+
+    pub(super) fn close(self) {
+        if !matches!(self, Source::UnixListener(_)) {
+            return;
+        }
+        let Some(Address::Unix(path)) = self.local_address() else {
+            return;
+        };
+        if let Err(error) = std::fs::remove_file(&path) {
+            log::debug!("unix socket {} stays behind: {error}", path.display());
+        }
+    }
+
+    pub(super) fn reset(self) {
+        let Source::Tcp(stream) = &self else { return };
+        // A failure leaves an ordinary close, which is no worse than what the peer has to expect.
+        if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+            log::debug!("reset becomes a close: {error}");
+        }
+    }
+
+    pub(super) fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        match self {
+            Source::Tcp(stream) => stream.set_nodelay(on),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
+        let Source::Tcp(stream) = self else {
+            return Ok(());
+        };
+        let socket = SockRef::from(stream);
+        match idle {
+            Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)),
+            None => socket.set_keepalive(false),
+        }
+    }
+
+    pub(super) fn local_address(&self) -> Option<Address> {
+        match self {
+            Source::Tcp(stream) => stream.local_addr().ok().map(Address::Ip),
+            Source::TcpListener(listener) => listener.local_addr().ok().map(Address::Ip),
+            Source::Unix(stream) => stream.local_addr().ok().and_then(|a| unix_path(&a)),
+            Source::UnixListener(listener) => {
+                listener.local_addr().ok().and_then(|a| unix_path(&a))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn peer_address(&self) -> Option<Address> {
+        match self {
+            Source::Tcp(stream) => stream.peer_addr().ok().map(Address::Ip),
+            Source::Unix(stream) => stream.peer_addr().ok().and_then(|a| unix_path(&a)),
+            _ => None,
+        }
+    }
+}
+
+/// Begins a connection without waiting for it.
+pub(super) fn connect(address: &Address) -> io::Result<Source> {
+    match address {
+        Address::Ip(address) => TcpStream::connect(*address).map(Source::Tcp),
+        Address::Unix(path) => UnixStream::connect(path).map(Source::Unix),
+    }
+}
+
+/// The answer to a call that this kind of source, or a simulated one elsewhere, cannot carry out.
+pub(super) fn not_a_stream() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}
+
+fn unix_path(address: &std::os::unix::net::SocketAddr) -> Option<Address> {
+    address
+        .as_pathname()
+        .map(|path| Address::Unix(PathBuf::from(path)))
+}
+
+#[inline]
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
