@@ -3,11 +3,19 @@
 #![deny(missing_docs)]
 #![allow(dead_code)] // while the layers grow towards each other
 
+mod content;
+mod dispatch;
+mod engine;
 mod error;
+mod event_loop;
 mod h1;
+pub mod http;
 mod net;
+mod shell;
 
+pub use engine::options::{LoopOptions, PanicPolicy};
 pub use error::{Clock, Error, ErrorKind, Limit, Result, Sent};
+pub use event_loop::{EventLoop, LoopHandle, Remote, Timer};
 pub use net::Address;
 
 /// A simulated network and clock under the unchanged engine. Outside the semver promise.

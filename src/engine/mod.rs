@@ -30,13 +30,14 @@ use std::rc::Rc;
 use slab::Slab;
 
 use crate::error::{Error, ErrorKind, Limit, Result};
-use crate::net::resolve::Resolver;
+use crate::net::resolve::{Resolver, ResolverOptions};
 use crate::net::timers::Timers;
-use crate::net::{Net, Readiness, Source, Time};
+use crate::http::ServerOptions;
+use crate::net::{Address, Net, Readiness, Source, Time};
 
 use agent::Agent;
 pub(crate) use callbacks::{Hook, HookMut};
-use callbacks::Finale;
+use callbacks::{Callbacks, Finale};
 use date::DateCache;
 use deadlines::{Sweep, tick_at, ticks};
 use event::{Event, Input};
@@ -44,7 +45,9 @@ use immediates::Immediates;
 use options::LoopOptions;
 use output::Trash;
 use pool::Pool;
+pub(crate) use accept::not_running;
 pub(crate) use client_side::ClientState;
+pub(crate) use outgoing::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK, check_trailer, field_error, gone, headers_sent, set_field};
 pub(crate) use server::ServerEntry;
 pub(crate) use slot::ExchangeId;
 use slot::{Active, Flags, Kind, Slot, Stage};
@@ -98,7 +101,9 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(mut net: Net, options: Rc<LoopOptions>, first_generation: u32) -> Self {
         let now = net.now();
-        let resolver = Resolver::new(&net, options.lookups_max);
+        let resolver_options =
+            ResolverOptions { pending_max: options.lookups_max, ..ResolverOptions::default() };
+        let resolver = Resolver::new(&net, resolver_options);
         let mut date = DateCache::new();
         date.refresh(now, || net.wall_clock());
         Core {
@@ -271,10 +276,50 @@ impl Core {
             .filter(|active| kind != Kind::Server || active.stage == Stage::Exchange)
     }
 
-    /// The slot that a handle names, while its exchange is going on.
-    pub(crate) fn exchange_slot(&mut self, id: ExchangeId) -> Option<&mut Slot> {
+    /// The callbacks of an exchange that is going on.
+    pub(crate) fn callbacks(&mut self, id: ExchangeId) -> Option<&mut Callbacks> {
+        if self.exchange(id)?.callbacks.is_none() {
+            let callbacks = self.pool.callbacks();
+            self.active(id.key).callbacks = Some(callbacks);
+        }
+        self.active(id.key).callbacks.as_deref_mut()
+    }
+
+    pub(crate) fn peer_address(&mut self, id: ExchangeId) -> Option<Address> {
         self.exchange(id)?;
-        self.slots.get_mut(id.key as usize)
+        self.net.peer_address(&self.slots[id.key as usize].source)
+    }
+
+    pub(crate) fn local_address(&mut self, id: ExchangeId) -> Option<Address> {
+        self.exchange(id)?;
+        self.net.local_address(&self.slots[id.key as usize].source)
+    }
+
+    pub(crate) fn is_reused(&mut self, id: ExchangeId) -> bool {
+        self.exchange(id).is_some() && self.slots[id.key as usize].flags.has(Flags::REUSED)
+    }
+
+    // ---- servers
+
+    pub(crate) fn add_server(&mut self, options: ServerOptions) -> Result<(u32, u32)> {
+        if self.servers.len() >= usize::from(agent::NO_ORIGIN) {
+            let message = "this loop has 65,535 servers: close one";
+            return Err(Error::local("ERR_OUT_OF_RANGE", message));
+        }
+        let generation = self.new_generation();
+        let key = self.servers.insert(Box::new(ServerEntry::new(generation, options)));
+        Ok((key as u32, generation))
+    }
+
+    pub(crate) fn set_server_referenced(&mut self, key: u32, generation: u32, referenced: bool) {
+        if !self.is_server(key, generation) {
+            return;
+        }
+        let server = &mut self.servers[key as usize];
+        server.unreferenced = !referenced;
+        for listener in server.listeners.clone() {
+            self.set_slot_referenced(listener, referenced);
+        }
     }
 
     // ---- the dirty list

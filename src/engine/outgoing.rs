@@ -269,6 +269,17 @@ pub(crate) fn set_field(
     result.map_err(|error| field_error(error, name))
 }
 
+/// RFC 9110 §6.5.1: what steers framing, routing or authentication has no place behind the content.
+pub(crate) fn check_trailer(name: &str) -> Result<()> {
+    const FORBIDDEN: [&str; 6] =
+        ["content-length", "transfer-encoding", "host", "trailer", "connection", "authorization"];
+    if FORBIDDEN.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name)) {
+        let message = format!("{name} is not allowed as a trailer");
+        return Err(Error::local("ERR_HTTP_TRAILER_INVALID", message));
+    }
+    Ok(())
+}
+
 fn steers_framing(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
 }

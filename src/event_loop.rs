@@ -1,0 +1,571 @@
+//! The loop: its turns, its timers, posts from other threads, and when it ends.
+
+use std::fmt;
+use std::os::fd::{AsRawFd, RawFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::dispatch::{drive, invoke, run_finale};
+use crate::engine::options::{LoopOptions, PanicPolicy};
+use crate::engine::{Core, Hook, HookMut, TimerTask, log_failure, untoken};
+use crate::error::{Error, ErrorKind, Limit, Result};
+use crate::http::Outcome;
+use crate::net::remote::{Inbox, Poster, channel};
+use crate::net::timers::TimerKey;
+use crate::net::{Net, Readiness, Ready, Time};
+use crate::shell::LoopShell;
+
+type Post = Box<dyn FnOnce(LoopHandle) + Send>;
+
+/// The loop and all that lives on it: servers, connections, requests, timers.
+///
+/// It belongs to one thread. [`EventLoop::run`] turns it until nothing is left to wait for; a foreign event
+/// loop can drive it by [`AsRawFd`], [`EventLoop::next_timeout`] and [`EventLoop::turn`]. Dropping it
+/// closes everything; handles that are left do nothing from then on.
+///
+/// ```
+/// use onloop::EventLoop;
+/// use std::time::Duration;
+///
+/// let mut event_loop = EventLoop::new()?;
+/// let lp = event_loop.handle();
+/// lp.set_timeout(Duration::from_millis(1), || println!("once, and the loop ends"));
+/// event_loop.run()?;
+/// # onloop::Result::Ok(())
+/// ```
+pub struct EventLoop {
+    shell: &'static LoopShell,
+    /// The window that all connections are read into. It is outside of the core so that callbacks can look
+    /// into it while the core is free.
+    buffer: Vec<u8>,
+    batch: Vec<Ready>,
+    /// How much of `batch` is dispatched: a panic may leave a rest for the next turn, and an edge is not
+    /// reported twice.
+    dispatched: usize,
+    dirty: Vec<(u32, u32)>,
+    inbox: Inbox<Post>,
+    poster: Poster<Post>,
+    /// Posts may be left in the inbox: their wake-up was seen.
+    posts_left: bool,
+    policy: PanicPolicy,
+    posts_per_turn: usize,
+    /// Is always `None` but for a moment: state that is to be dropped outside of every borrow.
+    handle: LoopHandle,
+}
+
+impl EventLoop {
+    /// A loop with default options.
+    ///
+    /// # Errors
+    /// The system has no descriptor left for the poller.
+    pub fn new() -> Result<EventLoop> {
+        EventLoop::with_options(LoopOptions::default())
+    }
+
+    /// A loop with options.
+    ///
+    /// # Errors
+    /// As [`EventLoop::new`].
+    pub fn with_options(options: LoopOptions) -> Result<EventLoop> {
+        let net = Net::system(options.events_per_turn).map_err(|error| Error::io(&error, "poll"))?;
+        Ok(EventLoop::on(net, options))
+    }
+
+    /// A loop on a given network.
+    pub(crate) fn on(net: Net, options: LoopOptions) -> EventLoop {
+        let shell = LoopShell::acquire();
+        let (poster, inbox) = channel::<Post>(net.remote(), options.posts_max);
+        // The loop's own one must not keep it running.
+        poster.unref();
+        let options = Rc::new(options);
+        let core = Core::new(net, options.clone(), shell.next_slot_generation());
+        shell.install(Box::new(core));
+        EventLoop {
+            shell,
+            buffer: vec![0; options.read_buffer],
+            batch: Vec::new(),
+            dispatched: 0,
+            dirty: Vec::new(),
+            inbox,
+            poster,
+            posts_left: false,
+            policy: options.panic_policy,
+            posts_per_turn: options.posts_per_turn,
+            handle: LoopHandle { shell, generation: shell.generation() },
+        }
+    }
+
+    /// The handle by which everything on the loop is made. `Copy`.
+    pub fn handle(&self) -> LoopHandle {
+        self.handle
+    }
+
+    /// A means for other threads to have something run on the loop. While a clone lives that was not
+    /// [`unref`](Remote::unref)'d, `run` goes on.
+    pub fn remote(&self) -> Remote {
+        let poster = self.poster.clone();
+        poster.ref_();
+        Remote { poster }
+    }
+
+    /// Turns the loop until nothing is left to wait for: no listening server, no connection at work, no
+    /// referenced timer or immediate, no lookup, no [`Remote`]. Idle client connections do not count. As a
+    /// Node program exits by itself, this returns.
+    ///
+    /// # Errors
+    /// The poller fails, which a correct program does not see.
+    ///
+    /// # Panics
+    /// With a callback's panic, under [`PanicPolicy::Propagate`]; the loop may be run again.
+    pub fn run(&mut self) -> Result<()> {
+        loop {
+            if self.take_stopped() || !self.is_alive() {
+                return Ok(());
+            }
+            self.turn(None)?;
+            if self.shell.with(|core| core.net.is_stalled() && !core.has_pending()).unwrap_or(true) {
+                // Only in simulation: a real loop would sleep for ever.
+                return Ok(());
+            }
+        }
+    }
+
+    /// True while something is left that [`EventLoop::run`] would go on for.
+    pub fn is_alive(&mut self) -> bool {
+        // In this order: a post comes before its poster's end.
+        self.inbox.has_live_poster()
+            || self.batch.len() > self.dispatched
+            || self.posts_left
+            || !self.dirty.is_empty()
+            || self.shell.with(|core| core.is_referenced()).unwrap_or(false)
+            || self.run_posts() > 0
+    }
+
+    fn take_stopped(&mut self) -> bool {
+        self.shell.with(|core| std::mem::take(&mut core.stopped)).unwrap_or(true)
+    }
+
+    /// How long the system may be left waiting before [`EventLoop::turn`] must be called although the
+    /// descriptor is not readable. `None`: for ever. Zero: something is pending.
+    pub fn next_timeout(&mut self) -> Option<Duration> {
+        if self.has_leftovers() {
+            return Some(Duration::ZERO);
+        }
+        self.shell
+            .with(|core| {
+                if core.has_pending() {
+                    return Some(Duration::ZERO);
+                }
+                let next = core.next_deadline()?;
+                let now = core.net.now();
+                Some(if next <= now { Duration::ZERO } else { next.since(now) })
+            })
+            .flatten()
+    }
+
+    fn has_leftovers(&self) -> bool {
+        self.batch.len() > self.dispatched || self.posts_left || !self.dirty.is_empty()
+    }
+
+    /// One turn: waits for readiness until the next deadline, at most for `max` (`None`: no bound; zero: do
+    /// not wait), and runs all callbacks that are due. Returns how many events were handled.
+    ///
+    /// The order within a turn: I/O, names that were found, posts, timers, immediates, then everything that
+    /// was done to connections meanwhile is flushed.
+    ///
+    /// # Errors
+    /// The poller fails.
+    ///
+    /// # Panics
+    /// As [`EventLoop::run`].
+    pub fn turn(&mut self, max: Option<Duration>) -> Result<usize> {
+        if !self.has_leftovers() {
+            self.poll(max)?;
+        }
+        self.shell.with(Core::refresh_time);
+        let mut handled = self.run_batch();
+        handled += self.run_looked_up();
+        handled += self.run_posts();
+        handled += self.run_timers();
+        handled += self.run_immediates();
+        self.shell.with(Core::sweep_if_due);
+        handled += self.run_dirty();
+        handled += self.run_last_calls();
+        Ok(handled)
+    }
+
+    fn poll(&mut self, max: Option<Duration>) -> Result<()> {
+        let timeout = match (self.next_timeout(), max) {
+            (Some(next), Some(max)) => Some(next.min(max)),
+            (next, max) => next.or(max),
+        };
+        self.batch.clear();
+        self.dispatched = 0;
+        let batch = &mut self.batch;
+        let polled = self.shell.with(|core| core.net.poll(timeout, batch));
+        match polled {
+            Some(Err(error)) => Err(Error::io(&error, "poll")),
+            _ => Ok(()),
+        }
+    }
+
+    fn run_batch(&mut self) -> usize {
+        let mut handled = 0;
+        while let Some(ready) = self.batch.get(self.dispatched) {
+            self.dispatched += 1;
+            handled += 1;
+            let (token, readiness) = (ready.token, ready.readiness);
+            drive(self.shell, self.policy, &mut self.buffer, untoken(token), readiness);
+        }
+        handled
+    }
+
+    fn run_looked_up(&mut self) -> usize {
+        let mut handled = 0;
+        while let Some((lookup, answer)) =
+            self.shell.with(|core| core.resolver.take_results(core.now)).flatten()
+        {
+            self.shell.with(|core| core.looked_up(lookup, &answer));
+            handled += 1;
+        }
+        handled
+    }
+
+    fn run_posts(&mut self) -> usize {
+        let woken = self.shell.with(|core| core.net.take_posted()).unwrap_or(false);
+        if !woken && !self.posts_left && self.inbox.has_live_poster() {
+            return 0;
+        }
+        self.posts_left = true;
+        for handled in 0..self.posts_per_turn {
+            let Some(post) = self.inbox.try_take() else {
+                self.posts_left = false;
+                return handled;
+            };
+            let handle = self.handle;
+            let result = invoke(self.policy, || {
+                post(handle);
+                Ok(())
+            });
+            log_failure(result, "a post");
+        }
+        self.posts_per_turn
+    }
+
+    fn run_timers(&mut self) -> usize {
+        let mut handled = 0;
+        let Some((now, mark)) = self.shell.with(|core| (core.now, core.timers.mark())) else {
+            return 0;
+        };
+        while let Some((key, task)) = self.shell.with(|core| core.timers.expired(now, mark)).flatten() {
+            handled += 1;
+            match task {
+                TimerTask::Once(callback) => {
+                    self.shell.with(|core| core.timers.finish(key));
+                    log_failure(invoke(self.policy, callback), "a timer");
+                }
+                TimerTask::Every(callback) => self.run_interval(key, callback, now),
+            }
+        }
+        handled
+    }
+
+    fn run_interval(&mut self, key: TimerKey, callback: HookMut, now: Time) {
+        let mut running = Interval { shell: self.shell, key, now, callback: Some(callback) };
+        if let Some(callback) = running.callback.as_mut() {
+            log_failure(invoke(self.policy, callback), "an interval");
+        }
+    }
+
+    fn run_immediates(&mut self) -> usize {
+        // Those queued meanwhile wait for the next turn.
+        let count = self.shell.with(|core| core.immediates.len()).unwrap_or(0);
+        for _ in 0..count {
+            let Some(run) = self.shell.with(|core| core.immediates.pop()).flatten() else { break };
+            if let Some(callback) = run {
+                log_failure(invoke(self.policy, callback), "an immediate");
+            }
+        }
+        count
+    }
+
+    /// One pass: what becomes dirty in it is left for the next turn, which does not wait then.
+    fn run_dirty(&mut self) -> usize {
+        if self.dirty.is_empty() {
+            let dirty = &mut self.dirty;
+            self.shell.with(|core| std::mem::swap(&mut core.dirty, dirty));
+            // Worked off from the end.
+            self.dirty.reverse();
+        }
+        let mut handled = 0;
+        while let Some(target) = self.dirty.pop() {
+            handled += 1;
+            drive(self.shell, self.policy, &mut self.buffer, target, Readiness::default());
+        }
+        handled
+    }
+
+    fn run_last_calls(&mut self) -> usize {
+        let mut handled = 0;
+        while let Some(finale) = self.shell.with(|core| core.finales.pop_front()).flatten() {
+            handled += 1;
+            run_finale(self.shell, self.policy, finale);
+        }
+        while let Some(mut server) = self.shell.with(|core| core.closed_servers.pop_front()).flatten() {
+            handled += 1;
+            if let Some(on_close) = server.on_close.take() {
+                log_failure(invoke(self.policy, on_close), "on_close of a server");
+            }
+        }
+        handled
+    }
+}
+
+/// An interval while it runs; goes back to its place also when it panics.
+struct Interval {
+    shell: &'static LoopShell,
+    key: TimerKey,
+    now: Time,
+    callback: Option<HookMut>,
+}
+
+impl Drop for Interval {
+    fn drop(&mut self) {
+        let Some(callback) = self.callback.take() else { return };
+        let (key, now) = (self.key, self.now);
+        let displaced = self
+            .shell
+            .with(|core| core.timers.put_back(key, TimerTask::Every(callback), now).err());
+        drop(displaced);
+    }
+}
+
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        let core = self.shell.retire();
+        // Closures of the user's are dropped here. Their handles find no loop any more.
+        drop(core);
+        self.shell.release();
+    }
+}
+
+impl AsRawFd for EventLoop {
+    /// The descriptor that becomes readable when [`EventLoop::turn`] has something to do. A foreign loop that
+    /// watches it edge-triggered must turn until nothing was handled. -1 where there is none: in simulation,
+    /// or with mio's `poll(2)` back end.
+    fn as_raw_fd(&self) -> RawFd {
+        self.shell.with(|core| core.net.as_raw_fd()).flatten().unwrap_or(-1)
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop").finish_non_exhaustive()
+    }
+}
+
+/// A handle to an [`EventLoop`]: small, `Copy`, for this thread only. It does nothing once the loop is gone.
+#[derive(Clone, Copy)]
+pub struct LoopHandle {
+    shell: &'static LoopShell,
+    generation: u32,
+}
+
+impl LoopHandle {
+    pub(crate) fn shell(&self) -> &'static LoopShell {
+        self.shell
+    }
+
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Core) -> R) -> Option<R> {
+        if self.shell.generation() != self.generation {
+            return None;
+        }
+        self.shell.with(work)
+    }
+
+    /// Calls back once, after at least this delay, counted from the time the turn began.
+    /// (Node: `setTimeout`)
+    pub fn set_timeout<R: Outcome>(self, delay: Duration, callback: impl FnOnce() -> R + 'static) -> Timer {
+        let task: Hook = Box::new(move || callback().into_result());
+        self.add_timer(delay, None, TimerTask::Once(task))
+    }
+
+    /// Calls back again and again, `period` after each run's start. (Node: `setInterval`)
+    pub fn set_interval<R: Outcome>(
+        self,
+        period: Duration,
+        mut callback: impl FnMut() -> R + 'static,
+    ) -> Timer {
+        let period = period.max(Duration::from_millis(1));
+        let task: HookMut = Box::new(move || callback().into_result());
+        self.add_timer(period, Some(period), TimerTask::Every(task))
+    }
+
+    fn add_timer(self, delay: Duration, every: Option<Duration>, task: TimerTask) -> Timer {
+        let delay = delay.max(Duration::from_millis(1));
+        let mut task = Some(task);
+        let key = self.with(|core| {
+            // Outside of a turn the cached time may be old.
+            let now = if core.in_turn { core.now } else { core.net.now() };
+            task.take().map(|task| core.timers.insert(now, delay, every, task))
+        });
+        Timer { lp: self, kind: key.flatten().map_or(TimerKind::Dead, TimerKind::Timer) }
+    }
+
+    /// Calls back in this turn after I/O and timers, or in the next one when called from an immediate.
+    /// (Node: `setImmediate`)
+    pub fn set_immediate<R: Outcome>(self, callback: impl FnOnce() -> R + 'static) -> Timer {
+        let mut task: Option<Hook> = Some(Box::new(move || callback().into_result()));
+        let id = self.with(|core| task.take().map(|task| core.immediates.push(task)));
+        Timer { lp: self, kind: id.flatten().map_or(TimerKind::Dead, TimerKind::Immediate) }
+    }
+
+    /// Cancels a timer or immediate; one that is over already is ignored. (Node: `clearTimeout`,
+    /// `clearInterval`, `clearImmediate`)
+    pub fn clear(self, timer: Timer) {
+        match timer.kind {
+            TimerKind::Timer(key) => drop(timer.lp.with(|core| core.timers.cancel(key))),
+            TimerKind::Immediate(id) => drop(timer.lp.with(|core| core.immediates.clear(id))),
+            TimerKind::Dead => {}
+        }
+    }
+
+    /// Has [`EventLoop::run`] return after the present turn; it can be run again.
+    pub fn stop(self) {
+        self.with(|core| core.stopped = true);
+    }
+
+    /// The loop is still there.
+    pub fn is_open(self) -> bool {
+        self.with(|_| ()).is_some()
+    }
+}
+
+impl fmt::Debug for LoopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoopHandle").finish_non_exhaustive()
+    }
+}
+
+/// A timer or an immediate. `Copy`; dropping it does not cancel.
+#[derive(Clone, Copy)]
+pub struct Timer {
+    lp: LoopHandle,
+    kind: TimerKind,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum TimerKind {
+    Timer(TimerKey),
+    Immediate(u32),
+    Dead,
+}
+
+impl Timer {
+    /// Cancels it. See [`LoopHandle::clear`].
+    pub fn clear(self) {
+        self.lp.clear(self);
+    }
+
+    /// Starts its delay again, also from inside its own callback. False when it is over, and for immediates.
+    /// (Node: `timeout.refresh`)
+    pub fn refresh(self) -> bool {
+        match self.kind {
+            TimerKind::Timer(key) => {
+                self.lp.with(|core| core.timers.refresh(key, core.now)).unwrap_or(false)
+            }
+            _ => false,
+        }
+    }
+
+    /// It does not keep the loop running. (Node: `unref`)
+    pub fn unref(self) -> Timer {
+        self.set_referenced(false)
+    }
+
+    /// It keeps the loop running again: the default. (Node: `ref`)
+    pub fn ref_(self) -> Timer {
+        self.set_referenced(true)
+    }
+
+    /// It keeps the loop running. (Node: `hasRef`)
+    pub fn has_ref(self) -> bool {
+        let referenced = match self.kind {
+            TimerKind::Timer(key) => self.lp.with(|core| core.timers.is_referenced(key)),
+            TimerKind::Immediate(id) => self.lp.with(|core| core.immediates.is_referenced(id)),
+            TimerKind::Dead => None,
+        };
+        referenced.flatten().unwrap_or(false)
+    }
+
+    fn set_referenced(self, referenced: bool) -> Timer {
+        match self.kind {
+            TimerKind::Timer(key) => {
+                self.lp.with(|core| core.timers.set_referenced(key, referenced));
+            }
+            TimerKind::Immediate(id) => {
+                self.lp.with(|core| core.immediates.set_referenced(id, referenced));
+            }
+            TimerKind::Dead => {}
+        }
+        self
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// Has something run on the loop from any thread.
+///
+/// ```
+/// use onloop::EventLoop;
+///
+/// let mut event_loop = EventLoop::new()?;
+/// let remote = event_loop.remote();
+/// std::thread::spawn(move || {
+///     let answer = 6 * 7; // long work, off the loop
+///     let _ = remote.post(move |lp| {
+///         println!("{answer}");
+///         lp.stop();
+///     });
+/// });
+/// event_loop.run()?;
+/// # onloop::Result::Ok(())
+/// ```
+#[derive(Clone)]
+pub struct Remote {
+    poster: Poster<Post>,
+}
+
+impl Remote {
+    /// Queues `callback` for the loop's thread and wakes it. Never waits.
+    ///
+    /// # Errors
+    /// `ERR_POST_FAILED` when `posts_max` of them wait already or the loop is gone; the callback is dropped on
+    /// this thread.
+    pub fn post(&self, callback: impl FnOnce(LoopHandle) + Send + 'static) -> Result<()> {
+        self.poster.post(Box::new(callback)).map_err(|_| {
+            let message = "the post was not taken: too many wait for the loop, or it is gone";
+            Error::new(ErrorKind::Limit(Limit::Posts), "ERR_POST_FAILED", message)
+        })
+    }
+
+    /// This clone does not keep the loop running.
+    pub fn unref(&self) {
+        self.poster.unref();
+    }
+
+    /// This clone keeps the loop running again: the default.
+    pub fn ref_(&self) {
+        self.poster.ref_();
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").finish_non_exhaustive()
+    }
+}

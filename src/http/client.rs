@@ -1,0 +1,292 @@
+//! The request that a client sends.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::LoopHandle;
+use crate::engine::callbacks::{InformationFn, ResponseFn, UpgradeFn};
+use crate::engine::{ClientState, ExchangeId};
+use crate::error::{Error, Result};
+use crate::h1::{HeadLimits, is_token};
+use crate::http::outgoing::{io_write, outgoing_methods};
+use crate::http::url::Url;
+use crate::http::value::Outcome;
+use crate::http::{IncomingResponse, Information, Socket};
+use crate::shell::LoopShell;
+
+/// Starts a request; nothing is sent before `write`, `end` or `flush_headers`. (Node: `http.request`)
+///
+/// A free keep-alive connection to the origin is used where there is one. Names are looked up off the loop;
+/// failures to look up, to connect or to get a response come to `on_error`.
+///
+/// # Errors
+/// `ERR_INVALID_URL`, `ERR_INVALID_PROTOCOL` (only `http:`), `ERR_UNESCAPED_CHARACTERS` (a space or a control
+/// character in the URL), `ERR_INVALID_HTTP_TOKEN` for the method.
+///
+/// ```no_run
+/// use onloop::{http, EventLoop};
+///
+/// let mut event_loop = EventLoop::new()?;
+/// let request = http::request(event_loop.handle(), "POST", "http://localhost:8080/")?;
+/// request.set_header("Content-Type", "text/plain")?;
+/// request.on_response(|response| {
+///     println!("{}", response.status());
+///     response.on_data(|chunk| println!("{}", String::from_utf8_lossy(chunk)));
+/// });
+/// request.on_error(|error| eprintln!("{error}"));
+/// request.end("Hi i am client");
+/// event_loop.run()
+/// # ; onloop::Result::Ok(())
+/// ```
+pub fn request(
+    lp: LoopHandle,
+    method: impl AsRef<str>,
+    url: impl AsRef<str>,
+) -> Result<ClientRequest> {
+    request_with(lp, RequestOptions::new(method.as_ref(), url.as_ref()))
+}
+
+/// A GET request, ended at once. (Node: `http.get`)
+///
+/// # Errors
+/// As [`request`].
+pub fn get(
+    lp: LoopHandle,
+    url: impl AsRef<str>,
+    on_response: impl FnOnce(IncomingResponse) + 'static,
+) -> Result<ClientRequest> {
+    let request = request(lp, "GET", url)?;
+    request.on_response(on_response);
+    request.end("");
+    Ok(request)
+}
+
+/// Starts a request with options.
+///
+/// # Errors
+/// As [`request`].
+///
+/// ```no_run
+/// use onloop::{http, EventLoop};
+/// use std::time::Duration;
+///
+/// let mut event_loop = EventLoop::new()?;
+/// let options = http::RequestOptions::new("GET", "http://localhost/containers/json")
+///     .unix_socket("/run/docker.sock")
+///     .timeout(Duration::from_secs(10));
+/// let request = http::request_with(event_loop.handle(), options)?;
+/// request.on_timeout(move || request.destroy());
+/// request.end("");
+/// event_loop.run()
+/// # ; onloop::Result::Ok(())
+/// ```
+pub fn request_with(lp: LoopHandle, options: RequestOptions) -> Result<ClientRequest> {
+    let url = Url::parse(&options.url)
+        .map_err(|error| Error::local(error.code(), format!("{}: {:?}", error.message(), options.url)))?;
+    if url.secure {
+        let message = "https is not supported in this build: use an http URL, or a TLS proxy in front";
+        return Err(Error::local("ERR_INVALID_PROTOCOL", message));
+    }
+    let method = options.method.as_str();
+    if !is_token(method.as_bytes()) {
+        let message = format!("the method must be a token such as GET (got {method:?})");
+        return Err(Error::local("ERR_INVALID_HTTP_TOKEN", message));
+    }
+    if method == "CONNECT" {
+        let message = "CONNECT opens a tunnel, which has no URL: it is not a request of this kind";
+        return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
+    }
+    let expects_content = !matches!(method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE");
+    let shell = lp.shell();
+    let timeout = options.timeout;
+    let userinfo = url.userinfo.clone();
+    let made = lp.with(|core| {
+        let id = core.start_client_request(|client| options.fill(url, client), expects_content)?;
+        if let Some(timeout) = timeout {
+            core.set_exchange_timeout(id, timeout);
+        }
+        Ok(id)
+    });
+    let id = made.unwrap_or_else(|| Err(crate::engine::gone()))?;
+    let request = ClientRequest { shell, id };
+    if let Some((user, password)) = userinfo {
+        request.set_header("Authorization", basic(&user, &password))?;
+    }
+    Ok(request)
+}
+
+/// `Basic` credentials (RFC 7617).
+fn basic(user: &str, password: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let plain = format!("{user}:{password}");
+    let mut text = String::from("Basic ");
+    for group in plain.as_bytes().chunks(3) {
+        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - group.len()));
+        for place in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * place)) as usize & 63];
+            text.push(if place <= group.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
+/// What a client request is made from.
+#[derive(Debug, Clone)]
+pub struct RequestOptions {
+    method: String,
+    url: String,
+    timeout: Option<Duration>,
+    keep_alive: bool,
+    unix_socket: Option<PathBuf>,
+    max_header_size: Option<usize>,
+    max_headers_count: Option<usize>,
+}
+
+impl RequestOptions {
+    /// A request of this method to this URL.
+    pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
+        RequestOptions {
+            method: method.into(),
+            url: url.into(),
+            timeout: None,
+            keep_alive: true,
+            unix_socket: None,
+            max_header_size: None,
+            max_headers_count: None,
+        }
+    }
+
+    /// After so long without a byte in either direction, once connected, `on_timeout` is called. It ends
+    /// nothing by itself. Default: never.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Whether a free connection may be used and this one kept for later requests; false sends
+    /// `Connection: close` (Node's `agent: false`). Default: true.
+    pub fn keep_alive(mut self, keep_alive: bool) -> Self {
+        self.keep_alive = keep_alive;
+        self
+    }
+
+    /// Connects to this Unix socket instead of to the URL's host, which only makes the `Host` field
+    /// (Node's `socketPath`).
+    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.unix_socket = Some(path.into());
+        self
+    }
+
+    /// Most bytes of a response head; more is an error. Default: 16,384; at most 65,535.
+    pub fn max_header_size(mut self, bytes: usize) -> Self {
+        self.max_header_size = Some(bytes.min(65_535));
+        self
+    }
+
+    /// Most fields of a response head; more is an error. Default: 1,000.
+    pub fn max_headers_count(mut self, count: usize) -> Self {
+        self.max_headers_count = Some(count);
+        self
+    }
+
+    fn fill(self, url: Url, client: &mut ClientState) {
+        client.method = self.method;
+        client.target = url.target;
+        client.authority = url.authority;
+        client.host = url.host;
+        client.port = url.port;
+        client.unix = self.unix_socket;
+        client.keep_alive = self.keep_alive;
+        if self.max_header_size.is_some() || self.max_headers_count.is_some() {
+            client.head_limits = Some(HeadLimits {
+                head_bytes: self.max_header_size.unwrap_or(16 * 1024),
+                target_bytes: 8 * 1024,
+                fields: self.max_headers_count.unwrap_or(1000),
+            });
+        }
+    }
+}
+
+/// A handle to a request that a client makes (Node's `ClientRequest`). `Copy`; it does nothing once the
+/// exchange is over.
+///
+/// `Host`, `Connection` and the framing are set by themselves. It implements [`std::io::Write`].
+///
+/// The order of calls: `on_response` (after any `on_continue` and `on_information`), the response's `on_data`,
+/// `on_end`, then `on_close`. When it fails: `on_error`, then `on_close`.
+#[derive(Clone, Copy)]
+pub struct ClientRequest {
+    pub(super) shell: &'static LoopShell,
+    pub(super) id: ExchangeId,
+}
+
+impl ClientRequest {
+    /// Sets what is called once with the response, when its head is complete. Without it the content is
+    /// read and dropped. (Node: `'response'`)
+    pub fn on_response<R: Outcome>(&self, callback: impl FnOnce(IncomingResponse) -> R + 'static) {
+        let callback: ResponseFn = Box::new(move |response| callback(response).into_result());
+        let displaced = self
+            .shell
+            .with(|core| core.callbacks(self.id)?.response.replace(callback));
+        drop(displaced);
+    }
+
+    /// Sets what is called for each informational response but 101. (Node: `'information'`)
+    pub fn on_information<R: Outcome>(&self, mut callback: impl FnMut(Information) -> R + 'static) {
+        let callback: InformationFn = Box::new(move |information| callback(information).into_result());
+        let displaced = self.shell.with(|core| {
+            core.callbacks(self.id)?.information.replace(Some(callback))
+        });
+        drop(displaced);
+    }
+
+    /// Sets what is called when the server says `100 Continue`, before `on_information`: time to send the
+    /// content of a request with `Expect: 100-continue`. (Node: `'continue'`)
+    pub fn on_continue<R: Outcome>(&self, callback: impl FnOnce() -> R + 'static) {
+        super::set_hook(self.shell, self.id, |callbacks| &mut callbacks.proceed, callback);
+    }
+
+    /// Sets what is called when the server switches protocols: with the response, the connection as a byte
+    /// stream, and the bytes that came behind the head. Without it a 101 is an error. (Node: `'upgrade'`)
+    pub fn on_upgrade<R: Outcome>(
+        &self,
+        callback: impl FnOnce(IncomingResponse, Socket, &[u8]) -> R + 'static,
+    ) {
+        let callback: UpgradeFn =
+            Box::new(move |response, socket, head| callback(response, socket, head).into_result());
+        let displaced = self
+            .shell
+            .with(|core| core.callbacks(self.id)?.upgrade.replace(callback));
+        drop(displaced);
+    }
+
+    /// The request is sent on a connection that served another one before. (Node: `reusedSocket`)
+    pub fn is_reused(&self) -> bool {
+        self.shell.with(|core| core.is_reused(self.id)).unwrap_or(false)
+    }
+
+    outgoing_methods!();
+}
+
+io_write!(ClientRequest);
+
+impl fmt::Debug for ClientRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        super::debug_handle("ClientRequest", self.id, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::basic;
+
+    #[test]
+    fn credentials_are_base64() {
+        assert_eq!(basic("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(basic("a", "b"), "Basic YTpi");
+        assert_eq!(basic("", ""), "Basic Og==");
+        assert_eq!(basic("ab", "c"), "Basic YWI6Yw==");
+    }
+}

@@ -1,0 +1,141 @@
+//! Node's `http`: servers and clients by callbacks on one [`EventLoop`](crate::EventLoop).
+//!
+//! Everything here is a thin face: small `Copy` handles that name a thing on the loop, and the heads that
+//! callbacks are given. What happens behind them is in the engine.
+//!
+//! # Which callback, when
+//! A callback runs only from the loop's turn, never inside a call that you make. Within one message:
+//! `on_request` or `on_response` first, then `on_data` as often as there is content, `on_end` once, `on_close`
+//! once and last. `on_error` comes before `on_close`.
+//!
+//! # HTTP/2
+//! Is not in this crate. Connections speak HTTP/1.1 and HTTP/1.0.
+
+mod client;
+mod message;
+mod options;
+mod outgoing;
+mod response;
+mod server;
+mod socket;
+mod url;
+mod value;
+
+use std::fmt;
+
+use crate::LoopHandle;
+pub use crate::content::Chunk;
+use crate::engine::callbacks::{Callbacks, ErrorFn};
+use crate::engine::{ExchangeId, Hook};
+use crate::error::Error;
+use crate::net::Address;
+use crate::shell::LoopShell;
+
+pub use client::{ClientRequest, RequestOptions, get, request, request_with};
+pub use message::{Body, IncomingResponse, Information, PipeTarget, Request};
+pub use options::ServerOptions;
+pub use response::Response;
+pub use server::{ListenAddress, Server};
+pub use socket::Socket;
+pub use value::{HeaderValue, Outcome};
+
+/// The methods that Node's parser knows, sorted (Node: `http.METHODS`). Others are served as well.
+pub use crate::h1::METHODS;
+/// Status codes and their reason phrases (Node: `http.STATUS_CODES`).
+pub use crate::h1::STATUS_CODES;
+
+/// A server with default options that calls `on_request` for each request. (Node: `http.createServer`)
+///
+/// On a loop that is gone the server is dead: `listen` says so.
+///
+/// ```
+/// # let mut event_loop = onloop::EventLoop::new()?;
+/// # let lp = event_loop.handle();
+/// use onloop::http;
+/// let server = http::create_server(lp, |req, res| {
+///     req.on_data(|chunk| println!("{} bytes", chunk.len()));
+///     res.end("Hello from HTTP Server");
+/// });
+/// server.listen("127.0.0.1:0")?;
+/// # onloop::Result::Ok(())
+/// ```
+pub fn create_server<R: Outcome>(
+    lp: LoopHandle,
+    on_request: impl FnMut(Request, Response) -> R + 'static,
+) -> Server {
+    match Server::new(lp, ServerOptions::default()) {
+        Ok(server) => {
+            server.on_request(on_request);
+            server
+        }
+        Err(error) => {
+            log::error!(target: "onloop::server", "no server was made: {error}");
+            Server::dead(lp)
+        }
+    }
+}
+
+/// The field concerns one connection only, and a proxy does not pass it on (RFC 9110 §7.6.1): `Connection`,
+/// `Keep-Alive`, `Transfer-Encoding` and their like. What `Connection` names besides is hop-by-hop, too.
+///
+/// ```
+/// assert!(onloop::http::is_hop_by_hop("keep-alive"));
+/// assert!(!onloop::http::is_hop_by_hop("Content-Type"));
+/// ```
+pub fn is_hop_by_hop(name: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "connection",
+        "keep-alive",
+        "transfer-encoding",
+        "te",
+        "trailer",
+        "upgrade",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+    ];
+    NAMES.iter().any(|hop| hop.eq_ignore_ascii_case(name))
+}
+
+/// Registers a callback that runs once.
+fn set_hook<R: Outcome>(
+    shell: &'static LoopShell,
+    id: ExchangeId,
+    place: impl FnOnce(&mut Callbacks) -> &mut Option<Hook>,
+    callback: impl FnOnce() -> R + 'static,
+) {
+    let callback: Hook = Box::new(move || callback().into_result());
+    let displaced = shell.with(|core| {
+        let displaced = place(core.callbacks(id)?).replace(callback);
+        // Content may be complete already, with nobody told.
+        core.mark_dirty(id.key);
+        displaced
+    });
+    drop(displaced);
+}
+
+fn set_error_hook<R: Outcome>(
+    shell: &'static LoopShell,
+    id: ExchangeId,
+    place: impl FnOnce(&mut Callbacks) -> &mut Option<ErrorFn>,
+    callback: impl FnOnce(Error) -> R + 'static,
+) {
+    let callback: ErrorFn = Box::new(move |error| callback(error).into_result());
+    let displaced = shell.with(|core| place(core.callbacks(id)?).replace(callback));
+    drop(displaced);
+}
+
+fn remote_address(shell: &'static LoopShell, id: ExchangeId) -> Option<Address> {
+    shell.with(|core| core.peer_address(id)).flatten()
+}
+
+fn local_address(shell: &'static LoopShell, id: ExchangeId) -> Option<Address> {
+    shell.with(|core| core.local_address(id)).flatten()
+}
+
+fn debug_handle(name: &str, id: ExchangeId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.debug_struct(name)
+        .field("connection", &id.key)
+        .field("exchange", &id.sequence)
+        .finish_non_exhaustive()
+}

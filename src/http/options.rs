@@ -1,0 +1,194 @@
+//! What can be set on a server, with every limit and its default.
+
+use std::time::Duration;
+
+use crate::engine::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
+use crate::engine::server_side::DISCARDED_BYTES_MAX;
+use crate::error::{Error, Result};
+
+/// Options of a [`Server`](crate::http::Server): its clocks and limits.
+///
+/// Durations of zero turn a clock off. The sweep that enforces them makes deadlines late by up to 50 ms, and
+/// by up to a second once there are more than 1,000 connections; never early.
+///
+/// ```
+/// use onloop::http::ServerOptions;
+/// use std::time::Duration;
+/// let options = ServerOptions::new()
+///     .keep_alive_timeout(Duration::from_secs(10))
+///     .max_header_size(32 * 1024);
+/// ```
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    pub(crate) headers_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) keep_alive_timeout: Duration,
+    pub(crate) keep_alive_timeout_buffer: Duration,
+    pub(crate) write_timeout: Duration,
+    pub(crate) max_header_size: usize,
+    pub(crate) max_target_size: usize,
+    pub(crate) max_headers_count: usize,
+    pub(crate) max_requests_per_socket: Option<u32>,
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) max_discarded: usize,
+    pub(crate) max_buffered: usize,
+    pub(crate) high_water_mark: usize,
+    pub(crate) backlog: u32,
+    pub(crate) no_delay: bool,
+    pub(crate) reuse_port: bool,
+    pub(crate) ipv6_only: bool,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        ServerOptions {
+            headers_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(300),
+            keep_alive_timeout: Duration::from_secs(65),
+            keep_alive_timeout_buffer: Duration::from_secs(1),
+            write_timeout: Duration::from_secs(60),
+            max_header_size: 16 * 1024,
+            max_target_size: 8 * 1024,
+            max_headers_count: 1000,
+            max_requests_per_socket: None,
+            max_connections: None,
+            max_discarded: DISCARDED_BYTES_MAX,
+            max_buffered: BUFFERED_BYTES_MAX,
+            high_water_mark: HIGH_WATER_MARK,
+            backlog: 1024,
+            no_delay: true,
+            reuse_port: false,
+            ipv6_only: false,
+        }
+    }
+}
+
+impl ServerOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        ServerOptions::default()
+    }
+
+    /// From accept, or from the first byte of a later request, to the end of the head; bytes do not extend
+    /// it. When it runs out: 408 and close, or a plain close where nothing came. Default: 60 s.
+    pub fn headers_timeout(mut self, timeout: Duration) -> Self {
+        self.headers_timeout = timeout;
+        self
+    }
+
+    /// From the start of a request to the last byte of its content; bytes do not extend it. When it runs
+    /// out: 408 and close where no byte of the response was sent, else close. Default: 300 s.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may be idle between two requests, told to clients in `Keep-Alive`. Zero: each
+    /// connection serves one request. Default: 65 s.
+    pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
+        self.keep_alive_timeout = timeout;
+        self
+    }
+
+    /// Added to `keep_alive_timeout` and not told to clients, so that they are the first to close.
+    /// Default: 1 s.
+    pub fn keep_alive_timeout_buffer(mut self, buffer: Duration) -> Self {
+        self.keep_alive_timeout_buffer = buffer;
+        self
+    }
+
+    /// How long a client may read nothing of a response that waits for it; then the connection is dropped.
+    /// Default: 60 s.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
+    /// Most bytes of a request head, and of a trailer section: 431 beyond. Default: 16,384; at most 65,535.
+    pub fn max_header_size(mut self, bytes: usize) -> Self {
+        self.max_header_size = bytes.min(65_535);
+        self
+    }
+
+    /// Most bytes of a request target: 414 beyond. Default: 8,192.
+    pub fn max_target_size(mut self, bytes: usize) -> Self {
+        self.max_target_size = bytes.min(65_535);
+        self
+    }
+
+    /// Most fields of a request head, and of a trailer section: 431 beyond. Default: 1,000.
+    pub fn max_headers_count(mut self, count: usize) -> Self {
+        self.max_headers_count = count;
+        self
+    }
+
+    /// How many requests one connection may make; the last response says `Connection: close`.
+    /// Default: no limit.
+    pub fn max_requests_per_socket(mut self, count: u32) -> Self {
+        self.max_requests_per_socket = (count > 0).then_some(count);
+        self
+    }
+
+    /// Most connections at a time; one more is closed at once. Default: no limit of its own (the process's
+    /// descriptors).
+    pub fn max_connections(mut self, count: usize) -> Self {
+        self.max_connections = Some(count);
+        self
+    }
+
+    /// How much of a request's content is read and dropped when the response ended without it, to keep the
+    /// connection; with more the connection closes. Default: 256 KiB.
+    pub fn max_discarded(mut self, bytes: usize) -> Self {
+        self.max_discarded = bytes;
+        self
+    }
+
+    /// The hard cap of what one response may leave unsent. A `write` beyond it ends the exchange with
+    /// `ERR_BUFFER_OUT_OF_BOUNDS`; one piece of any size is always taken. Default: 16 MiB.
+    pub fn max_buffered(mut self, bytes: usize) -> Self {
+        self.max_buffered = bytes;
+        self
+    }
+
+    /// From so many unsent bytes on, `write` returns false, and `on_drain` comes when there are fewer.
+    /// Default: 64 KiB; at least 1.
+    pub fn high_water_mark(mut self, bytes: usize) -> Self {
+        self.high_water_mark = bytes.max(1);
+        self
+    }
+
+    /// How many connections the system holds that were not accepted yet; it may allow fewer
+    /// (`net.core.somaxconn`). Default: 1,024.
+    pub fn backlog(mut self, count: u32) -> Self {
+        self.backlog = count;
+        self
+    }
+
+    /// Whether small packets are sent at once (`TCP_NODELAY`). Default: true.
+    pub fn no_delay(mut self, no_delay: bool) -> Self {
+        self.no_delay = no_delay;
+        self
+    }
+
+    /// Whether several processes may listen on the same address (`SO_REUSEPORT`). Default: false.
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.reuse_port = reuse;
+        self
+    }
+
+    /// Whether a listener on an IPv6 wildcard leaves IPv4 alone. Default: false.
+    pub fn ipv6_only(mut self, only: bool) -> Self {
+        self.ipv6_only = only;
+        self
+    }
+
+    /// What cannot be meant.
+    pub(crate) fn check(&self) -> Result<()> {
+        let (headers, request) = (self.headers_timeout, self.request_timeout);
+        if !headers.is_zero() && !request.is_zero() && headers > request {
+            let message = "headers_timeout is longer than request_timeout, so it could never run out";
+            return Err(Error::local("ERR_OUT_OF_RANGE", message));
+        }
+        Ok(())
+    }
+}
