@@ -12,19 +12,28 @@
 #![allow(unused_imports)] // while the engine grows towards this face
 
 mod body;
+mod chunked;
 mod fields;
 mod framing;
 mod head;
 mod meaning;
+mod read;
+mod scan;
 mod status;
+mod target;
 mod token;
 mod violation;
 
 pub(crate) use body::{BodyDecoder, BodyLimits, Decoded};
 pub(crate) use fields::{FieldError, FieldList, Known};
 pub(crate) use framing::Framing;
-pub(crate) use head::{Head, HeadLimits, HeadProgress, parse_request, parse_response};
+pub(crate) use head::Head;
 pub(crate) use meaning::{Asked, Expect, Meaning};
+pub(crate) use read::{HeadLimits, parse_request, parse_response};
+pub(crate) use scan::HeadProgress;
 pub(crate) use status::{METHODS, STATUS_CODES, reason_phrase};
 pub(crate) use token::{has_list_token, is_field_value, is_token, names_equal};
 pub(crate) use violation::{LimitName, Violation};
+
+#[cfg(test)]
+mod tests;

@@ -103,17 +103,17 @@ pub(crate) enum LimitName {
 impl Violation {
     /// The stable code, Node's where Node has one.
     pub(crate) fn code(self) -> &'static str {
-        self.row().0
+        self.row().1
     }
 
     /// The status a server answers with.
     pub(crate) fn status(self) -> u16 {
-        self.row().1
+        self.row().2
     }
 
     /// One lower-case line that tells the user what is wrong with the peer's message.
     pub(crate) fn message(self) -> &'static str {
-        self.row().2
+        self.row().3
     }
 
     /// The limit that was reached, if the message was not wrong but only too big.
@@ -127,175 +127,137 @@ impl Violation {
         }
     }
 
-    /// Code, status and message in one table, so that a new variant cannot forget one of them.
-    fn row(self) -> (&'static str, u16, &'static str) {
-        use Violation as V;
-        const HEADER: &str = "HPE_INVALID_HEADER_TOKEN";
-        const ENCODING: &str = "HPE_INVALID_TRANSFER_ENCODING";
-        match self {
-            V::TlsHandshake => (
-                "HPE_INVALID_METHOD",
-                400,
-                "the peer speaks TLS, but this is a plain-text http port",
-            ),
-            V::EmptyLines => (
-                "HPE_INVALID_METHOD",
-                400,
-                "too many empty lines before the request line",
-            ),
-            V::Method => (
-                "HPE_INVALID_METHOD",
-                400,
-                "the request line does not begin with a method",
-            ),
-            V::Target => (
-                "HPE_INVALID_URL",
-                400,
-                "the request target has a byte that a url may not have",
-            ),
-            V::TargetForm => (
-                "HPE_INVALID_URL",
-                400,
-                "the form of the request target does not fit the method",
-            ),
-            V::Version => (
-                "HPE_INVALID_VERSION",
-                400,
-                "the http version is missing or malformed",
-            ),
-            V::VersionUnsupported => (
-                "HPE_INVALID_VERSION",
-                505,
-                "the peer speaks another major version of http than 1",
-            ),
-            V::StatusLine => (
-                "HPE_INVALID_CONSTANT",
-                400,
-                "the response does not begin with an http/1 status line",
-            ),
-            V::Status => (
-                "HPE_INVALID_STATUS",
-                400,
-                "the status is not a number of three digits from 100 on",
-            ),
-            V::Reason => (HEADER, 400, "the reason phrase has a control character"),
-            V::BareLf => (
-                "HPE_CR_EXPECTED",
-                400,
-                "a line ends with a line feed alone instead of crlf",
-            ),
-            V::BareCr => (
-                "HPE_LF_EXPECTED",
-                400,
-                "a carriage return is not followed by a line feed",
-            ),
-            V::SpaceBeforeFields => (
-                "HPE_UNEXPECTED_SPACE",
-                400,
-                "there is white space before the first header",
-            ),
-            V::Fold => (HEADER, 400, "a header is folded over several lines"),
-            V::FieldName => (
-                HEADER,
-                400,
-                "a header name is empty or has a character that a token may not have",
-            ),
-            V::SpaceBeforeColon => (
-                HEADER,
-                400,
-                "there is white space between a header name and its colon",
-            ),
-            V::ColonMissing => (HEADER, 400, "a header line has no colon"),
-            V::FieldValue => (HEADER, 400, "a header value has a control character"),
-            V::HostMissing => (HEADER, 400, "an http/1.1 request needs a host header"),
-            V::HostRepeated => (HEADER, 400, "a request has more than one host header"),
-            V::Host => (
-                HEADER,
-                400,
-                "the host header is not a host with an optional port",
-            ),
-            V::ContentLength => (
-                "HPE_INVALID_CONTENT_LENGTH",
-                400,
-                "content-length is not a decimal number below 2^64",
-            ),
-            V::ContentLengthRepeated => (
-                "HPE_UNEXPECTED_CONTENT_LENGTH",
-                400,
-                "content-length is given more than once",
-            ),
-            V::LengthAndEncoding => (
-                ENCODING,
-                400,
-                "content-length and transfer-encoding are given together",
-            ),
-            V::TransferEncoding => (
-                ENCODING,
-                400,
-                "transfer-encoding is not a list of codings with chunked once and last",
-            ),
-            V::TransferCodingUnknown => (
-                ENCODING,
-                501,
-                "only the transfer coding chunked is implemented",
-            ),
-            V::EncodingInOldVersion => (
-                ENCODING,
-                400,
-                "transfer-encoding is not allowed in an http/1.0 message",
-            ),
-            V::LookAlike => (
-                HEADER,
-                400,
-                "a header name resembles content-length or transfer-encoding",
-            ),
-            V::ConnectContent => (HEADER, 400, "a connect request may not announce content"),
-            V::ChunkSize => (
-                "HPE_INVALID_CHUNK_SIZE",
-                400,
-                "a chunk size is not a plain hexadecimal number",
-            ),
-            V::ChunkExtension => (
-                "HPE_INVALID_CHUNK_SIZE",
-                400,
-                "a chunk extension is malformed",
-            ),
-            V::ChunkEnd => ("HPE_STRICT", 400, "chunk data is not followed by crlf"),
-            V::TrailerField => (
-                HEADER,
-                400,
-                "a trailer has a name that only a header may have",
-            ),
-            V::Incomplete => (
-                "HPE_INVALID_EOF_STATE",
-                400,
-                "the connection ended inside a message",
-            ),
-            V::TargetTooLong => (
-                "HPE_HEADER_OVERFLOW",
-                414,
-                "the request target is longer than allowed",
-            ),
-            V::HeadTooLarge => (
-                "HPE_HEADER_OVERFLOW",
-                431,
-                "the headers are longer than max_header_size",
-            ),
-            V::TooManyFields => (
-                "HPE_HEADER_OVERFLOW",
-                431,
-                "there are more headers than max_headers_count",
-            ),
-            V::ExtensionTooLarge => (
-                "HPE_CHUNK_EXTENSIONS_OVERFLOW",
-                400,
-                "the chunk extensions are longer than allowed",
-            ),
-            V::TrailersTooLarge => (
-                "HPE_HEADER_OVERFLOW",
-                431,
-                "the trailers are longer or more than allowed",
-            ),
+    fn row(self) -> &'static Row {
+        // A test walks through all of them in order.
+        ROWS.get(self as usize).unwrap_or(&ROWS[0])
+    }
+}
+
+/// A violation, its code, its status and its message.
+type Row = (Violation, &'static str, u16, &'static str);
+
+const HEADER: &str = "HPE_INVALID_HEADER_TOKEN";
+const ENCODING: &str = "HPE_INVALID_TRANSFER_ENCODING";
+
+/// In the order of the enumeration.
+#[rustfmt::skip]
+static ROWS: [Row; 39] = [
+    (Violation::TlsHandshake, "HPE_INVALID_METHOD", 400,
+        "the peer speaks tls, but this is a plain-text http port"),
+    (Violation::EmptyLines, "HPE_INVALID_METHOD", 400,
+        "too many empty lines before the request line"),
+    (Violation::Method, "HPE_INVALID_METHOD", 400,
+        "the request line does not begin with a method"),
+    (Violation::Target, "HPE_INVALID_URL", 400,
+        "the request target has a byte that a url may not have"),
+    (Violation::TargetForm, "HPE_INVALID_URL", 400,
+        "the form of the request target does not fit the method"),
+    (Violation::Version, "HPE_INVALID_VERSION", 400,
+        "the http version is missing or malformed"),
+    (Violation::VersionUnsupported, "HPE_INVALID_VERSION", 505,
+        "the peer speaks another major version of http than 1"),
+    (Violation::StatusLine, "HPE_INVALID_CONSTANT", 400,
+        "the response does not begin with an http/1 status line"),
+    (Violation::Status, "HPE_INVALID_STATUS", 400,
+        "the status is not a number of three digits from 100 on"),
+    (Violation::Reason, HEADER, 400,
+        "the reason phrase has a control character"),
+    (Violation::BareLf, "HPE_CR_EXPECTED", 400,
+        "a line ends with a line feed alone instead of crlf"),
+    (Violation::BareCr, "HPE_LF_EXPECTED", 400,
+        "a carriage return is not followed by a line feed"),
+    (Violation::SpaceBeforeFields, "HPE_UNEXPECTED_SPACE", 400,
+        "there is white space before the first header"),
+    (Violation::Fold, HEADER, 400,
+        "a header is folded over several lines"),
+    (Violation::FieldName, HEADER, 400,
+        "a header name is empty or has a character that a token may not have"),
+    (Violation::SpaceBeforeColon, HEADER, 400,
+        "there is white space between a header name and its colon"),
+    (Violation::ColonMissing, HEADER, 400,
+        "a header line has no colon"),
+    (Violation::FieldValue, HEADER, 400,
+        "a header value has a control character"),
+    (Violation::HostMissing, HEADER, 400,
+        "an http/1.1 request needs a host header"),
+    (Violation::HostRepeated, HEADER, 400,
+        "a request has more than one host header"),
+    (Violation::Host, HEADER, 400,
+        "the host header is not a host with an optional port"),
+    (Violation::ContentLength, "HPE_INVALID_CONTENT_LENGTH", 400,
+        "content-length is not a decimal number below 2^64"),
+    (Violation::ContentLengthRepeated, "HPE_UNEXPECTED_CONTENT_LENGTH", 400,
+        "content-length is given more than once"),
+    (Violation::LengthAndEncoding, ENCODING, 400,
+        "content-length and transfer-encoding are given together"),
+    (Violation::TransferEncoding, ENCODING, 400,
+        "transfer-encoding is not a list of codings with chunked once and last"),
+    (Violation::TransferCodingUnknown, ENCODING, 501,
+        "only the transfer coding chunked is implemented"),
+    (Violation::EncodingInOldVersion, ENCODING, 400,
+        "transfer-encoding is not allowed in an http/1.0 message"),
+    (Violation::LookAlike, HEADER, 400,
+        "a header name resembles content-length or transfer-encoding"),
+    (Violation::ConnectContent, HEADER, 400,
+        "a connect request may not announce content"),
+    (Violation::ChunkSize, "HPE_INVALID_CHUNK_SIZE", 400,
+        "a chunk size is not a plain hexadecimal number"),
+    (Violation::ChunkExtension, "HPE_INVALID_CHUNK_SIZE", 400,
+        "a chunk extension is malformed"),
+    (Violation::ChunkEnd, "HPE_STRICT", 400,
+        "chunk data is not followed by crlf"),
+    (Violation::TrailerField, HEADER, 400,
+        "a trailer has a name that only a header may have"),
+    (Violation::Incomplete, "HPE_INVALID_EOF_STATE", 400,
+        "the connection ended inside a message"),
+    (Violation::TargetTooLong, "HPE_HEADER_OVERFLOW", 414,
+        "the request target is longer than allowed"),
+    (Violation::HeadTooLarge, "HPE_HEADER_OVERFLOW", 431,
+        "the headers are longer than max_header_size"),
+    (Violation::TooManyFields, "HPE_HEADER_OVERFLOW", 431,
+        "there are more headers than max_headers_count"),
+    (Violation::ExtensionTooLarge, "HPE_CHUNK_EXTENSIONS_OVERFLOW", 400,
+        "the chunk extensions are longer than allowed"),
+    (Violation::TrailersTooLarge, "HPE_HEADER_OVERFLOW", 431,
+        "the trailers are longer or more than allowed"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_violation_has_its_row() {
+        for (at, (violation, code, status, message)) in ROWS.iter().enumerate() {
+            assert_eq!(*violation as usize, at);
+            assert_eq!((violation.code(), violation.status()), (*code, *status));
+            assert_eq!(violation.message(), *message);
+            assert!(code.starts_with("HPE_") && matches!(status, 400 | 414 | 431 | 501 | 505));
+            assert!(!message.contains(|c: char| c.is_ascii_uppercase() || c.is_ascii_control()));
         }
+        assert_eq!(ROWS.len(), Violation::TrailersTooLarge as usize + 1);
+        assert_eq!(size_of::<Violation>(), 1);
+    }
+
+    #[test]
+    fn limits_have_names() {
+        assert_eq!(
+            Violation::HeadTooLarge.is_limit(),
+            Some(LimitName::HeaderSize)
+        );
+        assert_eq!(
+            Violation::TooManyFields.is_limit(),
+            Some(LimitName::HeadersCount)
+        );
+        assert_eq!(Violation::TargetTooLong.is_limit(), Some(LimitName::Target));
+        assert_eq!(
+            Violation::TrailersTooLarge.is_limit(),
+            Some(LimitName::Chunked)
+        );
+        assert_eq!(
+            Violation::ExtensionTooLarge.is_limit(),
+            Some(LimitName::Chunked)
+        );
+        assert_eq!(Violation::BareLf.is_limit(), None);
     }
 }
