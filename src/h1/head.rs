@@ -26,7 +26,7 @@ pub(crate) struct Head {
 }
 
 /// Where a field is in the bytes of its head.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct FieldPlace {
     name: u16,
     name_bytes: u16,
@@ -82,36 +82,36 @@ impl Head {
         start_line_end: usize,
         consumed: usize,
         fields: &[httparse::Header<'a>],
-    ) -> Option<Notes<'a>> {
+        notes: &mut Notes<'a>,
+    ) -> Option<()> {
         let base = window.as_ptr().addr();
         let mut line = start_line_end.wrapping_add(2);
-        let mut notes = Notes::default();
-        self.index.reserve(fields.len());
-        for field in fields {
+        // All places at once: a push asks for room every time.
+        self.index.resize(fields.len(), FieldPlace::default());
+        for (place, field) in self.index.iter_mut().zip(fields) {
             let (name, value) = (field.name.as_bytes(), field.value);
             let value_start = value.as_ptr().addr().wrapping_sub(base);
             if name.as_ptr().addr().wrapping_sub(base) != line {
                 return None;
             }
-            self.index.push(FieldPlace {
+            *place = FieldPlace {
                 name: line as u16,
                 name_bytes: name.len() as u16,
                 value: value_start as u16,
                 value_bytes: value.len() as u16,
-            });
+            };
             let mut end = value_start.wrapping_add(value.len());
-            while let Some(b' ' | b'\t') = window.get(end) {
-                end = end.wrapping_add(1);
+            if crlf_at(window, end).is_none() {
+                while let Some(b' ' | b'\t') = window.get(end) {
+                    end = end.wrapping_add(1);
+                }
+                crlf_at(window, end)?;
             }
-            crlf_at(window, end)?;
             line = end.wrapping_add(2);
             notes.field(name, value);
         }
         crlf_at(window, line)?;
-        if line.wrapping_add(2) != consumed {
-            return None;
-        }
-        Some(notes)
+        (line.wrapping_add(2) == consumed).then_some(())
     }
 
     #[inline]

@@ -123,7 +123,8 @@ impl<'a> Notes<'a> {
     }
 
     /// Judges a request: RFC 9112 §3.2 (Host), §6.3, §9.3.
-    pub(super) fn of_request(self, minor: u8, connect: bool) -> Result<Meaning, Violation> {
+    #[inline(always)]
+    pub(super) fn of_request(&self, minor: u8, connect: bool) -> Result<Meaning, Violation> {
         if self.look_alike {
             return Err(Violation::LookAlike);
         }
@@ -140,8 +141,9 @@ impl<'a> Notes<'a> {
     }
 
     /// Judges a response: RFC 9112 §6.3, §9.3.
+    #[inline(always)]
     pub(super) fn of_response(
-        self,
+        &self,
         minor: u8,
         asked: Asked,
         status: u16,
@@ -150,8 +152,8 @@ impl<'a> Notes<'a> {
         Ok(self.meaning(framing, minor))
     }
 
-    #[inline]
-    fn meaning(self, framing: Framing, minor: u8) -> Meaning {
+    #[inline(always)]
+    fn meaning(&self, framing: Framing, minor: u8) -> Meaning {
         let current = minor != 0;
         Meaning {
             framing,

@@ -12,7 +12,7 @@ use std::mem::MaybeUninit;
 use httparse::{ParserConfig, Status};
 
 use super::head::{Head, crlf_at};
-use super::meaning::Asked;
+use super::meaning::{Asked, Notes};
 use super::scan::{HeadProgress, METHOD_BYTES_MAX, Role, split_request_line};
 use super::target::check_target;
 use super::token::decimal;
@@ -118,7 +118,8 @@ fn fast_request(
     }
     head.begin(window, consumed);
     head.take_request_line(method, target, minor);
-    let notes = head.take_index(window, line_end, consumed, request.headers)?;
+    let mut notes = Notes::default();
+    head.take_index(window, line_end, consumed, request.headers, &mut notes)?;
     Some(
         notes
             .of_request(minor, method == b"CONNECT")
@@ -161,7 +162,8 @@ fn fast_response(
     }
     head.begin(window, consumed);
     head.take_status_line(minor, status, line_end);
-    let notes = head.take_index(window, line_end, consumed, response.headers)?;
+    let mut notes = Notes::default();
+    head.take_index(window, line_end, consumed, response.headers, &mut notes)?;
     Some(notes.of_response(minor, asked, status).map(|meaning| {
         head.meaning = meaning;
         consumed

@@ -4,28 +4,36 @@
 
 use std::net::Ipv6Addr;
 
-use super::token::{HOST, PERCENT, TARGET, class_of, classes_of, is_name};
+use super::token::{HOST, NOT_HOST, NOT_TARGET, PERCENT, classes_of, decimal, is_name, run_of};
 use super::violation::Violation;
 
 /// Checks the target of a request line against its method.
 ///
 /// # Errors
 /// `Target` for bytes and percent-encodings, `TargetForm` for a form that does not fit the method.
-#[inline]
+#[inline(always)]
 pub(super) fn check_target(method: &[u8], target: &[u8]) -> Result<(), Violation> {
-    let (every, any) = classes_of(target);
-    if every & TARGET == 0 {
+    let any = classes_of(target);
+    // Nearly every target is in origin form (RFC 9112 §3.2.1), which every method but one has.
+    if any & (NOT_TARGET | PERCENT) == 0 && target.first() == Some(&b'/') && method.len() != 7 {
+        return Ok(());
+    }
+    check_other_target(method, target, any)
+}
+
+#[cold]
+fn check_other_target(method: &[u8], target: &[u8], any: u8) -> Result<(), Violation> {
+    if any & NOT_TARGET != 0 {
         return Err(Violation::Target);
     }
     if any & PERCENT != 0 {
         check_percent(target)?;
     }
     // RFC 9112 §3.2.3: CONNECT has the authority form, and nothing else has it.
-    if method.len() == 7 && method == b"CONNECT" {
+    if method == b"CONNECT" {
         return check_authority_form(target);
     }
     match target {
-        // RFC 9112 §3.2.1.
         [b'/', ..] => Ok(()),
         // RFC 9112 §3.2.4.
         [b'*'] if method == b"OPTIONS" => Ok(()),
@@ -37,7 +45,7 @@ pub(super) fn check_target(method: &[u8], target: &[u8]) -> Result<(), Violation
 /// three end strings and lines in whatever stands behind us.
 fn check_percent(bytes: &[u8]) -> Result<(), Violation> {
     let mut rest = bytes;
-    while let Some(at) = memchr::memchr(b'%', rest) {
+    while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
         rest = match rest.get(at..) {
             Some([b'%', b'0', b'0' | b'a' | b'A' | b'd' | b'D', ..]) => {
                 return Err(Violation::Target);
@@ -85,8 +93,17 @@ fn check_absolute_form(target: &[u8]) -> Result<(), Violation> {
 
 /// Checks the value of a `Host` field. An empty one is valid only where the target has no
 /// authority (RFC 9110 §7.2), which an http target always has.
-#[inline]
+#[inline(always)]
 pub(super) fn check_host(value: &[u8]) -> Result<(), Violation> {
+    // A name without port.
+    if classes_of(value) & (NOT_HOST | PERCENT) == 0 && !value.is_empty() {
+        return Ok(());
+    }
+    check_other_host(value)
+}
+
+#[inline(never)]
+fn check_other_host(value: &[u8]) -> Result<(), Violation> {
     match split_authority(value) {
         Some(_) => Ok(()),
         None => Err(Violation::Host),
@@ -94,24 +111,18 @@ pub(super) fn check_host(value: &[u8]) -> Result<(), Violation> {
 }
 
 /// Splits `uri-host [":" port]`; nothing if it is none. The host is not empty, the port may be.
-#[inline]
 fn split_authority(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
-    let host_bytes = authority
-        .iter()
-        .position(|&byte| class_of(byte) & HOST == 0)
-        .unwrap_or(authority.len());
-    let (host, rest) = authority.split_at_checked(host_bytes)?;
+    let (host, rest) = authority.split_at_checked(run_of(authority, HOST))?;
     if host.is_empty() {
         return split_literal(authority);
     }
-    if memchr::memchr(b'%', host).is_some() && check_percent(host).is_err() {
-        return None;
-    }
+    check_percent(host).ok()?;
     Some((host, port_of(rest)?))
 }
 
 /// `split_authority` for an IPv6 literal in brackets. Future versions and zones are not taken:
 /// nobody sends the former, and the latter mean nothing to another machine.
+#[cold]
 fn split_literal(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let [b'[', rest @ ..] = authority else {
         return None;
@@ -131,7 +142,7 @@ fn port_of(rest: &[u8]) -> Option<Option<&[u8]>> {
     match rest {
         [] => Some(None),
         [b':'] => Some(Some(&[])),
-        [b':', port @ ..] if port.len() <= 5 => match super::token::decimal(port) {
+        [b':', port @ ..] if port.len() <= 5 => match decimal(port) {
             Some(0..=65535) => Some(Some(port)),
             _ => None,
         },

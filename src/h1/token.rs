@@ -16,6 +16,10 @@ pub(super) const HOST: u8 = 1 << 3;
 pub(super) const QUOTED: u8 = 1 << 4;
 /// `%`, which needs a closer look in targets and hosts.
 pub(super) const PERCENT: u8 = 1 << 5;
+/// The opposite of [`TARGET`], so that one pass that collects bits can tell.
+pub(super) const NOT_TARGET: u8 = 1 << 6;
+/// The opposite of [`HOST`].
+pub(super) const NOT_HOST: u8 = 1 << 7;
 
 static CLASSES: [u8; 256] = classes();
 
@@ -45,8 +49,14 @@ const fn classes() -> [u8; 256] {
         {
             class |= TARGET;
         }
+        if class & TARGET == 0 {
+            class |= NOT_TARGET;
+        }
         if unreserved || (sub_delimiter && byte != b',') || byte == b'%' {
             class |= HOST;
+        }
+        if class & HOST == 0 {
+            class |= NOT_HOST;
         }
         if byte == b'\t' || (byte >= b' ' && byte < 0x7f && byte != b'"' && byte != b'\\') {
             class |= QUOTED;
@@ -79,13 +89,18 @@ pub(super) fn run_of(bytes: &[u8], class: u8) -> usize {
         .unwrap_or(bytes.len())
 }
 
-/// The classes that every one of the bytes is in, and all classes that one of them is in.
+/// All classes that any of the bytes is in.
 #[inline]
-pub(super) fn classes_of(bytes: &[u8]) -> (u8, u8) {
-    bytes.iter().fold((!0, 0), |(every, any), &byte| {
-        let class = class_of(byte);
-        (every & class, any | class)
-    })
+pub(super) fn classes_of(mut bytes: &[u8]) -> u8 {
+    let mut any = 0;
+    // The compiler does not unroll table look-ups by itself.
+    while let Some((eight, rest)) = bytes.split_first_chunk::<8>() {
+        for &byte in eight {
+            any |= class_of(byte);
+        }
+        bytes = rest;
+    }
+    bytes.iter().fold(any, |any, &byte| any | class_of(byte))
 }
 
 /// Whether the bytes are a token: one or more token characters.
