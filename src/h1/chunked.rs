@@ -3,7 +3,7 @@
 //! It is used for nothing but the lines; the data between them is never looked at. RFC 9112 §7.1.
 
 use super::body::BodyLimits;
-use super::token::{QUOTED, TOKEN, class_of};
+use super::token::{TOKEN, class_of};
 use super::violation::Violation;
 
 /// Significant digits of a size: 64 bits.
@@ -120,10 +120,8 @@ impl ChunkLine {
             (State::ValueStart, b'"') => State::Quoted,
             (State::Quoted, b'"') => State::AfterQuoted,
             (State::Quoted, b'\\') => State::QuotedPair,
-            (State::Quoted, _) if class_of(byte) & QUOTED != 0 => State::Quoted,
-            (State::QuotedPair, _) if byte == b'\t' || (b' '..0x7f).contains(&byte) => {
-                State::Quoted
-            }
+            (State::Quoted, b'\t' | b' '..=b'~') => State::Quoted,
+            (State::QuotedPair, b'\t' | b' '..=b'~') => State::Quoted,
             (State::NameStart | State::Name, _) if token => State::Name,
             (State::ValueStart | State::Value, _) if token => State::Value,
             (State::BeforeSemicolon | State::NameStart | State::AfterName, _) if space => {

@@ -12,11 +12,11 @@ pub(super) const VALUE: u8 = 1 << 1;
 pub(super) const TARGET: u8 = 1 << 2;
 /// A byte of a registered name or IPv4 address, without the comma: RFC 3986 §3.2.2.
 pub(super) const HOST: u8 = 1 << 3;
-/// A byte that is plain text within the quotes of a quoted-string: RFC 9110 §5.6.4.
-pub(super) const QUOTED: u8 = 1 << 4;
+/// The opposite of [`TOKEN`]: with opposites, one pass that collects bits can tell.
+pub(super) const NOT_TOKEN: u8 = 1 << 4;
 /// `%`, which needs a closer look in targets and hosts.
 pub(super) const PERCENT: u8 = 1 << 5;
-/// The opposite of [`TARGET`], so that one pass that collects bits can tell.
+/// The opposite of [`TARGET`].
 pub(super) const NOT_TARGET: u8 = 1 << 6;
 /// The opposite of [`HOST`].
 pub(super) const NOT_HOST: u8 = 1 << 7;
@@ -58,8 +58,8 @@ const fn classes() -> [u8; 256] {
         if class & HOST == 0 {
             class |= NOT_HOST;
         }
-        if byte == b'\t' || (byte >= b' ' && byte < 0x7f && byte != b'"' && byte != b'\\') {
-            class |= QUOTED;
+        if class & TOKEN == 0 {
+            class |= NOT_TOKEN;
         }
         if byte == b'%' {
             class |= PERCENT;
@@ -106,7 +106,7 @@ pub(super) fn classes_of(mut bytes: &[u8]) -> u8 {
 /// Whether the bytes are a token: one or more token characters.
 #[inline]
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&byte| class_of(byte) & TOKEN != 0)
+    !bytes.is_empty() && classes_of(bytes) & NOT_TOKEN == 0
 }
 
 /// Whether the bytes may be sent or received as a field value: HTAB, 0x20 to 0x7e, 0x80 to 0xff.

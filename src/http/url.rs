@@ -394,7 +394,7 @@ mod tests {
             Err(UrlError::Host)
         );
         assert!(
-            Url::parse(&format!("http://{}/", &long[2..])).is_err(),
+            Url::parse(&format!("http://{}/", &long[1..])).is_err(),
             "254 bytes"
         );
         assert!(Url::parse(&format!("http://{}/", &long[2..])).is_ok());
