@@ -1,1 +1,45 @@
 //! HTTP/1.1 without I/O: bytes in, events out; no socket, no clock, no callback.
+//!
+//! Here is what a peer's bytes mean and what our own look like. [`head`] reads a start line and its
+//! fields into an owned [`Head`] and says what they mean to the connection ([`meaning`]);
+//! [`framing`] is the one place that decides where content ends; [`body`] cuts content out of the
+//! stream. [`fields`] holds the fields of a message that we send. Whatever breaks a rule is a
+//! [`Violation`], which knows its status and code.
+//!
+//! Deliberately not here: who answers what and when (the engine), limits of content (the engine),
+//! decoding of content, HTTP/2. Read `head` first, then `framing`, then `body`.
+
+#![allow(unused_imports)] // while the engine grows towards this face
+
+mod body;
+mod chunked;
+mod fields;
+mod framing;
+mod head;
+mod meaning;
+mod outgoing;
+mod read;
+mod scan;
+mod status;
+mod target;
+mod token;
+mod violation;
+
+pub(crate) use body::{BodyDecoder, BodyLimits, Decoded};
+pub(crate) use fields::{FieldError, FieldList, Known};
+pub(crate) use framing::Framing;
+pub(crate) use head::Head;
+pub(crate) use meaning::{Asked, Expect, Meaning};
+pub(crate) use outgoing::{
+    Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, digits, push_chunk_size,
+    push_status_line,
+};
+pub(crate) use read::{HeadLimits, parse_request, parse_response};
+pub(crate) use scan::HeadProgress;
+pub use status::{METHODS, STATUS_CODES};
+pub(crate) use status::reason_phrase;
+pub(crate) use token::{has_list_token, is_field_value, is_token, names_equal};
+pub(crate) use violation::{LimitName, Violation};
+
+#[cfg(test)]
+mod tests;

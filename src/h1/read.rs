@@ -1,0 +1,227 @@
+//! Reading a head: the fast way through httparse, and the slow one through the scanner.
+//!
+//! A head that has arrived whole, which nearly all do, is read by httparse; httparse is lenient, so
+//! the exact structure is verified by offsets in the pass that builds the index. Whatever does not
+//! come out plainly right there (partial, wrong, too much, unusual) is left to the scanner in
+//! `scan`, whose word is final. A test plays every message both ways.
+//!
+//! Content is not read here: see `body`. What the fields mean: see `meaning`.
+
+use std::mem::MaybeUninit;
+
+use httparse::{ParserConfig, Status};
+
+use super::head::{Head, crlf_at};
+use super::meaning::{Asked, Notes};
+use super::scan::{HeadProgress, METHOD_BYTES_MAX, Role, split_request_line};
+use super::target::check_target;
+use super::token::decimal;
+use super::violation::Violation;
+
+/// Fields that the fast way has room for; browsers send about 15.
+const FAST_FIELDS: usize = 64;
+
+/// `HTTP/1.x` at the end of a request line.
+const VERSION_BYTES: usize = 8;
+
+/// What a head may cost us.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadLimits {
+    /// Bytes of the whole head, skipped empty lines included; at most 65535.
+    pub(crate) head_bytes: usize,
+    /// Bytes of the request target.
+    pub(crate) target_bytes: usize,
+    /// Field lines.
+    pub(crate) fields: usize,
+}
+
+impl HeadLimits {
+    /// The index has 16 bits for every offset.
+    #[inline]
+    pub(super) fn head_bytes(&self) -> usize {
+        self.head_bytes.min(usize::from(u16::MAX))
+    }
+}
+
+/// Reads the head of a request from `input`, which is everything from the start of the message.
+///
+/// `None` asks for more bytes; else so many bytes are consumed, skipped empty lines included.
+///
+/// # Errors
+/// The first violation in the order of the bytes; those of meaning come last.
+#[inline]
+pub(crate) fn parse_request(
+    input: &[u8],
+    limits: &HeadLimits,
+    progress: &mut HeadProgress,
+    head: &mut Head,
+) -> Result<Option<usize>, Violation> {
+    if progress.is_fresh()
+        && let Some(result) = fast_request(input, limits, head)
+    {
+        return result.map(Some);
+    }
+    slow_request(input, limits, progress, head)
+}
+
+/// Reads the head of a response: as [`parse_request`], with what was asked.
+///
+/// # Errors
+/// As [`parse_request`].
+#[inline]
+pub(crate) fn parse_response(
+    input: &[u8],
+    limits: &HeadLimits,
+    progress: &mut HeadProgress,
+    asked: Asked,
+    head: &mut Head,
+) -> Result<Option<usize>, Violation> {
+    if progress.is_fresh()
+        && let Some(result) = fast_response(input, limits, asked, head)
+    {
+        return result.map(Some);
+    }
+    slow_response(input, limits, progress, asked, head)
+}
+
+/// Reads a request that is all there and plainly right; nothing if that cannot be said.
+fn fast_request(
+    input: &[u8],
+    limits: &HeadLimits,
+    head: &mut Head,
+) -> Option<Result<usize, Violation>> {
+    let window = input.get(..limits.head_bytes()).unwrap_or(input);
+    let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FAST_FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    let Ok(Status::Complete(consumed)) = request.parse_with_uninit_headers(window, &mut slots)
+    else {
+        return None;
+    };
+    let (method, target, minor) = (request.method?, request.path?, request.version?);
+    let (method, target) = (method.as_bytes(), target.as_bytes());
+    if method.as_ptr() != window.as_ptr()
+        || method.len() > METHOD_BYTES_MAX
+        || target.len() > limits.target_bytes
+        || request.headers.len() > limits.fields
+    {
+        return None;
+    }
+    // One space before the target, one after it.
+    let line_end = method
+        .len()
+        .saturating_add(target.len())
+        .saturating_add(VERSION_BYTES)
+        .saturating_add(2);
+    crlf_at(window, line_end)?;
+    if let Err(violation) = check_target(method, target) {
+        return Some(Err(violation));
+    }
+    head.begin(window, consumed);
+    head.take_request_line(method, target, minor);
+    let mut notes = Notes::default();
+    head.take_index(window, line_end, consumed, request.headers, &mut notes)?;
+    Some(
+        notes
+            .of_request(minor, method == b"CONNECT")
+            .map(|meaning| {
+                head.meaning = meaning;
+                consumed
+            }),
+    )
+}
+
+/// `fast_request` for a response.
+fn fast_response(
+    input: &[u8],
+    limits: &HeadLimits,
+    asked: Asked,
+    head: &mut Head,
+) -> Option<Result<usize, Violation>> {
+    let window = input.get(..limits.head_bytes()).unwrap_or(input);
+    let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FAST_FIELDS];
+    let mut response = httparse::Response::new(&mut []);
+    let Ok(Status::Complete(consumed)) = ParserConfig::default()
+        .parse_response_with_uninit_headers(&mut response, window, &mut slots)
+    else {
+        return None;
+    };
+    let (minor, status) = (response.version?, response.code?);
+    // httparse skips empty lines and does not keep every reason; the line's end tells both.
+    let first_line = match response.headers.first() {
+        Some(field) => field
+            .name
+            .as_ptr()
+            .addr()
+            .wrapping_sub(window.as_ptr().addr()),
+        None => consumed.checked_sub(2)?,
+    };
+    let line_end = first_line.checked_sub(2)?;
+    crlf_at(window, line_end)?;
+    if window.first() != Some(&b'H') || status < 100 || response.headers.len() > limits.fields {
+        return None;
+    }
+    head.begin(window, consumed);
+    head.take_status_line(minor, status, line_end);
+    let mut notes = Notes::default();
+    head.take_index(window, line_end, consumed, response.headers, &mut notes)?;
+    Some(notes.of_response(minor, asked, status).map(|meaning| {
+        head.meaning = meaning;
+        consumed
+    }))
+}
+
+#[cold]
+fn slow_request(
+    input: &[u8],
+    limits: &HeadLimits,
+    progress: &mut HeadProgress,
+    head: &mut Head,
+) -> Result<Option<usize>, Violation> {
+    let Some(consumed) = progress.scan(input, limits, Role::Request)? else {
+        return Ok(None);
+    };
+    let lines = input.get(progress.skipped()..consumed).unwrap_or_default();
+    *progress = HeadProgress::default();
+    let line_end = head.begin_scanned(lines);
+    let line = lines.get(..line_end).unwrap_or_default();
+    let Some((method, target)) = split_request_line(line) else {
+        return Err(Violation::Method);
+    };
+    let minor = minor_version(line.last());
+    head.take_request_line(method, target, minor);
+    head.meaning = head
+        .scanned_notes(lines)
+        .of_request(minor, method == b"CONNECT")?;
+    Ok(Some(consumed))
+}
+
+#[cold]
+fn slow_response(
+    input: &[u8],
+    limits: &HeadLimits,
+    progress: &mut HeadProgress,
+    asked: Asked,
+    head: &mut Head,
+) -> Result<Option<usize>, Violation> {
+    let Some(consumed) = progress.scan(input, limits, Role::Response)? else {
+        return Ok(None);
+    };
+    *progress = HeadProgress::default();
+    let lines = input.get(..consumed).unwrap_or_default();
+    let line_end = head.begin_scanned(lines);
+    let digits = lines.get(9..12).and_then(decimal);
+    let status = digits
+        .and_then(|status| u16::try_from(status).ok())
+        .ok_or(Violation::Status)?;
+    let minor = minor_version(lines.get(7));
+    head.take_status_line(minor, status, line_end);
+    head.meaning = head
+        .scanned_notes(lines)
+        .of_response(minor, asked, status)?;
+    Ok(Some(consumed))
+}
+
+/// The minor version of a digit: RFC 9110 §2.5 has higher ones served as the highest that we know.
+fn minor_version(digit: Option<&u8>) -> u8 {
+    u8::from(digit != Some(&b'0'))
+}

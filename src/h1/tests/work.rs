@@ -1,0 +1,55 @@
+//! Work must grow with the bytes, not with the reads.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// A trickled head is looked at once. Quadratic, the 16 KiB of this one would mean 134 million
+/// bytes, and each of the 400 rounds more than the time that all of them have.
+#[test]
+fn a_trickled_head_is_not_read_again_and_again() {
+    let value = "x".repeat(100);
+    let mut text = String::from("GET / HTTP/1.1\r\nHost: h\r\n");
+    while text.len() < 16_000 {
+        text += &format!("Name: {value}\r\n");
+    }
+    text += "\r\n";
+    let limits = HeadLimits {
+        fields: 1000,
+        ..LIMITS
+    };
+    let start = Instant::now();
+    for _ in 0..40 {
+        let answer = play(text.as_bytes(), 0..text.len(), |input, progress, head| {
+            parse_request(input, &limits, progress, head)
+        });
+        assert_eq!(good(answer).consumed, text.len());
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn a_trickled_trailer_section_is_not_read_again_and_again() {
+    let text = format!(
+        "0\r\n{}\r\n",
+        format!("Name: {}\r\n", "x".repeat(200)).repeat(70)
+    );
+    let limits = BodyLimits::default();
+    let start = Instant::now();
+    for _ in 0..40 {
+        let mut decoder = BodyDecoder::new(Framing::Chunked);
+        for byte in text.as_bytes().chunks(1) {
+            decoder.decode(byte, &limits).unwrap();
+        }
+        assert_eq!(decoder.take_trailers().unwrap().field_count(), 70);
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
+}
