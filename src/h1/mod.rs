@@ -10,6 +10,17 @@
 //! decoding of content, HTTP/2. Read `head` first, then `framing`, then `body`.
 
 #![allow(unused_imports)] // while the engine grows towards this face
+// Bytes of a peer cannot reach a panic here.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 
 mod body;
 mod chunked;

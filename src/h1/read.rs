@@ -56,10 +56,10 @@ pub(crate) fn parse_request(
     progress: &mut HeadProgress,
     head: &mut Head,
 ) -> Result<Option<usize>, Violation> {
-    if progress.is_fresh()
-        && let Some(result) = fast_request(input, limits, head)
-    {
-        return result.map(Some);
+    if progress.is_fresh() {
+        if let Some(result) = fast_request(input, limits, head) {
+            return result.map(Some);
+        }
     }
     slow_request(input, limits, progress, head)
 }
@@ -76,10 +76,10 @@ pub(crate) fn parse_response(
     asked: Asked,
     head: &mut Head,
 ) -> Result<Option<usize>, Violation> {
-    if progress.is_fresh()
-        && let Some(result) = fast_response(input, limits, asked, head)
-    {
-        return result.map(Some);
+    if progress.is_fresh() {
+        if let Some(result) = fast_response(input, limits, asked, head) {
+            return result.map(Some);
+        }
     }
     slow_response(input, limits, progress, asked, head)
 }

@@ -119,14 +119,7 @@ impl HeadProgress {
                 return Ok(at);
             }
             State::Start => self.first_byte(at, byte)?,
-            State::EmptyLineLf => {
-                line_feed(byte)?;
-                self.empty_lines = self.empty_lines.saturating_add(1);
-                if self.empty_lines > EMPTY_LINES_MAX {
-                    return Err(Violation::EmptyLines);
-                }
-                self.state = State::Start;
-            }
+            State::EmptyLineLf => self.empty_line(byte)?,
             State::Method => {
                 let run = run_of(rest, TOKEN);
                 if offset.saturating_add(run) > METHOD_BYTES_MAX {
@@ -202,6 +195,16 @@ impl HeadProgress {
             _ if class_of(byte) & TOKEN != 0 => State::Method,
             _ => return Err(Violation::Method),
         };
+        Ok(())
+    }
+
+    fn empty_line(&mut self, byte: u8) -> Result<(), Violation> {
+        line_feed(byte)?;
+        self.empty_lines = self.empty_lines.saturating_add(1);
+        if self.empty_lines > EMPTY_LINES_MAX {
+            return Err(Violation::EmptyLines);
+        }
+        self.state = State::Start;
         Ok(())
     }
 

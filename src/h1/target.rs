@@ -256,7 +256,8 @@ mod tests {
             assert_eq!(found, Err(Violation::TargetForm), "{method} {target}");
         }
         for target in [
-            "/%", "/%a", "/%g0", "/%00", "/%0d", "/%0A", "/a b", "/\u{e9}", "/#", "/\\", "/{",
+            "/%", "/%a", "/%g0", "/%00", "/%0d", "/%0D", "/%0a", "/%0A", "/a b", "/\u{e9}", "/#",
+            "/\\", "/{",
         ] {
             assert_eq!(
                 check_target(b"GET", target.as_bytes()),

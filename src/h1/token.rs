@@ -23,6 +23,14 @@ pub(super) const NOT_HOST: u8 = 1 << 7;
 
 static CLASSES: [u8; 256] = classes();
 
+#[cfg_attr(
+    not(test),
+    expect(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "runs in the compiler, where a panic is an error message"
+    )
+)]
 const fn classes() -> [u8; 256] {
     let mut table = [0; 256];
     let mut at = 0;
@@ -136,6 +144,10 @@ fn control_bits(word: u64) -> u64 {
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
+/// Added to a byte below 0x80, sets the high bit from `A` on.
+const FROM_A: u64 = ONES * (0x80 - b'A' as u64);
+/// Added to a byte below 0x80, sets the high bit above `Z`.
+const ABOVE_Z: u64 = ONES * (0x7f - b'Z' as u64);
 
 /// Whether two names are equal but for the case of ASCII letters.
 #[inline]
@@ -189,8 +201,8 @@ fn words_equal(a: u64, b: u64) -> bool {
 #[inline(always)]
 fn lower_case(word: u64) -> u64 {
     let low = word & (ONES * 0x7f);
-    let from_a = low + ONES * (0x80 - b'A' as u64);
-    let above_z = low + ONES * (0x7f - b'Z' as u64);
+    let from_a = low.wrapping_add(FROM_A);
+    let above_z = low.wrapping_add(ABOVE_Z);
     let capital = (from_a ^ above_z) & !word & (ONES * 0x80);
     word | capital >> 2
 }

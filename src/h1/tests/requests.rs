@@ -361,12 +361,13 @@ fn fields_are_found() {
     assert!(head.byte_capacity() >= input.len());
 }
 
+fn meaning(version: &str, lines: &str) -> Meaning {
+    let text = format!("GET / HTTP/{version}\r\nHost: h\r\n{lines}\r\n");
+    good(request(text.as_bytes())).meaning
+}
+
 #[test]
-fn meaning_of_connection_fields() {
-    let read = |version: &str, lines: &str| {
-        let text = format!("GET / HTTP/{version}\r\nHost: h\r\n{lines}\r\n");
-        good(request(text.as_bytes())).meaning
-    };
+fn persistence() {
     for (version, lines, persistent, close, keep_alive) in [
         ("1.1", "", true, false, false),
         ("1.1", "Connection: close\r\n", false, true, false),
@@ -399,7 +400,7 @@ fn meaning_of_connection_fields() {
         ),
         ("1.5", "", true, false, false),
     ] {
-        let meaning = read(version, lines);
+        let meaning = meaning(version, lines);
         let found = (meaning.persistent, meaning.close, meaning.keep_alive);
         assert_eq!(
             found,
@@ -407,6 +408,10 @@ fn meaning_of_connection_fields() {
             "{version} {lines:?}"
         );
     }
+}
+
+#[test]
+fn upgrades_and_expectations() {
     for (version, lines, upgrade) in [
         ("1.1", "Upgrade: a\r\nConnection: Upgrade\r\n", true),
         (
@@ -418,7 +423,11 @@ fn meaning_of_connection_fields() {
         ("1.1", "Connection: upgrade\r\n", false),
         ("1.0", "Upgrade: a\r\nConnection: Upgrade\r\n", false),
     ] {
-        assert_eq!(read(version, lines).upgrade, upgrade, "{version} {lines:?}");
+        assert_eq!(
+            meaning(version, lines).upgrade,
+            upgrade,
+            "{version} {lines:?}"
+        );
     }
     for (version, lines, expect) in [
         ("1.1", "", Expect::None),
@@ -437,7 +446,11 @@ fn meaning_of_connection_fields() {
         ("1.1", "Expect:\r\n", Expect::Unknown),
         ("1.0", "Expect: 100-continue\r\n", Expect::None),
     ] {
-        assert_eq!(read(version, lines).expect, expect, "{version} {lines:?}");
+        assert_eq!(
+            meaning(version, lines).expect,
+            expect,
+            "{version} {lines:?}"
+        );
     }
 }
 
