@@ -191,6 +191,7 @@ impl EventLoop {
         self.shell.with(Core::sweep_if_due);
         handled += self.run_dirty();
         handled += self.run_last_calls();
+        self.shell.with(|core| core.in_turn = false);
         Ok(handled)
     }
 

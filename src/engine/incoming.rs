@@ -161,6 +161,10 @@ impl Core {
             Ok(Decoded::Data { skip, len }) => (skip, len),
             Err(violation) => return Some(Content::Violation(violation)),
         };
+        if incoming.decoder.is_done() {
+            // No more bytes will come to say so.
+            incoming.complete = true;
+        }
         input.consume(skip);
         let range = input.from..input.from + length;
         input.consume(length);

@@ -96,6 +96,8 @@ pub(crate) struct Core {
     /// Listeners that could not accept for want of descriptors.
     blocked_listeners: Vec<(u32, u32)>,
     pub(crate) stopped: bool,
+    /// A turn is under way: the cached time is fresh.
+    pub(crate) in_turn: bool,
 }
 
 impl Core {
@@ -131,6 +133,7 @@ impl Core {
             referenced: 0,
             blocked_listeners: Vec::new(),
             stopped: false,
+            in_turn: false,
             net,
             options,
         }
@@ -150,6 +153,7 @@ impl Core {
 
     /// Brings the cached time up to date: once per turn.
     pub(crate) fn refresh_time(&mut self) {
+        self.in_turn = true;
         self.now = self.net.now();
         self.tick = tick_at(self.now);
         let net = &self.net;

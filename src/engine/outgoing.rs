@@ -80,7 +80,7 @@ impl Core {
             self.push_content(key, chunk);
         }
         let active = self.active(key);
-        let mut tail = active.output.tail();
+        let tail = active.output.tail();
         let finished = active.outgoing.finish(tail.bytes);
         drop(tail);
         if finished == Err(LengthMismatch::TooLittle) {
@@ -122,7 +122,7 @@ impl Core {
         let Core { slots, servers, date, .. } = self;
         let slot = &mut slots[key as usize];
         let Some(active) = slot.active.as_deref_mut() else { return };
-        let mut tail = active.output.tail();
+        let tail = active.output.tail();
         if slot.kind == Kind::Server {
             if active.incoming.continue_owed {
                 // The client waits for a word on whether to send its content. This is the word; what it
@@ -163,7 +163,7 @@ impl Core {
                 return Ok(());
             }
         }
-        let mut tail = active.output.tail();
+        let tail = active.output.tail();
         push_status_line(tail.bytes, status, crate::h1::reason_phrase(status));
         tail.bytes.extend_from_slice(fields);
         tail.bytes.extend_from_slice(b"\r\n");
@@ -301,7 +301,7 @@ fn ends_in_chunked(value: &[u8]) -> bool {
     let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
     let before = value.len() - last.len();
     last.trim_ascii().eq_ignore_ascii_case(b"chunked")
-        && !has_list_token(&value[..before], b"chunked")
+        && !has_list_token(&value[..before], "chunked")
 }
 
 /// The public error of a refused field.

@@ -39,6 +39,18 @@ impl Known {
     pub(crate) const CONTENT_TYPE: Known = Known(1 << 10);
 
     /// Whether all of `other` are in this set.
+    /// Both sets in one.
+    pub(crate) const fn and(self, other: Known) -> Known {
+        Known(self.0 | other.0)
+    }
+
+    /// One flag of `other` at least is in it.
+    #[inline]
+    pub(crate) const fn intersects(self, other: Known) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// All flags of `other` are in it.
     pub(crate) const fn contains(self, other: Known) -> bool {
         self.0 & other.0 == other.0
     }
@@ -198,6 +210,13 @@ impl FieldList {
         self.lines.clear();
         self.known = Known::default();
         self.removed = Known::default();
+    }
+
+    /// Removes a field without a word on whether it would be added by itself.
+    pub(crate) fn remove_quietly(&mut self, name: &[u8]) {
+        let removed = self.removed;
+        self.remove(name);
+        self.removed = removed;
     }
 
     /// Bytes of memory that are kept for reuse.

@@ -4,8 +4,17 @@
 //! The framing is decided once, when the head is rendered, by [`Outgoing::decide`]; what follows is held
 //! to it. Read `framing.rs` for the receiving side's mirror image of these rules.
 
-use super::fields::{FieldList, Known, has_list_token};
+use super::fields::{FieldList, Known};
 use super::status::reason_phrase;
+use super::token::has_list_token;
+
+/// Fields that have a say in how a response is framed or what is added to it.
+const STEERING: Known = Known::CONTENT_LENGTH
+    .and(Known::TRANSFER_ENCODING)
+    .and(Known::CONNECTION)
+    .and(Known::KEEP_ALIVE)
+    .and(Known::DATE)
+    .and(Known::TRAILER);
 
 /// How far a message that we send has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -253,7 +262,7 @@ impl Outgoing {
             && self.send_date
             && !self.contentless
             && self.reason.is_none()
-            && self.fields.known().is_empty()
+            && !self.fields.known().intersects(STEERING)
             && self.fields.removed().is_empty()
     }
 
@@ -335,8 +344,8 @@ impl Outgoing {
     /// The user's own `Connection` does not say `close`, but the connection will: RFC 9112 §9.6 wants it
     /// said, so it is said on a line of its own.
     fn announce_close(&self, out: &mut Vec<u8>) {
-        let said = self.fields.all(b"connection").any(|value| has_list_token(value, b"close"));
-        let upgrade = self.fields.all(b"connection").any(|value| has_list_token(value, b"upgrade"));
+        let said = self.fields.all(b"connection").any(|value| has_list_token(value, "close"));
+        let upgrade = self.fields.all(b"connection").any(|value| has_list_token(value, "upgrade"));
         if !said && !upgrade {
             out.extend_from_slice(b"Connection: close\r\n");
         }
@@ -351,7 +360,7 @@ impl Outgoing {
             self.persistent = false;
         }
         if self.fields.known().contains(Known::CONNECTION)
-            && self.fields.all(b"connection").any(|value| has_list_token(value, b"close"))
+            && self.fields.all(b"connection").any(|value| has_list_token(value, "close"))
         {
             self.persistent = false;
         }

@@ -247,7 +247,7 @@ macro_rules! io_write {
     ($type:ty) => {
         impl std::io::Write for $type {
             fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-                (&*self).write(buffer)
+                std::io::Write::write(&mut &*self, buffer)
             }
 
             fn flush(&mut self) -> std::io::Result<()> {

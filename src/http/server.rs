@@ -90,7 +90,8 @@ impl Server {
     /// Decides per request whether an upgrade is accepted; false makes it an ordinary request. Default:
     /// accepted when `on_upgrade` is set. (Node: `shouldUpgradeCallback`)
     pub fn should_upgrade(&self, callback: impl FnMut(&Request) -> bool + 'static) {
-        self.replace(|entry| &mut entry.should_upgrade, Some(Box::new(callback)));
+        let callback: crate::engine::server::ShouldUpgradeFn = Box::new(callback);
+        self.replace(|entry| &mut entry.should_upgrade, Some(callback));
     }
 
     /// Sets what is called for a request that cannot be served: malformed, too large, too slow. The callback

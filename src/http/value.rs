@@ -60,7 +60,20 @@ macro_rules! bytes_values {
     )*};
 }
 
-bytes_values!(str, String, [u8], Vec<u8>, std::borrow::Cow<'_, str>);
+bytes_values!([u8], Vec<u8>);
+
+impl HeaderValue for str {
+    #[inline]
+    fn with_bytes<R>(&self, work: impl FnOnce(&[u8]) -> R) -> R {
+        work(self.as_bytes())
+    }
+}
+
+impl HeaderValue for String {
+    fn with_bytes<R>(&self, work: impl FnOnce(&[u8]) -> R) -> R {
+        work(self.as_bytes())
+    }
+}
 
 impl<const N: usize> HeaderValue for [u8; N] {
     fn with_bytes<R>(&self, work: impl FnOnce(&[u8]) -> R) -> R {

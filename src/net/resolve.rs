@@ -72,7 +72,7 @@ pub(crate) struct LookupError {
     pub(crate) message: String,
 }
 
-type Answer = Result<Vec<SocketAddr>, LookupError>;
+pub(crate) type Answer = Result<Vec<SocketAddr>, LookupError>;
 
 /// The lookups of one loop.
 pub(crate) struct Resolver {
