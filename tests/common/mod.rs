@@ -20,7 +20,7 @@ use onloop::{Address, EventLoop, LoopHandle, LoopOptions};
 pub(crate) use answer::Answer;
 
 /// How long a test waits for something that must happen. Nothing is asserted about how long it takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A loop that is turned by the test.
 pub(crate) struct World {
