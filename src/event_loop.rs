@@ -95,6 +95,12 @@ impl EventLoop {
         }
     }
 
+    /// Looks at the loop's state from outside.
+    #[cfg(feature = "sim")]
+    pub(crate) fn with_core<R>(&self, work: impl FnOnce(&mut Core) -> R) -> Option<R> {
+        self.shell.with(work)
+    }
+
     /// The handle by which everything on the loop is made. `Copy`.
     pub fn handle(&self) -> LoopHandle {
         self.handle
