@@ -31,7 +31,7 @@ type Post = Box<dyn FnOnce(LoopHandle) + Send>;
 /// let lp = event_loop.handle();
 /// lp.set_timeout(Duration::from_millis(1), || println!("once, and the loop ends"));
 /// event_loop.run()?;
-/// # onloop::Result::Ok(())
+/// # Ok::<(), onloop::Error>(())
 /// ```
 pub struct EventLoop {
     shell: &'static LoopShell,
@@ -540,7 +540,7 @@ impl fmt::Debug for Timer {
 ///     });
 /// });
 /// event_loop.run()?;
-/// # onloop::Result::Ok(())
+/// # Ok::<(), onloop::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Remote {
