@@ -11,12 +11,12 @@ use onloop::{Address, EventLoop, LoopOptions};
 
 /// Where the bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wire {
+pub(crate) enum Wire {
     Simulated,
     Loopback,
 }
 
-pub const WIRES: [Wire; 2] = [Wire::Simulated, Wire::Loopback];
+pub(crate) const WIRES: [Wire; 2] = [Wire::Simulated, Wire::Loopback];
 
 /// How long a turn may wait. On the simulated network it costs nothing.
 const TURN: Duration = Duration::from_millis(20);
@@ -25,18 +25,18 @@ const TURN: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A network, and how to make loops on it.
-pub struct Bench {
-    pub wire: Wire,
-    pub net: SimNet,
+pub(crate) struct Bench {
+    pub(crate) wire: Wire,
+    pub(crate) net: SimNet,
     options: LoopOptions,
 }
 
 impl Bench {
-    pub fn new(wire: Wire, options: LoopOptions) -> Bench {
+    pub(crate) fn new(wire: Wire, options: LoopOptions) -> Bench {
         Bench { wire, net: SimNet::with_options(1, SimOptions::default()), options }
     }
 
-    pub fn event_loop(&self) -> EventLoop {
+    pub(crate) fn event_loop(&self) -> EventLoop {
         match self.wire {
             Wire::Simulated => self.net.event_loop(self.options.clone()),
             Wire::Loopback => EventLoop::with_options(self.options.clone()).expect("a poller"),
@@ -44,11 +44,11 @@ impl Bench {
     }
 
     /// Turns until `done` says so; false when it has not in all patience.
-    pub fn turn_until(&self, event_loop: &mut EventLoop, mut done: impl FnMut() -> bool) -> bool {
+    pub(crate) fn turn_until(&self, event_loop: &mut EventLoop, mut done: impl FnMut() -> bool) -> bool {
         self.turn_until_stats(event_loop, |_| done())
     }
 
-    pub fn turn_until_stats(
+    pub(crate) fn turn_until_stats(
         &self,
         event_loop: &mut EventLoop,
         mut done: impl FnMut(sim::LoopStats) -> bool,
@@ -70,12 +70,12 @@ impl Bench {
         }
     }
 
-    pub fn turn(&self, event_loop: &mut EventLoop) {
+    pub(crate) fn turn(&self, event_loop: &mut EventLoop) {
         event_loop.turn(Some(TURN)).expect("the poller works");
     }
 
     /// A connection with nothing but bytes on this end.
-    pub fn connect(&self, address: &Address) -> Peer {
+    pub(crate) fn connect(&self, address: &Address) -> Peer {
         match self.wire {
             Wire::Simulated => Peer::Simulated(self.net.connect(address)),
             Wire::Loopback => {
@@ -89,14 +89,14 @@ impl Bench {
 }
 
 /// The other side in the test's hand.
-pub enum Peer {
+pub(crate) enum Peer {
     Simulated(SimPeer),
     Loopback(TcpStream),
 }
 
 impl Peer {
     /// Sends all of a small message.
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         match self {
             Peer::Simulated(peer) => assert_eq!(peer.write(bytes), bytes.len(), "it is small"),
             Peer::Loopback(stream) => stream.write_all(bytes).expect("it is small"),
@@ -104,7 +104,7 @@ impl Peer {
     }
 
     /// What is here, and whether the other side has ended.
-    pub fn read(&mut self) -> (Vec<u8>, bool) {
+    pub(crate) fn read(&mut self) -> (Vec<u8>, bool) {
         match self {
             Peer::Simulated(peer) => {
                 let bytes = peer.read();

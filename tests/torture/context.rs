@@ -9,32 +9,32 @@ use crate::operation::{Operation, perform};
 use crate::scenario::Kind;
 
 /// Shared by all callbacks of a run. Leaked, so that closures capture it as they capture handles.
-pub type Ctx = &'static Context;
+pub(crate) type Ctx = &'static Context;
 
-pub struct Context {
-    pub kind: Kind,
-    pub operation: Operation,
-    pub lp: LoopHandle,
-    pub server: Cell<Server>,
-    pub remote: RefCell<Option<Remote>>,
-    pub responses: RefCell<Vec<Response>>,
-    pub requests: RefCell<Vec<ClientRequest>>,
-    pub bodies: RefCell<Vec<Body>>,
-    pub sockets: RefCell<Vec<Socket>>,
+pub(crate) struct Context {
+    pub(crate) kind: Kind,
+    pub(crate) operation: Operation,
+    pub(crate) lp: LoopHandle,
+    pub(crate) server: Cell<Server>,
+    pub(crate) remote: RefCell<Option<Remote>>,
+    pub(crate) responses: RefCell<Vec<Response>>,
+    pub(crate) requests: RefCell<Vec<ClientRequest>>,
+    pub(crate) bodies: RefCell<Vec<Body>>,
+    pub(crate) sockets: RefCell<Vec<Socket>>,
     exchanges: RefCell<Vec<Exchange>>,
     /// The callback under test has run its operation.
-    pub fired: Cell<bool>,
+    pub(crate) fired: Cell<bool>,
     /// It was called again after that.
-    pub calls: Cell<u32>,
+    pub(crate) calls: Cell<u32>,
     /// The loop is to be dropped after this turn.
-    pub drop_loop: Cell<bool>,
+    pub(crate) drop_loop: Cell<bool>,
     /// The server's `on_request` was removed.
-    pub removed: Cell<bool>,
+    pub(crate) removed: Cell<bool>,
     /// The loop is gone or going.
-    pub is_over: Cell<bool>,
+    pub(crate) is_over: Cell<bool>,
     /// Destructors of captured values that ran, of those that were made.
-    pub destructed: Cell<usize>,
-    pub constructed: Cell<usize>,
+    pub(crate) destructed: Cell<usize>,
+    pub(crate) constructed: Cell<usize>,
 }
 
 /// One request and its response, as one side sees it.
@@ -45,7 +45,7 @@ struct Exchange {
 }
 
 impl Context {
-    pub fn new(kind: Kind, operation: Operation, lp: LoopHandle, server: Server) -> Ctx {
+    pub(crate) fn new(kind: Kind, operation: Operation, lp: LoopHandle, server: Server) -> Ctx {
         Box::leak(Box::new(Context {
             kind,
             operation,
@@ -69,7 +69,7 @@ impl Context {
 
     /// The callback under test was called: the first time it does what is to be done. `replace` registers
     /// it anew, `remove` takes it away, as far as its kind can be.
-    pub fn fire(&'static self, replace: impl Fn(), remove: impl Fn()) -> onloop::Result<()> {
+    pub(crate) fn fire(&'static self, replace: impl Fn(), remove: impl Fn()) -> onloop::Result<()> {
         self.calls.set(self.calls.get() + 1);
         if self.fired.replace(true) {
             return Ok(());
@@ -78,11 +78,11 @@ impl Context {
     }
 
     /// For callbacks that are called once: they can be neither replaced nor removed.
-    pub fn fire_once(&'static self) -> onloop::Result<()> {
+    pub(crate) fn fire_once(&'static self) -> onloop::Result<()> {
         self.fire(|| {}, || {})
     }
 
-    pub fn track_response(&'static self, response: Response) {
+    pub(crate) fn track_response(&'static self, response: Response) {
         self.responses.borrow_mut().push(response);
         let number = self.begin("response");
         let errs = self.kind == Kind::ResponseError;
@@ -91,7 +91,7 @@ impl Context {
         response.on_close(move || self.closed(number, fires));
     }
 
-    pub fn track_request(&'static self, request: ClientRequest) {
+    pub(crate) fn track_request(&'static self, request: ClientRequest) {
         self.requests.borrow_mut().push(request);
         let number = self.begin("request");
         let errs = matches!(self.kind, Kind::ClientFailed | Kind::ClientRefused);
@@ -101,7 +101,7 @@ impl Context {
     }
 
     /// An upgraded connection of the server. The client's is the request's exchange, with its `on_close`.
-    pub fn track_socket(&'static self, socket: Socket) {
+    pub(crate) fn track_socket(&'static self, socket: Socket) {
         self.sockets.borrow_mut().push(socket);
         let number = self.begin("socket");
         let errs = self.kind == Kind::SocketError;
@@ -131,13 +131,13 @@ impl Context {
     }
 
     /// Exchanges whose `on_close` has not been called.
-    pub fn open_exchanges(&self) -> Vec<&'static str> {
+    pub(crate) fn open_exchanges(&self) -> Vec<&'static str> {
         let exchanges = self.exchanges.borrow();
         exchanges.iter().filter(|exchange| exchange.closes == 0).map(|open| open.what).collect()
     }
 
     /// Every exchange had its `on_close` once, and at most one `on_error`; none, where the loop is gone.
-    pub fn check_exchanges(&self, name: &str) {
+    pub(crate) fn check_exchanges(&self, name: &str) {
         for exchange in self.exchanges.borrow().iter() {
             let what = exchange.what;
             let expected = if self.is_over.get() { 0..=1 } else { 1..=1 };
@@ -147,7 +147,7 @@ impl Context {
     }
 
     /// Ends all that a callback may have left open.
-    pub fn destroy_all(&self) {
+    pub(crate) fn destroy_all(&self) {
         self.responses.borrow().iter().for_each(Response::destroy);
         self.requests.borrow().iter().for_each(ClientRequest::destroy);
         self.bodies.borrow().iter().for_each(Body::destroy);

@@ -12,12 +12,12 @@ use crate::scenario::Kind;
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Operation {
+        pub(crate) enum Operation {
             $($(#[$doc])* $name,)*
         }
 
         impl Operation {
-            pub const ALL: &[Operation] = &[$(Operation::$name),*];
+            pub(crate) const ALL: &[Operation] = &[$(Operation::$name),*];
         }
     };
 }
@@ -61,7 +61,7 @@ operations! {
 
 impl Operation {
     /// After it, the exchanges of a scenario come to their end with nobody's help.
-    pub fn lets_it_end(self, kind: Kind) -> bool {
+    pub(crate) fn lets_it_end(self, kind: Kind) -> bool {
         use Operation::*;
         match self {
             // Nobody resumes; nobody writes the end that was the callback's to write; circles go round.
@@ -77,9 +77,9 @@ impl Operation {
 }
 
 /// What an intended panic carries. It does not pass the panic hook, so what does is ours.
-pub struct Intended;
+pub(crate) struct Intended;
 
-pub fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop::Result<()> {
+pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop::Result<()> {
     use Operation::*;
     let server = ctx.server.get();
     match ctx.operation {
@@ -214,7 +214,7 @@ fn register_others(ctx: Ctx) {
 }
 
 /// A further request, to the server that is being tortured.
-pub fn request_other(ctx: Ctx) -> onloop::Result<ClientRequest> {
+pub(crate) fn request_other(ctx: Ctx) -> onloop::Result<ClientRequest> {
     // A closed server has no port; then it is a request that fails.
     let port = ctx.server.get().port().max(1);
     let request = http::request(ctx.lp, "GET", format!("http://127.0.0.1:{port}/other"))?;
@@ -347,7 +347,7 @@ fn destructors(ctx: Ctx) {
 }
 
 /// Asks every handle everything that leaves a living exchange as it is.
-pub fn use_everything(ctx: Ctx) {
+pub(crate) fn use_everything(ctx: Ctx) {
     for res in ctx.responses.borrow().clone() {
         let _ = (res.is_open(), res.headers_sent(), res.writable_length(), res.status());
         let _ = (res.header("Date"), res.has_header("Date"), res.remote_address());
@@ -368,7 +368,7 @@ pub fn use_everything(ctx: Ctx) {
 }
 
 /// Does everything that ends something to every handle: they are dead, so nothing may happen.
-pub fn abuse_dead_handles(ctx: Ctx) {
+pub(crate) fn abuse_dead_handles(ctx: Ctx) {
     use_everything(ctx);
     assert!(!write_all(ctx, b"dead"));
     end_all(ctx);

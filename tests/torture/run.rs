@@ -40,7 +40,7 @@ struct Run<'a> {
     peer: Option<Peer>,
 }
 
-pub fn run(wire: Wire, kind: Kind, operation: Operation, name: &str) {
+pub(crate) fn run(wire: Wire, kind: Kind, operation: Operation, name: &str) {
     count_panics();
     let result = catch_unwind(AssertUnwindSafe(|| torture(wire, kind, operation, name)));
     if let Err(payload) = result {

@@ -13,12 +13,12 @@ use crate::context::Ctx;
 macro_rules! kinds {
     ($($name:ident,)*) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Kind {
+        pub(crate) enum Kind {
             $($name,)*
         }
 
         impl Kind {
-            pub const ALL: &[Kind] = &[$(Kind::$name),*];
+            pub(crate) const ALL: &[Kind] = &[$(Kind::$name),*];
         }
     };
 }
@@ -41,7 +41,7 @@ const SOON: Duration = Duration::from_millis(1);
 const A_LOT: usize = 200_000;
 
 impl Kind {
-    pub fn upgrades(self) -> bool {
+    pub(crate) fn upgrades(self) -> bool {
         use Kind::*;
         matches!(
             self,
@@ -52,7 +52,7 @@ impl Kind {
 }
 
 /// Sets the server's callbacks.
-pub fn serve(ctx: Ctx) {
+pub(crate) fn serve(ctx: Ctx) {
     let server = ctx.server.get();
     server.on_request(move |req, res| on_request(ctx, req, res));
     if ctx.kind.upgrades() {
@@ -66,7 +66,7 @@ pub fn serve(ctx: Ctx) {
     }
 }
 
-pub fn on_request(ctx: Ctx, req: Request, res: Response) -> onloop::Result<()> {
+pub(crate) fn on_request(ctx: Ctx, req: Request, res: Response) -> onloop::Result<()> {
     match req.url() {
         "/fresh" => {
             res.end("fresh");
@@ -331,7 +331,7 @@ fn on_client_error(ctx: Ctx) {
 }
 
 /// Makes the request that brings the callback about.
-pub fn start(ctx: Ctx, port: u16) -> onloop::Result<()> {
+pub(crate) fn start(ctx: Ctx, port: u16) -> onloop::Result<()> {
     let method = match ctx.kind {
         Kind::RequestData | Kind::RequestEnd | Kind::RequestError | Kind::RequestAborted => "POST",
         Kind::ClientDrain | Kind::ClientFinish | Kind::Continue => "POST",
