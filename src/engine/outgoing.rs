@@ -19,7 +19,7 @@ pub(crate) const HIGH_WATER_MARK: usize = 64 * 1024;
 pub(crate) const BUFFERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 impl Core {
-    fn marks(&self, slot_kind: Kind, owner: u16) -> (usize, usize) {
+    pub(crate) fn marks(&self, slot_kind: Kind, owner: u16) -> (usize, usize) {
         match slot_kind {
             Kind::Server => self.servers.get(owner as usize).map_or(
                 (HIGH_WATER_MARK, BUFFERED_BYTES_MAX),

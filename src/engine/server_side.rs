@@ -105,6 +105,14 @@ impl Core {
             self.mark_dirty_later(key);
             return Step::Rest;
         }
+        if !self.active(key).output.is_empty() && self.is_congested(key) {
+            // Answers that the client does not read must not pile up here: the next request waits in the
+            // socket until they are out.
+            return match self.slots[key as usize].flags.has(Flags::BROKEN) {
+                true => Step::Again,
+                false => Step::Rest,
+            };
+        }
         if input.is_empty() {
             if let Some(step) = self.server_read_head(key, input) {
                 return step;
@@ -154,6 +162,18 @@ impl Core {
             Read::Nothing => Some(self.server_pause(key)),
             Read::End | Read::Broken => Some(self.server_over(key)),
         }
+    }
+
+    /// More than the high-water mark waits although it was tried to write it: an edge will tell of room.
+    fn is_congested(&mut self, key: u32) -> bool {
+        let slot = &self.slots[key as usize];
+        let (high_water_mark, _) = self.marks(slot.kind, slot.owner);
+        if self.active(key).output.len() < high_water_mark {
+            return false;
+        }
+        self.flush(key);
+        let broken = self.slots[key as usize].flags.has(Flags::BROKEN);
+        broken || self.active(key).output.len() >= high_water_mark
     }
 
     /// No byte of a next request is here.
