@@ -9,7 +9,8 @@ use crate::error::{Error, ErrorKind};
 impl Core {
     /// Starts piping. False when one of the two is over already.
     pub(crate) fn pipe(&mut self, source: ExchangeId, target: ExchangeId) -> bool {
-        if source == target || self.exchange(target).is_none() {
+        // A request's content and its response have the same name: an echo is a pipe from one to the other.
+        if self.exchange(target).is_none() {
             return false;
         }
         let Some(active) = self.exchange(source) else {
