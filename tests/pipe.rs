@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onloop::sim::{SimNet, SimPeer};
+use onloop::sim::{SimNet, SimOptions, SimPeer};
 use onloop::{EventLoop, LoopOptions, http};
 
 /// Turns the loop until `is_done`, or until nothing can happen any more.
@@ -48,6 +48,28 @@ fn a_request_piped_into_its_own_response_is_echoed() {
     let answer = answer_to(request, "\r\n0\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
     assert!(answer.ends_with("4\r\nabcd\r\n0\r\n\r\n"), "{answer:?}");
+}
+
+#[test]
+fn a_request_piped_into_its_own_response_goes_on_once_there_is_room_again() {
+    // All of it fits into the connection, so that no event of the network moves it on: only the room that
+    // the flush has made in our own buffer does.
+    let options = SimOptions::default().capacity(1024 * 1024);
+    let net = SimNet::with_options(1, options);
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let server = echo_server(&event_loop);
+    let peer = connect(&server, &net);
+    const LENGTH: usize = 600_000;
+    let mut request =
+        format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {LENGTH}\r\n\r\n").into_bytes();
+    request.resize(request.len() + LENGTH, b'x');
+    assert_eq!(peer.write(&request), request.len());
+    let mut answer = Vec::new();
+    turn_until(&mut event_loop, &net, || {
+        answer.extend(peer.read());
+        answer.ends_with(b"\r\n0\r\n\r\n")
+    });
+    assert_eq!(answer.iter().filter(|byte| **byte == b'x').count(), LENGTH);
 }
 
 #[test]

@@ -63,7 +63,8 @@ impl Core {
         let Some(active) = self.exchange(source) else { return };
         if active.incoming.pipe_to.is_some() && !active.incoming.paused_by_user {
             active.incoming.paused = false;
-            self.mark_dirty(source.key);
+            // Also when it is the connection being driven, which is past its reading by now.
+            self.mark_dirty_later(source.key);
         }
     }
 
