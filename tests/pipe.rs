@@ -51,6 +51,12 @@ fn a_request_piped_into_its_own_response_is_echoed() {
 }
 
 #[test]
+fn a_request_without_content_piped_into_its_response_ends_it() {
+    let answer = answer_to(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
+}
+
+#[test]
 fn a_request_piped_into_its_own_response_goes_on_once_there_is_room_again() {
     // All of it fits into the connection, so that no event of the network moves it on: only the room that
     // the flush has made in our own buffer does.
