@@ -193,7 +193,7 @@ impl Core {
         if meaning.expect == Expect::Unknown {
             return self.server_answer(key, head, 417, "");
         }
-        if head.method() == "CONNECT" {
+        if head.method_is(b"CONNECT") {
             // RFC 9110 §9.3.6: a 2xx would turn the connection into a tunnel, which nobody here asked for.
             self.active(key).outgoing.forbid_persistence();
             return self.server_answer(key, head, 405, "Allow: \r\n");
@@ -626,7 +626,7 @@ impl Active {
         self.progress = HeadProgress::default();
         self.incoming.start(BodyDecoder::new(head.meaning().framing));
         self.incoming.minor = head.version_minor();
-        let to_head = head.method() == "HEAD";
+        let to_head = head.method_is(b"HEAD");
         self.outgoing.start_response(head.version_minor(), to_head, persistent);
     }
 
