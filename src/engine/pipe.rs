@@ -9,7 +9,8 @@ use crate::error::{Error, ErrorKind};
 impl Core {
     /// Starts piping. False when one of the two is over already.
     pub(crate) fn pipe(&mut self, source: ExchangeId, target: ExchangeId) -> bool {
-        if source == target || self.exchange(target).is_none() {
+        // A request's content and its response have the same name: an echo is a pipe from one to the other.
+        if self.exchange(target).is_none() {
             return false;
         }
         let Some(active) = self.exchange(source) else {
@@ -62,7 +63,8 @@ impl Core {
         let Some(active) = self.exchange(source) else { return };
         if active.incoming.pipe_to.is_some() && !active.incoming.paused_by_user {
             active.incoming.paused = false;
-            self.mark_dirty(source.key);
+            // Also when it is the connection being driven, which is past its reading by now.
+            self.mark_dirty_later(source.key);
         }
     }
 

@@ -343,7 +343,8 @@ impl Core {
         if active.failure.is_some() {
             return self.server_failure(key);
         }
-        if !(active.incoming.complete && active.callbacks.is_none()) {
+        let owes_nothing = active.callbacks.is_none() && active.incoming.pipe_to.is_none();
+        if !(active.incoming.complete && owes_nothing) {
             match self.incoming_next(key, input) {
                 Content::Event(event) => return Step::Event(event),
                 Content::Idle => {}
