@@ -23,6 +23,7 @@ pub(crate) struct ServerEntry {
     pub(crate) keep_alive_ticks: u32,
     pub(crate) on_request: Listener<RequestFn>,
     pub(crate) on_upgrade: Listener<ServerUpgradeFn>,
+    pub(crate) on_connect: Listener<ServerUpgradeFn>,
     pub(crate) should_upgrade: Listener<ShouldUpgradeFn>,
     pub(crate) on_client_error: Listener<ClientErrorFn>,
     pub(crate) on_close: Option<Hook>,
@@ -64,6 +65,7 @@ impl ServerEntry {
             options,
             on_request: Listener::Empty,
             on_upgrade: Listener::Empty,
+            on_connect: Listener::Empty,
             should_upgrade: Listener::Empty,
             on_client_error: Listener::Empty,
             on_close: None,
@@ -74,6 +76,14 @@ impl ServerEntry {
             keep_alive_line,
             persistent_block: Vec::new(),
             block_second: u64::MAX,
+        }
+    }
+
+    /// Who is handed a connection that ceases to be one of HTTP: by CONNECT, else by an upgrade.
+    pub(crate) fn stream_listener(&mut self, is_connect: bool) -> &mut Listener<ServerUpgradeFn> {
+        match is_connect {
+            true => &mut self.on_connect,
+            false => &mut self.on_upgrade,
         }
     }
 
