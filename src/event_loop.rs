@@ -153,12 +153,8 @@ impl EventLoop {
         }
         self.shell
             .with(|core| {
-                if core.has_pending() {
-                    return Some(Duration::ZERO);
-                }
-                let next = core.next_deadline()?;
-                let now = core.net.now();
-                Some(if next <= now { Duration::ZERO } else { next.since(now) })
+                core.now = core.net.now();
+                core.next_timeout()
             })
             .flatten()
     }
@@ -179,31 +175,46 @@ impl EventLoop {
     /// # Panics
     /// As [`EventLoop::run`].
     pub fn turn(&mut self, max: Option<Duration>) -> Result<usize> {
-        if !self.has_leftovers() {
+        if self.has_leftovers() {
+            self.shell.with(Core::refresh_time);
+        } else {
             self.poll(max)?;
         }
-        self.shell.with(Core::refresh_time);
         let mut handled = self.run_batch();
-        handled += self.run_looked_up();
+        // One look tells that a turn of plain I/O is over.
+        let posted = self.posts_left || !self.dirty.is_empty();
+        if posted || self.shell.with(Core::has_due).unwrap_or(false) {
+            handled += self.run_due();
+        }
+        self.shell.with(|core| core.in_turn = false);
+        Ok(handled)
+    }
+
+    /// What comes after I/O.
+    fn run_due(&mut self) -> usize {
+        let mut handled = self.run_looked_up();
         handled += self.run_posts();
         handled += self.run_timers();
         handled += self.run_immediates();
         self.shell.with(Core::sweep_if_due);
         handled += self.run_dirty();
         handled += self.run_last_calls();
-        self.shell.with(|core| core.in_turn = false);
-        Ok(handled)
+        handled
     }
 
     fn poll(&mut self, max: Option<Duration>) -> Result<()> {
-        let timeout = match (self.next_timeout(), max) {
-            (Some(next), Some(max)) => Some(next.min(max)),
-            (next, max) => next.or(max),
-        };
         self.batch.clear();
         self.dispatched = 0;
         let batch = &mut self.batch;
-        let polled = self.shell.with(|core| core.net.poll(timeout, batch));
+        let polled = self.shell.with(|core| {
+            let timeout = match (core.next_timeout(), max) {
+                (Some(next), Some(max)) => Some(next.min(max)),
+                (next, max) => next.or(max),
+            };
+            let polled = core.net.poll(timeout, batch);
+            core.refresh_time();
+            polled
+        });
         match polled {
             Some(Err(error)) => Err(Error::io(&error, "poll")),
             _ => Ok(()),
@@ -233,10 +244,7 @@ impl EventLoop {
     }
 
     fn run_posts(&mut self) -> usize {
-        let woken = self.shell.with(|core| core.net.take_posted()).unwrap_or(false);
-        if !woken && !self.posts_left && self.inbox.has_live_poster() {
-            return 0;
-        }
+        self.shell.with(|core| core.net.take_posted());
         self.posts_left = true;
         for handled in 0..self.posts_per_turn {
             let Some(post) = self.inbox.try_take() else {

@@ -162,10 +162,28 @@ impl Core {
 
     /// When the loop must be turned at the latest, whatever the sockets do.
     pub(crate) fn next_deadline(&mut self) -> Option<Time> {
-        match (self.timers.next_deadline(), self.sweep.next()) {
+        let timer = if self.timers.is_empty() { None } else { self.timers.next_deadline() };
+        match (timer, self.sweep.next()) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
+    }
+
+    /// How long the loop may sleep, by the time that was read last.
+    pub(crate) fn next_timeout(&mut self) -> Option<std::time::Duration> {
+        if self.has_pending() {
+            return Some(std::time::Duration::ZERO);
+        }
+        let next = self.next_deadline()?;
+        Some(if next <= self.now { std::time::Duration::ZERO } else { next.since(self.now) })
+    }
+
+    /// Something is due besides I/O.
+    pub(crate) fn has_due(&mut self) -> bool {
+        self.has_pending()
+            || self.net.has_posted()
+            || self.resolver.pending_count() > 0
+            || self.next_deadline().is_some_and(|deadline| deadline <= self.now)
     }
 
     /// There is something to do that no event will announce.

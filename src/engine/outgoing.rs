@@ -3,11 +3,12 @@
 use std::io;
 
 use crate::content::Chunk;
-use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Slot};
+use crate::engine::output::PIECE_BYTES_MIN;
+use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Slot, Stage};
 use crate::engine::{Core, ServerEntry};
 use crate::error::{Error, ErrorKind, Limit, Result};
 use crate::h1::{
-    Automatic, Delimiter, FieldError, Frame, LengthMismatch, Outgoing, Plan, StartLine, digits,
+    Automatic, Block, Delimiter, FieldError, Frame, LengthMismatch, Outgoing, Plan, StartLine, digits,
     has_list_token, push_chunk_size, push_status_line,
 };
 
@@ -64,6 +65,7 @@ impl Core {
     /// Ends a message, with its last or only content.
     #[inline]
     pub(crate) fn end(&mut self, id: ExchangeId, chunk: Chunk<'_>) {
+        let Some(chunk) = self.respond_whole(id, chunk) else { return };
         let is_open = self.exchange(id).is_some_and(|active| {
             !active.outgoing.is_ended() && active.failure.is_none()
         });
@@ -91,6 +93,41 @@ impl Core {
             );
         }
         self.mark_dirty(key);
+    }
+
+    /// The plain response: head and small content in one go. Otherwise gives the content back.
+    #[inline]
+    fn respond_whole<'a>(&mut self, id: ExchangeId, chunk: Chunk<'a>) -> Option<Chunk<'a>> {
+        let Core { slots, servers, date, .. } = self;
+        let Some(slot) = slots.get_mut(id.key as usize) else { return Some(chunk) };
+        let Some(active) = slot.active.as_deref_mut() else { return Some(chunk) };
+        if slot.generation != id.generation
+            || slot.sequence != id.sequence
+            || slot.kind != Kind::Server
+            || slot.flags.has(Flags::DESTROYED)
+            || active.stage != Stage::Exchange
+            || active.outgoing.head_is_sent()
+            || active.incoming.continue_owed
+            || active.failure.is_some()
+        {
+            return Some(chunk);
+        }
+        let content = chunk.as_slice();
+        if content.len() >= PIECE_BYTES_MIN {
+            return Some(chunk);
+        }
+        let (Some(out), Some(server)) =
+            (active.output.buffer_mut(), servers.get_mut(slot.owner as usize))
+        else {
+            return Some(chunk);
+        };
+        let automatic = ServerEntry::automatic(server, date);
+        if !active.outgoing.respond_whole(&automatic, content, out) {
+            return Some(chunk);
+        }
+        self.trash.discard(chunk);
+        self.mark_dirty(id.key);
+        None
     }
 
     /// Frames content and appends it to the output.
@@ -134,7 +171,7 @@ impl Core {
             active.outgoing.send_head(StartLine::Status, &automatic, plan, tail.bytes);
         } else if let Some(client) = active.client.as_deref() {
             let automatic =
-                Automatic { date: b"", keep_alive: b"", persistent_block: b"", closing: false };
+                Automatic { date: b"", keep_alive: b"", persistent_block: &Block::default(), closing: false };
             active.outgoing.send_head(client.start_line(), &automatic, plan, tail.bytes);
         }
     }

@@ -81,6 +81,12 @@ impl Output {
         }
     }
 
+    /// The buffer, where nothing stands behind it.
+    #[inline]
+    pub(crate) fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
+        self.pieces.is_empty().then_some(&mut self.buffer)
+    }
+
     /// Appends content: copied when small or borrowed, else kept as it is.
     pub(crate) fn push(&mut self, chunk: Chunk<'_>) {
         match chunk {

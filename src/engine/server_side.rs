@@ -193,7 +193,7 @@ impl Core {
         if meaning.expect == Expect::Unknown {
             return self.server_answer(key, head, 417, "");
         }
-        if head.method() == "CONNECT" {
+        if head.method_is(b"CONNECT") {
             if server.on_connect.is_set() {
                 return Step::Event(self.become_stream(id, head, true, input));
             }
@@ -639,7 +639,7 @@ impl Active {
         self.progress = HeadProgress::default();
         self.incoming.start(BodyDecoder::new(head.meaning().framing));
         self.incoming.minor = head.version_minor();
-        let to_head = head.method() == "HEAD";
+        let to_head = head.method_is(b"HEAD");
         self.outgoing.start_response(head.version_minor(), to_head, persistent);
     }
 

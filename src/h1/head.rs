@@ -194,6 +194,12 @@ impl Head {
     }
 
     /// The target of a request as it was received; empty for a response.
+    /// Whether the method is this one, without proving that it is text.
+    #[inline]
+    pub(crate) fn method_is(&self, method: &[u8]) -> bool {
+        slice(&self.bytes, 0, self.method_bytes) == method
+    }
+
     pub(crate) fn target(&self) -> &str {
         if self.status == 0 {
             text(slice(&self.bytes, self.text_start, self.text_bytes))

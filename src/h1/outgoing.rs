@@ -67,10 +67,48 @@ pub(crate) struct Automatic<'a> {
     pub(crate) date: &'a [u8],
     /// `Keep-Alive: …\r\n`, empty to leave it out.
     pub(crate) keep_alive: &'a [u8],
-    /// `date`, `Connection: keep-alive\r\n` and `keep_alive` in one piece: the common case is one copy.
-    pub(crate) persistent_block: &'a [u8],
+    /// The status line of 200, `date`, `Connection: keep-alive` and `keep_alive` in one piece: the common
+    /// case is one copy.
+    pub(crate) persistent_block: &'a Block,
     /// This must be the connection's last message, whatever the peer would like.
     pub(crate) closing: bool,
+}
+
+/// Room of a [`Block`].
+const BLOCK_BYTES_MAX: usize = 128;
+
+/// A few lines that stand at the beginning of many heads. Of fixed size, so that they are copied without
+/// a loop.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Block {
+    bytes: [u8; BLOCK_BYTES_MAX],
+    length: usize,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Block { bytes: [0; BLOCK_BYTES_MAX], length: 0 }
+    }
+}
+
+impl Block {
+    /// Parts in one piece; `None` where they do not fit.
+    pub(crate) fn of(parts: &[&[u8]]) -> Option<Block> {
+        let mut block = Block::default();
+        for part in parts {
+            let end = block.length.checked_add(part.len())?;
+            block.bytes.get_mut(block.length..end)?.copy_from_slice(part);
+            block.length = end;
+        }
+        Some(block)
+    }
+
+    #[inline]
+    fn push_to(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.length;
+        out.extend_from_slice(&self.bytes);
+        out.truncate(end);
+    }
 }
 
 /// Why content was refused.
@@ -96,7 +134,9 @@ pub(crate) struct Outgoing {
     persistent: bool,
     /// The request was HEAD, or for requests of our own: the method expects no content.
     contentless: bool,
-    pub(crate) send_date: bool,
+    send_date: bool,
+    /// Something was set that the plain path of [`Outgoing::respond_whole`] does not know.
+    special: bool,
 }
 
 impl Outgoing {
@@ -132,6 +172,7 @@ impl Outgoing {
         self.persistent = persistent;
         self.contentless = contentless;
         self.send_date = true;
+        self.special = contentless || minor == 0 || !persistent;
     }
 
     #[inline]
@@ -156,6 +197,7 @@ impl Outgoing {
 
     pub(crate) fn forbid_persistence(&mut self) {
         self.persistent = false;
+        self.special = true;
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -164,10 +206,17 @@ impl Outgoing {
 
     pub(crate) fn set_status(&mut self, status: u16) {
         self.status = status;
+        self.special |= status != 200;
+    }
+
+    pub(crate) fn set_send_date(&mut self, send_date: bool) {
+        self.send_date = send_date;
+        self.special = true;
     }
 
     pub(crate) fn set_reason(&mut self, reason: Option<Box<str>>) {
         self.reason = reason;
+        self.special = true;
     }
 
     pub(crate) fn reason(&self) -> &str {
@@ -244,37 +293,37 @@ impl Outgoing {
     ) {
         debug_assert_eq!(self.phase, Phase::Head);
         self.phase = Phase::Content;
-        if matches!(line, StartLine::Status) && self.is_plain() && !automatic.closing {
-            if let Plan::Whole(length) = plan {
-                self.delimiter = Delimiter::Length(length);
-                self.render_plain(automatic, length, out);
-                return;
-            }
-        }
         self.render(line, automatic, plan, out);
     }
 
-    /// Nothing steers framing or persistence: the case that is worth a path of its own.
-    fn is_plain(&self) -> bool {
-        self.status == 200
-            && self.persistent
-            && self.minor == 1
-            && self.send_date
-            && !self.contentless
-            && self.reason.is_none()
-            && !self.fields.known().intersects(STEERING)
-            && self.fields.removed().is_empty()
-    }
-
-    fn render_plain(&self, automatic: &Automatic<'_>, length: u64, out: &mut Vec<u8>) {
-        const LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
+    /// Head and content of a response at once, where nothing steers framing or persistence: 200, content
+    /// at hand, a persistent connection. False, and nothing is done, in every other case.
+    #[inline]
+    pub(crate) fn respond_whole(
+        &mut self,
+        automatic: &Automatic<'_>,
+        content: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if self.special
+            || automatic.closing
+            || self.fields.known().intersects(STEERING)
+            || !self.fields.removed().is_empty()
+        {
+            return false;
+        }
+        self.phase = Phase::Ended;
+        self.delimiter = Delimiter::Length(0);
         let fields = self.fields.wire();
-        out.reserve(LINE.len() + fields.len() + automatic.persistent_block.len() + 48);
-        out.extend_from_slice(LINE);
+        let mut line = [0u8; LENGTH_LINE_MAX];
+        let length = length_line(&mut line, content.len() as u64);
+        let block = automatic.persistent_block;
+        out.reserve(BLOCK_BYTES_MAX + fields.len() + LENGTH_LINE_MAX + content.len());
+        block.push_to(out);
         out.extend_from_slice(fields);
-        out.extend_from_slice(automatic.persistent_block);
-        push_length(out, length);
-        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(length);
+        out.extend_from_slice(content);
+        true
     }
 
     fn render(
@@ -305,7 +354,7 @@ impl Outgoing {
                 }
             }
         }
-        out.extend_from_slice(self.fields.wire());
+        // RFC 9110 §5.3: control data first.
         if self.send_date && wanted(Known::DATE) {
             out.extend_from_slice(automatic.date);
         }
@@ -321,6 +370,7 @@ impl Outgoing {
         } else if !self.persistent && known.contains(Known::CONNECTION) {
             self.announce_close(out);
         }
+        out.extend_from_slice(self.fields.wire());
         match self.delimiter {
             Delimiter::Length(length) if !known.contains(Known::CONTENT_LENGTH) => {
                 push_length(out, length);
@@ -428,6 +478,29 @@ pub(crate) fn push_status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// `Content-Length: ` with 20 digits, line end and empty line.
+const LENGTH_LINE_MAX: usize = 40;
+
+/// The last line of a head: `Content-Length`, its line end, and the empty line.
+#[inline]
+fn length_line(line: &mut [u8; LENGTH_LINE_MAX], length: u64) -> &[u8] {
+    const NAME: &[u8; 16] = b"Content-Length: ";
+    let mut at = LENGTH_LINE_MAX - 4;
+    line[at..].copy_from_slice(b"\r\n\r\n");
+    let mut rest = length;
+    loop {
+        at -= 1;
+        line[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let start = at - NAME.len();
+    line[start..at].copy_from_slice(NAME);
+    &line[start..]
+}
+
 fn push_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"Content-Length: ");
     out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
@@ -467,12 +540,18 @@ pub(crate) fn digits(value: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const AUTOMATIC: Automatic<'static> = Automatic {
-        date: b"Date: D\r\n",
-        keep_alive: b"Keep-Alive: timeout=65\r\n",
-        persistent_block: b"Date: D\r\nConnection: keep-alive\r\nKeep-Alive: timeout=65\r\n",
-        closing: false,
-    };
+    fn automatic() -> Automatic<'static> {
+        let lines: &[&[u8]] = &[
+            b"HTTP/1.1 200 OK\r\nDate: D\r\nConnection: keep-alive\r\n",
+            b"Keep-Alive: timeout=65\r\n",
+        ];
+        Automatic {
+            date: b"Date: D\r\n",
+            keep_alive: b"Keep-Alive: timeout=65\r\n",
+            persistent_block: Box::leak(Box::new(Block::of(lines).unwrap())),
+            closing: false,
+        }
+    }
 
     fn response(minor: u8, head: bool, persistent: bool) -> Outgoing {
         let mut outgoing = Outgoing::default();
@@ -482,7 +561,7 @@ mod tests {
 
     fn head_of(outgoing: &mut Outgoing, plan: Plan) -> String {
         let mut out = Vec::new();
-        outgoing.send_head(StartLine::Status, &AUTOMATIC, plan, &mut out);
+        outgoing.send_head(StartLine::Status, &automatic(), plan, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -490,16 +569,19 @@ mod tests {
     fn the_plain_path_says_what_the_general_path_says() {
         let mut plain = response(1, false, true);
         plain.fields.set(b"X-A", b"1").unwrap();
-        let text = head_of(&mut plain, Plan::Whole(5));
+        let mut whole = Vec::new();
+        assert!(plain.respond_whole(&automatic(), b"12345", &mut whole));
         let mut general = response(1, false, true);
         general.fields.set(b"X-A", b"1").unwrap();
         let mut out = Vec::new();
-        general.render(StartLine::Status, &AUTOMATIC, Plan::Whole(5), &mut out);
-        assert_eq!(text.as_bytes(), out);
+        general.render(StartLine::Status, &automatic(), Plan::Whole(5), &mut out);
+        out.extend_from_slice(b"12345");
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.as_bytes(), whole);
         assert_eq!(
             text,
-            "HTTP/1.1 200 OK\r\nX-A: 1\r\nDate: D\r\nConnection: keep-alive\r\n\
-             Keep-Alive: timeout=65\r\nContent-Length: 5\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nDate: D\r\nConnection: keep-alive\r\nKeep-Alive: timeout=65\r\n\
+             X-A: 1\r\nContent-Length: 5\r\n\r\n12345"
         );
     }
 
@@ -562,7 +644,7 @@ mod tests {
             outgoing.start_request(expects, true);
             let mut out = Vec::new();
             let line = StartLine::Request { method: "X", target: "/", authority: "h" };
-            outgoing.send_head(line, &AUTOMATIC, plan, &mut out);
+            outgoing.send_head(line, &automatic(), plan, &mut out);
             assert_eq!(outgoing.delimiter(), delimiter);
             assert!(out.starts_with(b"X / HTTP/1.1\r\nHost: h\r\n"));
         }

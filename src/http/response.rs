@@ -147,7 +147,7 @@ impl Response {
     /// Whether `Date` is added. Default: true. (Node: `sendDate`)
     pub fn set_send_date(&self, send: bool) {
         let _ = self.head_mut("the date", |outgoing| {
-            outgoing.send_date = send;
+            outgoing.set_send_date(send);
             Ok(())
         });
     }

@@ -105,6 +105,16 @@ impl Net {
         }
     }
 
+    /// Whether a waker was used since the last `take_posted`.
+    #[inline]
+    pub(crate) fn has_posted(&self) -> bool {
+        match self {
+            Net::System(reactor) => reactor.has_posted(),
+            #[cfg(feature = "sim")]
+            Net::Sim(sim) => sim.has_posted(),
+        }
+    }
+
     /// Whether the last `poll` found that nothing can ever happen: never on a real network, which
     /// would sleep for good in its place.
     pub(crate) fn is_stalled(&self) -> bool {

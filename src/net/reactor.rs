@@ -64,6 +64,11 @@ impl Reactor {
     }
 
     #[inline]
+    pub(super) fn has_posted(&self) -> bool {
+        self.posted
+    }
+
+    #[inline]
     pub(super) fn take_posted(&mut self) -> bool {
         std::mem::take(&mut self.posted)
     }

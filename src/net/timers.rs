@@ -222,6 +222,11 @@ impl<T> Timers<T> {
         self.referenced
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }

@@ -77,6 +77,10 @@ impl SimLoop {
         self.with(|state, number| std::mem::take(&mut state.loops[number].posted))
     }
 
+    pub(in super::super) fn has_posted(&self) -> bool {
+        self.with(|state, number| state.loops[number].posted)
+    }
+
     pub(in super::super) fn now(&self) -> Time {
         self.with(|state, _| state.now)
     }
