@@ -257,6 +257,9 @@ impl Core {
             return self.server_answer(key, head, 417, "");
         }
         if meaning.connect {
+            if self.servers[server_key as usize].on_connect.is_set() {
+                return Step::Event(self.become_stream(id, head, true, input));
+            }
             // RFC 9110 §9.3.6: a 2xx would turn the connection into a tunnel, which nobody here asked for.
             self.active(key).outgoing.forbid_persistence();
             return self.server_answer(key, head, 405, "Allow: \r\n");
@@ -306,20 +309,31 @@ impl Core {
             self.pool.recycle_head(head);
             return Event::Continue;
         }
+        if wanted {
+            return self.become_stream(id, head, false, input);
+        }
+        let server = u32::from(self.slots[id.key as usize].owner);
+        self.request_event(id.key, server, id, head)
+    }
+
+    /// Hands the connection over to `on_upgrade` or `on_connect`.
+    fn become_stream(
+        &mut self,
+        id: ExchangeId,
+        head: Box<Head>,
+        is_connect: bool,
+        input: &mut Input<'_>,
+    ) -> Event {
         let server = u32::from(self.slots[id.key as usize].owner);
         let Some(entry) = self.servers.get_mut(server as usize) else { return Event::Continue };
-        let handler = match wanted {
-            true => entry.on_upgrade.take(),
-            false => None,
-        };
-        let Some(handler) = handler else {
+        let Some(handler) = entry.stream_listener(is_connect).take() else {
             return self.request_event(id.key, server, id, head);
         };
-        log::debug!(target: "onloop::server", "connection {}: upgraded", id.key);
+        log::debug!(target: "onloop::server", "connection {}: a byte stream from now on", id.key);
         self.become_raw(id.key);
         let rest = input.from..input.to;
         input.consume(rest.len());
-        Event::ServerUpgrade { handler, server, id, head, rest }
+        Event::ServerUpgrade { handler, is_connect, server, id, head, rest }
     }
 
     /// Answers without asking anybody.
