@@ -10,6 +10,9 @@ mod error;
 mod event_loop;
 mod h1;
 pub mod http;
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub mod internals;
 mod net;
 mod shell;
 #[cfg(feature = "sim")]

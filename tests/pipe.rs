@@ -1,200 +1,110 @@
-//! `pipe`: content goes on as another message's content, with its end, its trailers and its failures.
+//! A message's content piped into its own answer, and a byte stream into itself.
 
-mod common;
+use std::time::Duration;
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use onloop::sim::{SimNet, SimOptions, SimPeer};
+use onloop::{EventLoop, LoopOptions, http};
 
-use common::{Log, World, collect, get, raw_server, url_of};
-use onloop::LoopHandle;
-use onloop::http::{self, ClientRequest, Request, Response};
-
-fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at % 253) as u8).collect()
-}
-
-#[test]
-fn a_request_pipes_into_its_own_response() {
-    let mut world = World::new();
-    let server = world.serve(|req, res| req.pipe(res));
-    let content = pattern(3_000_000);
-    let mut request = format!(
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
-        content.len()
-    )
-    .into_bytes();
-    request.extend_from_slice(&content);
-    request.extend_from_slice(get("/", "").as_bytes());
-    let mut peer = world.send(&server, request);
-    let answer = world.answer(&mut peer);
-    assert!(answer.content == content, "{} bytes", answer.content.len());
-    assert_eq!(world.answer(&mut peer).text(), "");
-}
-
-#[test]
-fn trailers_go_along() {
-    let mut world = World::new();
-    let server = world.serve(|req, res| req.pipe(res));
-    let request = get("/", "Transfer-Encoding: chunked\r\n") + "2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n";
-    let answer = world.ask(&server, request);
-    assert_eq!(answer.trailers, [("X-Sum".to_owned(), "7".to_owned())]);
-    assert_eq!(answer.text(), "ok");
-}
-
-/// The streaming proxy of the design page.
-fn proxy(lp: LoopHandle, upstream: &str, req: Request, res: Response) -> onloop::Result<()> {
-    let up = http::request(lp, req.method(), format!("{upstream}{}", &req.url()[1..]))?;
-    for (name, value) in req.headers() {
-        if !http::is_hop_by_hop(name) {
-            up.append_header(name, value)?;
-        }
-    }
-    up.on_response(move |response| {
-        res.set_status(response.status());
-        for (name, value) in response.headers() {
-            if !http::is_hop_by_hop(name) {
-                res.append_header(name, value)?;
-            }
-        }
-        response.pipe(res);
-        Ok(())
-    });
-    up.on_error(move |_| {
-        res.set_status(502);
-        res.end("bad gateway");
-    });
-    res.on_close(move || up.destroy());
-    req.pipe(up);
-    Ok(())
-}
-
-#[test]
-fn a_proxy_passes_both_ways() {
-    let mut world = World::new();
-    let lp = world.lp;
-    let origin = world.serve(|req, res| {
-        res.set_status(207);
-        res.append_header("X-Up", req.header("X-Down").unwrap_or("none"))?;
-        req.pipe(res);
-        Ok(())
-    });
-    let upstream = url_of(&origin);
-    let front = world.serve(move |req, res| proxy(lp, &upstream, req, res));
-    let content = pattern(2_000_000);
-    let head = format!(
-        "POST /path HTTP/1.1\r\nHost: h\r\nX-Down: d\r\nContent-Length: {}\r\n\r\n",
-        content.len()
-    );
-    let mut peer = world.connect(&front);
-    for _ in 0..3 {
-        peer.send(&head);
-        peer.send(&content);
-        let answer = world.answer(&mut peer);
-        assert_eq!((answer.status, answer.field("X-Up")), (207, Some("d")));
-        assert!(answer.content == content, "{} bytes", answer.content.len());
-    }
-    origin.close();
-    front.close();
-}
-
-#[test]
-fn a_proxy_without_upstream_says_so() {
-    let mut world = World::new();
-    let lp = world.lp;
-    let (_held, port) = common::dead_port();
-    let upstream = format!("http://127.0.0.1:{port}/");
-    let front = world.serve(move |req, res| proxy(lp, &upstream, req, res));
-    let mut peer = world.send(&front, common::post("/", "content") + &get("/", ""));
-    for _ in 0..2 {
-        let answer = world.answer(&mut peer);
-        assert_eq!(
-            (answer.status, answer.text().as_str()),
-            (502, "bad gateway")
+/// Turns the loop until `is_done`, or until nothing can happen any more.
+fn turn_until(event_loop: &mut EventLoop, net: &SimNet, mut is_done: impl FnMut() -> bool) {
+    while !is_done() && !net.stalled() {
+        event_loop
+            .turn(Some(Duration::from_secs(1)))
+            .expect("a simulated poll does not fail");
+        assert!(
+            net.now() < Duration::from_secs(600),
+            "the answer never came"
         );
     }
 }
 
+fn connect(server: &http::Server, net: &SimNet) -> SimPeer {
+    net.connect(&server.address().expect("it listens"))
+}
+
+fn echo_server(event_loop: &EventLoop) -> http::Server {
+    let server = http::create_server(event_loop.handle(), |req, res| req.pipe(res));
+    server.listen("10.0.0.1:80").expect("the address is free");
+    server
+}
+
+fn answer_to(request: &[u8], until: &str) -> String {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let server = echo_server(&event_loop);
+    let peer = connect(&server, &net);
+    assert_eq!(peer.write(request), request.len());
+    let mut answer = String::new();
+    turn_until(&mut event_loop, &net, || {
+        answer += &String::from_utf8_lossy(&peer.read());
+        answer.ends_with(until)
+    });
+    answer
+}
+
 #[test]
-fn an_upstream_that_breaks_off_breaks_the_answer() {
-    let (listener, upstream) = raw_server();
-    let mut world = World::new();
-    let lp = world.lp;
-    let front = world.serve(move |req, res| proxy(lp, &upstream, req, res));
-    let mut peer = world.send(&front, get("/", ""));
-    let mut origin = world.accept(&listener);
-    world.expect(&mut origin, "\r\n\r\n");
-    origin.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n");
-    world.expect(&mut peer, "part");
-    drop(origin);
-    world.until_end(&mut peer);
+fn a_request_piped_into_its_own_response_is_echoed() {
+    let request = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nabcd";
+    let answer = answer_to(request, "\r\n0\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
+    assert!(answer.ends_with("4\r\nabcd\r\n0\r\n\r\n"), "{answer:?}");
+}
+
+#[test]
+fn a_request_without_content_piped_into_its_response_ends_it() {
+    let answer = answer_to(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
+}
+
+#[test]
+fn a_request_piped_into_its_own_response_goes_on_once_there_is_room_again() {
+    // All of it fits into the connection, so that no event of the network moves it on: only the room that
+    // the flush has made in our own buffer does.
+    let options = SimOptions::default().capacity(1024 * 1024);
+    let net = SimNet::with_options(1, options);
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let server = echo_server(&event_loop);
+    let peer = connect(&server, &net);
+    const LENGTH: usize = 600_000;
+    let mut request =
+        format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {LENGTH}\r\n\r\n").into_bytes();
+    request.resize(request.len() + LENGTH, b'x');
+    assert_eq!(peer.write(&request), request.len());
+    let mut answer = Vec::new();
+    turn_until(&mut event_loop, &net, || {
+        answer.extend(peer.read());
+        answer.ends_with(b"\r\n0\r\n\r\n")
+    });
+    assert_eq!(answer.iter().filter(|byte| **byte == b'x').count(), LENGTH);
+}
+
+#[test]
+fn a_byte_stream_piped_into_itself_is_echoed_to_its_end() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let server = echo_server(&event_loop);
+    server.on_upgrade(|_req, socket, head| {
+        socket.write(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n",
+        );
+        socket.write(head);
+        socket.pipe(socket);
+    });
+    let peer = connect(&server, &net);
+    peer.write(
+        b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nwith the head, ",
+    );
+    peer.write(b"and after it");
+    let mut answer = String::new();
+    turn_until(&mut event_loop, &net, || {
+        answer += &String::from_utf8_lossy(&peer.read());
+        answer.ends_with("after it")
+    });
     assert!(
-        !peer.text().contains("0\r\n"),
-        "it must not look complete: {}",
-        peer.text()
+        answer.ends_with("\r\n\r\nwith the head, and after it"),
+        "{answer:?}"
     );
-}
-
-#[test]
-fn a_client_that_goes_away_ends_the_request_upstream() {
-    let (listener, upstream) = raw_server();
-    let mut world = World::new();
-    let lp = world.lp;
-    let front = world.serve(move |req, res| proxy(lp, &upstream, req, res));
-    let mut peer = world.send(&front, get("/", "Content-Length: 100\r\n") + "some");
-    let mut origin = world.accept(&listener);
-    world.expect(&mut origin, "some");
-    peer.end();
-    world.until_end(&mut origin);
-    world.until_end(&mut peer);
-}
-
-#[test]
-fn a_response_that_is_over_swallows_the_rest_of_a_pipe() {
-    let kept: Rc<Cell<Option<Response>>> = Rc::default();
-    let keeps = Rc::clone(&kept);
-    let mut world = World::new();
-    let server = world.serve(move |req, res| {
-        if req.method() == "POST" {
-            req.pipe(res);
-            keeps.set(Some(res));
-        } else {
-            res.end("next");
-        }
-    });
-    let mut peer = world.send(
-        &server,
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345",
-    );
-    world.expect(&mut peer, "12345");
-    kept.take().expect("a request").end("!");
-    peer.send("67890".to_owned() + &get("/", ""));
-    world.expect(&mut peer, "!\r\n0\r\n\r\n");
-    assert_eq!(world.answer(&mut peer).text(), "next");
-}
-
-#[test]
-fn a_response_pipes_into_another_request() {
-    let mut world = World::new();
-    let lp = world.lp;
-    let server = world.serve(|req, res| match req.method() {
-        "GET" => res.end(pattern(500_000)),
-        _ => req.pipe(res),
-    });
-    let url = url_of(&server);
-    let result: Rc<RefCell<Option<Vec<u8>>>> = Rc::default();
-    let keeps = Rc::clone(&result);
-    let log = Log::new();
-    let upload = http::request(lp, "PUT", &url).unwrap();
-    upload.on_response(move |response| {
-        collect(response, move |_, content| {
-            *keeps.borrow_mut() = Some(content)
-        });
-    });
-    upload.on_error(log.noting_error("error"));
-    let target: ClientRequest = upload;
-    http::get(lp, &url, move |response| response.pipe(target)).unwrap();
-    let results = Rc::clone(&result);
-    let content = world.wait("the echo", || results.borrow_mut().take());
-    assert!(content == pattern(500_000), "{} bytes", content.len());
-    assert_eq!(log.len(), 0);
+    peer.shutdown_write();
+    turn_until(&mut event_loop, &net, || peer.is_eof());
+    assert!(peer.is_eof(), "the echo ends with what it echoes");
 }

@@ -7,9 +7,10 @@ use crate::engine::Core;
 use crate::error::{Error, ErrorKind};
 
 impl Core {
-    /// Starts piping. False when one of the two is over already.
+    /// Starts piping. False when one of the two is over already. Source and target are one and the same
+    /// exchange where a request's content becomes its response's, and for a stream that echoes.
     pub(crate) fn pipe(&mut self, source: ExchangeId, target: ExchangeId) -> bool {
-        if source == target || self.exchange(target).is_none() {
+        if self.exchange(target).is_none() {
             return false;
         }
         let Some(active) = self.exchange(source) else {
@@ -62,7 +63,8 @@ impl Core {
         let Some(active) = self.exchange(source) else { return };
         if active.incoming.pipe_to.is_some() && !active.incoming.paused_by_user {
             active.incoming.paused = false;
-            self.mark_dirty(source.key);
+            // The source may be the very connection that is being driven, and its turn at reading is over.
+            self.mark_dirty_later(source.key);
         }
     }
 

@@ -69,46 +69,9 @@ pub(crate) struct Automatic<'a> {
     pub(crate) keep_alive: &'a [u8],
     /// The status line of 200, `date`, `Connection: keep-alive` and `keep_alive` in one piece: the common
     /// case is one copy.
-    pub(crate) persistent_block: &'a Block,
+    pub(crate) persistent_block: &'a [u8],
     /// This must be the connection's last message, whatever the peer would like.
     pub(crate) closing: bool,
-}
-
-/// Room of a [`Block`].
-const BLOCK_BYTES_MAX: usize = 128;
-
-/// A few lines that stand at the beginning of many heads. Of fixed size, so that they are copied without
-/// a loop.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Block {
-    bytes: [u8; BLOCK_BYTES_MAX],
-    length: usize,
-}
-
-impl Default for Block {
-    fn default() -> Self {
-        Block { bytes: [0; BLOCK_BYTES_MAX], length: 0 }
-    }
-}
-
-impl Block {
-    /// Parts in one piece; `None` where they do not fit.
-    pub(crate) fn of(parts: &[&[u8]]) -> Option<Block> {
-        let mut block = Block::default();
-        for part in parts {
-            let end = block.length.checked_add(part.len())?;
-            block.bytes.get_mut(block.length..end)?.copy_from_slice(part);
-            block.length = end;
-        }
-        Some(block)
-    }
-
-    #[inline]
-    fn push_to(&self, out: &mut Vec<u8>) {
-        let end = out.len() + self.length;
-        out.extend_from_slice(&self.bytes);
-        out.truncate(end);
-    }
 }
 
 /// Why content was refused.
@@ -318,8 +281,8 @@ impl Outgoing {
         let mut line = [0u8; LENGTH_LINE_MAX];
         let length = length_line(&mut line, content.len() as u64);
         let block = automatic.persistent_block;
-        out.reserve(BLOCK_BYTES_MAX + fields.len() + LENGTH_LINE_MAX + content.len());
-        block.push_to(out);
+        out.reserve(block.len() + fields.len() + LENGTH_LINE_MAX + content.len());
+        out.extend_from_slice(block);
         out.extend_from_slice(fields);
         out.extend_from_slice(length);
         out.extend_from_slice(content);
@@ -540,18 +503,13 @@ pub(crate) fn digits(value: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn automatic() -> Automatic<'static> {
-        let lines: &[&[u8]] = &[
-            b"HTTP/1.1 200 OK\r\nDate: D\r\nConnection: keep-alive\r\n",
-            b"Keep-Alive: timeout=65\r\n",
-        ];
-        Automatic {
-            date: b"Date: D\r\n",
-            keep_alive: b"Keep-Alive: timeout=65\r\n",
-            persistent_block: Box::leak(Box::new(Block::of(lines).unwrap())),
-            closing: false,
-        }
-    }
+    const AUTOMATIC: Automatic<'static> = Automatic {
+        date: b"Date: D\r\n",
+        keep_alive: b"Keep-Alive: timeout=65\r\n",
+        persistent_block: b"HTTP/1.1 200 OK\r\nDate: D\r\nConnection: keep-alive\r\n\
+            Keep-Alive: timeout=65\r\n",
+        closing: false,
+    };
 
     fn response(minor: u8, head: bool, persistent: bool) -> Outgoing {
         let mut outgoing = Outgoing::default();
@@ -561,7 +519,7 @@ mod tests {
 
     fn head_of(outgoing: &mut Outgoing, plan: Plan) -> String {
         let mut out = Vec::new();
-        outgoing.send_head(StartLine::Status, &automatic(), plan, &mut out);
+        outgoing.send_head(StartLine::Status, &AUTOMATIC, plan, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -570,11 +528,11 @@ mod tests {
         let mut plain = response(1, false, true);
         plain.fields.set(b"X-A", b"1").unwrap();
         let mut whole = Vec::new();
-        assert!(plain.respond_whole(&automatic(), b"12345", &mut whole));
+        assert!(plain.respond_whole(&AUTOMATIC, b"12345", &mut whole));
         let mut general = response(1, false, true);
         general.fields.set(b"X-A", b"1").unwrap();
         let mut out = Vec::new();
-        general.render(StartLine::Status, &automatic(), Plan::Whole(5), &mut out);
+        general.render(StartLine::Status, &AUTOMATIC, Plan::Whole(5), &mut out);
         out.extend_from_slice(b"12345");
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.as_bytes(), whole);
@@ -644,7 +602,7 @@ mod tests {
             outgoing.start_request(expects, true);
             let mut out = Vec::new();
             let line = StartLine::Request { method: "X", target: "/", authority: "h" };
-            outgoing.send_head(line, &automatic(), plan, &mut out);
+            outgoing.send_head(line, &AUTOMATIC, plan, &mut out);
             assert_eq!(outgoing.delimiter(), delimiter);
             assert!(out.starts_with(b"X / HTTP/1.1\r\nHost: h\r\n"));
         }
