@@ -74,12 +74,9 @@ fn fields_keep_their_order_and_the_last_spelling() {
         head.windows(4).any(|end| end == b"\r\n\r\n").then_some(())
     });
     let expected =
-        b"HTTP/1.1 200 OK\r\nx-FIRST: 2\xe9\t3\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX-Empty: ";
-    assert!(
-        head.starts_with(expected),
-        "{}",
-        String::from_utf8_lossy(&head)
-    );
+        b"\r\nx-FIRST: 2\xe9\t3\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX-Empty: \r\n";
+    let stands = head.windows(expected.len()).any(|part| part == expected);
+    assert!(stands, "{}", String::from_utf8_lossy(&head));
 }
 
 #[test]
@@ -158,10 +155,9 @@ fn refused_fields_are_errors_and_never_on_the_wire() {
         Ok(())
     });
     let answer = world.ask(&server, get("/", ""));
-    assert_eq!(
-        answer.names(),
-        ["Content-Length", "Date", "Connection", "Keep-Alive"]
-    );
+    let mut names = answer.names();
+    names.sort_unstable();
+    assert_eq!(names, ["Connection", "Content-Length", "Date", "Keep-Alive"]);
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
 }
 
