@@ -330,7 +330,7 @@ impl Core {
                 return Some(self.drop_connection(key, None));
             }
         }
-        let write_dead = self.slots[key as usize].flags.has(Flags::WRITE_DEAD);
+        let write_dead = self.slots[key as usize].flags.has(Flags::WRITE_DEAD.and(Flags::BROKEN));
         let active = self.active(key);
         let incoming = &active.incoming;
         let paused = incoming.paused_by_user && !incoming.ended && !incoming.discarding;
