@@ -71,7 +71,11 @@ impl Bench {
     }
 
     pub(crate) fn turn(&self, event_loop: &mut EventLoop) {
-        event_loop.turn(Some(TURN)).expect("the poller works");
+        self.turn_for(event_loop, TURN);
+    }
+
+    pub(crate) fn turn_for(&self, event_loop: &mut EventLoop, max: Duration) {
+        event_loop.turn(Some(max)).expect("the poller works");
     }
 
     /// A connection with nothing but bytes on this end.

@@ -66,6 +66,8 @@ impl Operation {
         match self {
             // Nobody resumes; nobody writes the end that was the callback's to write; circles go round.
             Pause | PipeInACircle | Remove | DropTheLoop => false,
+            // Then each end sends back what the other one sends.
+            PipeToItself => kind != Kind::ClientUpgrade,
             // Callbacks that belong to no exchange, or to one that is over: their failure ends none.
             Panic | PanicContained | ReturnError => !matches!(
                 kind,
@@ -73,6 +75,11 @@ impl Operation {
             ),
             _ => true,
         }
+    }
+
+    /// A request that meets the close of its kept-alive connection may fail: nobody is to blame.
+    pub(crate) fn closes_free_connections(self) -> bool {
+        matches!(self, Operation::CloseIdleConnections | Operation::CloseAllConnections)
     }
 }
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::sync::Once;
 use std::time::Duration;
 
-use onloop::http::{self, Server, ServerOptions};
-use onloop::{EventLoop, LoopOptions, PanicPolicy};
+use onloop::http::{self, RequestOptions, Server, ServerOptions};
+use onloop::{EventLoop, LoopHandle, LoopOptions, PanicPolicy};
 
 use crate::bench::{Bench, Peer, Wire};
 use crate::context::{Context, Ctx};
@@ -86,9 +86,9 @@ fn torture(wire: Wire, kind: Kind, operation: Operation, name: &str) {
 }
 
 impl Run<'_> {
-    fn turn(&mut self) {
+    fn turn(&mut self, max: Duration) {
         let Run { bench, event_loop, .. } = self;
-        match catch_unwind(AssertUnwindSafe(|| bench.turn(event_loop))) {
+        match catch_unwind(AssertUnwindSafe(|| bench.turn_for(event_loop, max))) {
             Ok(()) => {}
             Err(payload) if payload.is::<Intended>() => self.panics += 1,
             Err(payload) => resume_unwind(payload),
@@ -122,7 +122,7 @@ impl Run<'_> {
             if passed > patience || real.elapsed() > 4 * patience {
                 return false;
             }
-            self.turn();
+            self.turn(Duration::from_millis(20));
         }
     }
 
@@ -133,7 +133,7 @@ impl Run<'_> {
             assert!(ended, "{name}: still open: {:?}: {:?}", ctx.open_exchanges(), self.stats());
         } else {
             for _ in 0..20 {
-                self.turn();
+                self.turn(Duration::from_millis(2));
             }
         }
         let panicked = u32::from(ctx.operation == Operation::Panic);
@@ -174,7 +174,8 @@ impl Run<'_> {
         if ctx.removed.get() {
             server.on_request(move |req, res| scenario::on_request(ctx, req, res));
         }
-        let answer = ask(self.event_loop.handle(), server.port());
+        let keep_alive = !ctx.operation.closes_free_connections();
+        let answer = ask(self.event_loop.handle(), server.port(), keep_alive);
         assert!(self.turn_until(|_| answer.borrow().is_some()), "{name}: no answer: {:?}", self.stats());
         assert_eq!(answer.borrow().as_deref(), Some("200 fresh"), "{name}");
         server.close_idle_connections();
@@ -197,7 +198,7 @@ impl Run<'_> {
             res.end("fresh");
         });
         server.listen("127.0.0.1:0").expect("there is a free port");
-        let answer = ask(lp, server.port());
+        let answer = ask(lp, server.port(), true);
         abuse_dead_handles(ctx);
         assert!(self.turn_until(|_| answer.borrow().is_some()), "{name}: no answer after the drop");
         assert_eq!(answer.borrow().as_deref(), Some("200 fresh"), "{name}");
@@ -210,10 +211,11 @@ impl Run<'_> {
 }
 
 /// One request on whatever connection there is; `None` until it is over.
-fn ask(lp: onloop::LoopHandle, port: u16) -> Rc<RefCell<Option<String>>> {
+fn ask(lp: LoopHandle, port: u16, keep_alive: bool) -> Rc<RefCell<Option<String>>> {
     let answer: Rc<RefCell<Option<String>>> = Rc::default();
     let text = Rc::new(RefCell::new(String::new()));
-    let request = http::request(lp, "GET", format!("http://127.0.0.1:{port}/fresh")).expect("a URL");
+    let options = RequestOptions::new("GET", format!("http://127.0.0.1:{port}/fresh"));
+    let request = http::request_with(lp, options.keep_alive(keep_alive)).expect("a URL");
     let (head, done, failed) = (text.clone(), answer.clone(), answer.clone());
     request.on_response(move |response| {
         head.borrow_mut().push_str(&format!("{} ", response.status()));
