@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Once;
-use std::time::Duration;
 
+use onloop::sim::{self, LoopStats};
 use onloop::http::{self, RequestOptions, Server, ServerOptions};
 use onloop::{EventLoop, LoopHandle, LoopOptions, PanicPolicy};
 
@@ -86,43 +86,29 @@ fn torture(wire: Wire, kind: Kind, operation: Operation, name: &str) {
 }
 
 impl Run<'_> {
-    fn turn(&mut self, max: Duration) {
-        let Run { bench, event_loop, .. } = self;
-        match catch_unwind(AssertUnwindSafe(|| bench.turn_for(event_loop, max))) {
-            Ok(()) => {}
-            Err(payload) if payload.is::<Intended>() => self.panics += 1,
-            Err(payload) => resume_unwind(payload),
-        }
-        if let Some(peer) = &mut self.peer {
-            if peer.read().1 {
-                self.peer = None;
-            }
-        }
-    }
-
     /// Turns until `done`, through the panic of the operation.
     fn turn_until(&mut self, mut done: impl FnMut(Ctx) -> bool) -> bool {
         self.turn_until_stats(|ctx, _| done(ctx))
     }
 
-    fn turn_until_stats(
-        &mut self,
-        mut done: impl FnMut(Ctx, onloop::sim::LoopStats) -> bool,
-    ) -> bool {
-        let (sim, real) = (self.bench.net.now(), std::time::Instant::now());
-        let patience = Duration::from_secs(5);
+    fn turn_until_stats(&mut self, mut done: impl FnMut(Ctx, LoopStats) -> bool) -> bool {
+        let (ctx, bench) = (self.ctx, &self.bench);
+        let (panics, peer) = (&mut self.panics, &mut self.peer);
         loop {
-            if done(self.ctx, onloop::sim::stats(&self.event_loop)) {
-                return true;
+            // A panic leaves the turn; what comes after it is the next turn's.
+            let turned = catch_unwind(AssertUnwindSafe(|| {
+                bench.turn_until(&mut self.event_loop, |event_loop| {
+                    if peer.as_mut().is_some_and(|peer| peer.read().1) {
+                        *peer = None;
+                    }
+                    done(ctx, sim::stats(event_loop))
+                })
+            }));
+            match turned {
+                Ok(done) => return done,
+                Err(payload) if payload.is::<Intended>() => *panics += 1,
+                Err(payload) => resume_unwind(payload),
             }
-            let passed = match self.bench.wire {
-                Wire::Simulated => self.bench.net.now() - sim,
-                Wire::Loopback => real.elapsed(),
-            };
-            if passed > patience || real.elapsed() > 4 * patience {
-                return false;
-            }
-            self.turn(Duration::from_millis(20));
         }
     }
 
@@ -132,9 +118,11 @@ impl Run<'_> {
             let ended = self.turn_until(|ctx| ctx.open_exchanges().is_empty());
             assert!(ended, "{name}: still open: {:?}: {:?}", ctx.open_exchanges(), self.stats());
         } else {
-            for _ in 0..20 {
-                self.turn(Duration::from_millis(2));
-            }
+            let mut turns = 0;
+            self.turn_until(|_| {
+                turns += 1;
+                turns > 5
+            });
         }
         let panicked = u32::from(ctx.operation == Operation::Panic);
         assert_eq!(self.panics, panicked, "{name}: panics that left the loop");
@@ -158,8 +146,8 @@ impl Run<'_> {
         ctx.is_over.set(false);
     }
 
-    fn stats(&self) -> onloop::sim::LoopStats {
-        onloop::sim::stats(&self.event_loop)
+    fn stats(&self) -> LoopStats {
+        sim::stats(&self.event_loop)
     }
 
     /// The same server, if it is not closed, with the same callback, if that was not removed.

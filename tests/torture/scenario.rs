@@ -155,7 +155,7 @@ fn request_callbacks(ctx: Ctx, body: Body, res: Response) {
         Kind::ClientFailed => res.destroy(),
         Kind::ClientTimeout => {
             // A client that closes may only have ended its side: it is noticed by the answer.
-            ctx.lp.set_timeout(Duration::from_millis(200), move || res.end("late"));
+            ctx.lp.set_timeout(Duration::from_millis(110), move || res.end("late"));
         }
         Kind::Information => {
             res.write_early_hints([("Link", "</style.css>")]).expect("the head is not sent");
@@ -226,7 +226,7 @@ fn from_elsewhere(ctx: Ctx, res: Response) {
         }
         // The other connection's bad bytes end it.
         _ => {
-            ctx.lp.set_timeout(Duration::from_millis(200), move || res.end("ok"));
+            ctx.lp.set_timeout(Duration::from_millis(20), move || res.end("ok"));
         }
     }
 }
