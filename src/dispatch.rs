@@ -169,39 +169,44 @@ impl Drive<'_> {
 
     fn ask_for_upgrade(
         &mut self,
-        mut handler: crate::engine::server::ShouldUpgradeFn,
+        handler: crate::engine::server::ShouldUpgradeFn,
         server: u32,
         id: ExchangeId,
         head: Box<crate::h1::Head>,
     ) -> Event {
         let request = Request::new(self.shell, id, head);
         let mut wanted = false;
-        let guard = Interrupt { drive: self };
-        let result = invoke(guard.drive.policy, || {
+        let restore = |core: &mut Core, handler| match core.servers.get_mut(server as usize) {
+            Some(entry) => entry.should_upgrade.put_back(handler),
+            None => Some(handler),
+        };
+        let mut running = Running { drive: self, id, callback: Some((handler, restore)) };
+        let result = running.call(|handler, _| {
             wanted = handler(&request);
             Ok(())
         });
-        std::mem::forget(guard);
+        let Some((handler, restore)) = running.callback.take() else { return Event::Done };
+        std::mem::forget(running);
         let head = request.into_head();
-        let (event, displaced) = self
-            .shell
-            .with(|core| {
-                let displaced = match core.servers.get_mut(server as usize) {
-                    Some(entry) => entry.should_upgrade.put_back(handler),
-                    None => Some(handler),
-                };
-                if let Err(error) = result {
+        let after = self.shell.with(|core| {
+            let displaced = restore(core, handler);
+            let event = match (result, head) {
+                (Ok(()), Some(head)) => core.upgrade_decided(id, head, wanted, &mut self.input),
+                (Err(error), _) => {
                     core.fail_exchange(id, error);
+                    Event::Continue
                 }
-                let event = match head {
-                    Some(head) => core.upgrade_decided(id, head, wanted, &mut self.input),
-                    None => Event::Continue,
-                };
-                (event, displaced)
-            })
-            .unwrap_or((Event::Done, None));
-        drop(displaced);
-        event
+                (Ok(()), None) => Event::Continue,
+            };
+            (event, displaced)
+        });
+        match after {
+            Some((event, displaced)) => {
+                drop(displaced);
+                event
+            }
+            None => Event::Done,
+        }
     }
 
     fn next(&mut self) -> Event {

@@ -137,10 +137,10 @@ impl Core {
         let Some(active) = slots[key as usize].active.as_deref_mut() else { return };
         let length = chunk.len();
         match active.outgoing.frame(length as u64) {
-            Ok(Frame::Plain) => active.output.push(chunk),
+            Ok(Frame::Plain) => active.output.push(chunk, trash),
             Ok(Frame::Chunk) if length > 0 => {
                 push_chunk_size(active.output.tail().bytes, length);
-                active.output.push(chunk);
+                active.output.push(chunk, trash);
                 active.output.tail().bytes.extend_from_slice(b"\r\n");
             }
             Ok(Frame::Chunk | Frame::Drop) => trash.discard(chunk),

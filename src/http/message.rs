@@ -263,10 +263,10 @@ impl Body {
     /// Sets what is called with each piece of content, and lets it flow. The bytes are the loop's and gone
     /// when the callback returns. Replaces the callback that was set before. (Node: `'data'`)
     pub fn on_data<R: Outcome>(&self, mut callback: impl FnMut(&[u8]) -> R + 'static) {
-        let callback: crate::engine::callbacks::DataFn =
-            Box::new(move |chunk| callback(chunk).into_result());
+        let mut callback: Option<crate::engine::callbacks::DataFn> =
+            Some(Box::new(move |chunk| callback(chunk).into_result()));
         let displaced = self.shell.with(|core| {
-            let displaced = core.callbacks(self.id)?.data.replace(Some(callback));
+            let displaced = core.callbacks(self.id)?.data.replace(callback.take());
             if core.exchange(self.id).is_some_and(|active| !active.incoming.paused_by_user) {
                 core.set_paused(self.id, false);
             }

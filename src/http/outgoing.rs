@@ -145,9 +145,10 @@ macro_rules! outgoing_methods {
         /// Sets what is called each time that there is room again after `write` has returned false.
         /// Replaces the callback that was set before. (Node: `'drain'`)
         pub fn on_drain<R: crate::http::Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
-            let callback: crate::engine::HookMut = Box::new(move || callback().into_result());
+            let mut callback: Option<crate::engine::HookMut> =
+                Some(Box::new(move || callback().into_result()));
             let displaced = self.shell.with(|core| {
-                core.callbacks(self.id)?.drain.replace(Some(callback))
+                core.callbacks(self.id)?.drain.replace(callback.take())
             });
             drop(displaced);
         }
@@ -187,9 +188,10 @@ macro_rules! outgoing_methods {
         /// Sets what is called when nothing has moved for as long as `set_timeout` says. It only tells;
         /// `destroy` ends. (Node: `'timeout'`)
         pub fn on_timeout<R: crate::http::Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
-            let callback: crate::engine::HookMut = Box::new(move || callback().into_result());
+            let mut callback: Option<crate::engine::HookMut> =
+                Some(Box::new(move || callback().into_result()));
             let displaced = self.shell.with(|core| {
-                core.callbacks(self.id)?.timeout.replace(Some(callback))
+                core.callbacks(self.id)?.timeout.replace(callback.take())
             });
             drop(displaced);
         }
