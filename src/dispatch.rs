@@ -118,14 +118,14 @@ impl Drive<'_> {
                 let response = IncomingResponse::new(shell, id, head);
                 self.run_once(id, |input| callback(response, Socket::new(shell, id), input.slice(rest)))
             }
-            Event::ServerUpgrade { handler, server, id, head, rest } => {
+            Event::ServerUpgrade { handler, is_connect, server, id, head, rest } => {
                 let request = Request::new(shell, id, head);
                 self.run(
                     id,
                     handler,
                     |handler, input| handler(request, Socket::new(shell, id), input.slice(rest)),
                     |core, handler| match core.servers.get_mut(server as usize) {
-                        Some(entry) => entry.on_upgrade.put_back(handler),
+                        Some(entry) => entry.stream_listener(is_connect).put_back(handler),
                         None => Some(handler),
                     },
                 )
@@ -135,18 +135,21 @@ impl Drive<'_> {
             }
             Event::ClientError { handler, server, id, error } => {
                 let socket = Socket::new(shell, id);
-                let event = self.run(
+                self.run(
                     id,
                     handler,
-                    |handler, _| handler(error, socket),
+                    |handler, _| {
+                        let result = handler(error, socket);
+                        // Nothing can follow on a connection that has lost its framing: it ends with the
+                        // answer.
+                        socket.end("");
+                        result
+                    },
                     |core, handler| match core.servers.get_mut(server as usize) {
                         Some(entry) => entry.on_client_error.put_back(handler),
                         None => Some(handler),
                     },
-                );
-                // Nothing can follow on a connection that has lost its framing: it ends with the answer.
-                shell.with(|core| core.end(id, "".into()));
-                event
+                )
             }
             _ => self.next(),
         }

@@ -84,10 +84,18 @@ pub(crate) enum Event {
     Done,
     /// Ask again.
     Continue,
-    /// `on_request`, or `on_upgrade` for a server.
+    /// `on_request`.
     Request { handler: RequestFn, server: u32, id: ExchangeId, head: Box<Head> },
     ShouldUpgrade { handler: ShouldUpgradeFn, server: u32, id: ExchangeId, head: Box<Head> },
-    ServerUpgrade { handler: ServerUpgradeFn, server: u32, id: ExchangeId, head: Box<Head>, rest: Range<usize> },
+    /// `on_upgrade` or `on_connect` of a server.
+    ServerUpgrade {
+        handler: ServerUpgradeFn,
+        is_connect: bool,
+        server: u32,
+        id: ExchangeId,
+        head: Box<Head>,
+        rest: Range<usize>,
+    },
     ClientError { handler: ClientErrorFn, server: u32, id: ExchangeId, error: Error },
     /// `on_data` with these bytes of the window.
     Data { callback: DataFn, id: ExchangeId, range: Range<usize> },

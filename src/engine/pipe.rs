@@ -7,9 +7,9 @@ use crate::engine::Core;
 use crate::error::{Error, ErrorKind};
 
 impl Core {
-    /// Starts piping. False when one of the two is over already.
+    /// Starts piping. False when one of the two is over already. Source and target are one and the same
+    /// exchange where a request's content becomes its response's, and for a stream that echoes.
     pub(crate) fn pipe(&mut self, source: ExchangeId, target: ExchangeId) -> bool {
-        // A request's content and its response have the same name: an echo is a pipe from one to the other.
         if self.exchange(target).is_none() {
             return false;
         }
@@ -63,7 +63,7 @@ impl Core {
         let Some(active) = self.exchange(source) else { return };
         if active.incoming.pipe_to.is_some() && !active.incoming.paused_by_user {
             active.incoming.paused = false;
-            // Also when it is the connection being driven, which is past its reading by now.
+            // The source may be the very connection that is being driven, and its turn at reading is over.
             self.mark_dirty_later(source.key);
         }
     }

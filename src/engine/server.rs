@@ -2,7 +2,7 @@
 //! its counts.
 
 use crate::error::{Error, Result};
-use crate::h1::{Block, BodyLimits, HeadLimits};
+use crate::h1::{BodyLimits, HeadLimits};
 use crate::http::{Request, Response, ServerOptions, Socket};
 
 use super::callbacks::{Hook, Listener};
@@ -23,6 +23,7 @@ pub(crate) struct ServerEntry {
     pub(crate) keep_alive_ticks: u32,
     pub(crate) on_request: Listener<RequestFn>,
     pub(crate) on_upgrade: Listener<ServerUpgradeFn>,
+    pub(crate) on_connect: Listener<ServerUpgradeFn>,
     pub(crate) should_upgrade: Listener<ShouldUpgradeFn>,
     pub(crate) on_client_error: Listener<ClientErrorFn>,
     pub(crate) on_close: Option<Hook>,
@@ -33,7 +34,7 @@ pub(crate) struct ServerEntry {
     pub(crate) closing: bool,
     pub(crate) unreferenced: bool,
     keep_alive_line: Vec<u8>,
-    persistent_block: Block,
+    persistent_block: Vec<u8>,
     block_second: u64,
 }
 
@@ -64,6 +65,7 @@ impl ServerEntry {
             options,
             on_request: Listener::Empty,
             on_upgrade: Listener::Empty,
+            on_connect: Listener::Empty,
             should_upgrade: Listener::Empty,
             on_client_error: Listener::Empty,
             on_close: None,
@@ -72,8 +74,16 @@ impl ServerEntry {
             closing: false,
             unreferenced: false,
             keep_alive_line,
-            persistent_block: Block::default(),
+            persistent_block: Vec::new(),
             block_second: u64::MAX,
+        }
+    }
+
+    /// Who is handed a connection that ceases to be one of HTTP: by CONNECT, else by an upgrade.
+    pub(crate) fn stream_listener(&mut self, is_connect: bool) -> &mut Listener<ServerUpgradeFn> {
+        match is_connect {
+            true => &mut self.on_connect,
+            false => &mut self.on_upgrade,
         }
     }
 
@@ -82,14 +92,10 @@ impl ServerEntry {
     pub(crate) fn automatic<'a>(&'a mut self, date: &'a DateCache) -> crate::h1::Automatic<'a> {
         if self.block_second != date.second() {
             self.block_second = date.second();
-            // A timeout of 20 digits fits, too.
-            self.persistent_block = Block::of(&[
-                b"HTTP/1.1 200 OK\r\n",
-                date.line(),
-                b"Connection: keep-alive\r\n",
-                &self.keep_alive_line,
-            ])
-            .unwrap_or_default();
+            self.persistent_block.clear();
+            self.persistent_block.extend_from_slice(date.line());
+            self.persistent_block.extend_from_slice(b"Connection: keep-alive\r\n");
+            self.persistent_block.extend_from_slice(&self.keep_alive_line);
         }
         crate::h1::Automatic {
             date: date.line(),

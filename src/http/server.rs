@@ -87,6 +87,29 @@ impl Server {
         self.replace(|entry| &mut entry.on_upgrade, Some(callback));
     }
 
+    /// Sets what is called for CONNECT (RFC 9110 §9.3.6): with the request, the connection as a byte stream,
+    /// and the bytes that came behind the head. The callback writes the response itself: a 2xx makes the
+    /// connection a tunnel, after anything else it should [`end`](Socket::end) the socket. Without it CONNECT
+    /// is answered 405. (Node: `'connect'`)
+    ///
+    /// ```
+    /// # let mut event_loop = onloop::EventLoop::new()?;
+    /// # let server = onloop::http::create_server(event_loop.handle(), |_req, res| res.end(""));
+    /// server.on_connect(|req, socket, _head| {
+    ///     println!("a tunnel to {}?", req.url()); // `example.com:443`
+    ///     socket.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    /// });
+    /// # onloop::Result::Ok(())
+    /// ```
+    pub fn on_connect<R: Outcome>(
+        &self,
+        mut callback: impl FnMut(Request, Socket, &[u8]) -> R + 'static,
+    ) {
+        let callback: crate::engine::server::ServerUpgradeFn =
+            Box::new(move |req, socket, head| callback(req, socket, head).into_result());
+        self.replace(|entry| &mut entry.on_connect, Some(callback));
+    }
+
     /// Decides per request whether an upgrade is accepted; false makes it an ordinary request. Default:
     /// accepted when `on_upgrade` is set. (Node: `shouldUpgradeCallback`)
     pub fn should_upgrade(&self, callback: impl FnMut(&Request) -> bool + 'static) {
