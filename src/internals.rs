@@ -5,8 +5,8 @@
 //! reached through the public API is measured there.
 
 use crate::h1::{
-    Asked, Automatic, Block, BodyDecoder, BodyLimits, Decoded, Framing, Head, HeadLimits,
-    HeadProgress, Outgoing, Plan, StartLine, parse_request, parse_response,
+    Asked, Automatic, BodyDecoder, BodyLimits, Decoded, Framing, Head, HeadLimits, HeadProgress,
+    Outgoing, Plan, StartLine, parse_request, parse_response,
 };
 
 /// Reads heads into memory that is used again and again, as the engine's pool does.
@@ -76,35 +76,15 @@ pub fn read_chunked(input: &[u8]) -> Option<usize> {
     decoder.is_done().then_some(content)
 }
 
-const DATE: &[u8] = b"Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n";
-const KEEP_ALIVE: &[u8] = b"Keep-Alive: timeout=65\r\n";
-
 /// Renders response heads into memory that is used again and again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct HeadWriter {
     outgoing: Outgoing,
-    persistent_block: Block,
-}
-
-impl Default for HeadWriter {
-    fn default() -> Self {
-        let lines = [
-            b"HTTP/1.1 200 OK\r\n",
-            DATE,
-            b"Connection: keep-alive\r\n",
-            KEEP_ALIVE,
-        ];
-        let persistent_block = Block::of(&lines).unwrap_or_default();
-        HeadWriter {
-            outgoing: Outgoing::default(),
-            persistent_block,
-        }
-    }
 }
 
 impl HeadWriter {
-    /// Appends the head of a response with these fields to `out`; `length` is that of its content,
-    /// `None` makes it chunked.
+    /// Appends the head of a response with these fields to `out`; `length` is that of its content, `None` makes it
+    /// chunked.
     pub fn response(
         &mut self,
         status: u16,
@@ -112,6 +92,10 @@ impl HeadWriter {
         length: Option<u64>,
         out: &mut Vec<u8>,
     ) {
+        const DATE: &[u8] = b"Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n";
+        const KEEP_ALIVE: &[u8] = b"Keep-Alive: timeout=65\r\n";
+        const BLOCK: &[u8] = b"Date: Thu, 01 Jan 2026 00:00:00 GMT\r\nConnection: keep-alive\r\n\
+                               Keep-Alive: timeout=65\r\n";
         self.outgoing.start_response(1, false, true);
         self.outgoing.set_status(status);
         for (name, value) in fields {
@@ -121,7 +105,7 @@ impl HeadWriter {
         let automatic = Automatic {
             date: DATE,
             keep_alive: KEEP_ALIVE,
-            persistent_block: &self.persistent_block,
+            persistent_block: BLOCK,
             closing: false,
         };
         let plan = length.map_or(Plan::Pieces, Plan::Whole);
