@@ -15,6 +15,40 @@ fn event_loop(net: &SimNet) -> EventLoop {
 }
 
 #[test]
+fn a_timer_set_long_after_the_last_turn_is_not_late() {
+    let net = SimNet::new(1);
+    let mut event_loop = event_loop(&net);
+    event_loop
+        .turn(Some(Duration::ZERO))
+        .expect("a simulated poll does not fail");
+    net.advance(10 * SECOND);
+    let fired_at = Rc::new(Cell::new(None));
+    let (clock, fired) = (net.clone(), fired_at.clone());
+    event_loop
+        .handle()
+        .set_timeout(SECOND, move || fired.set(Some(clock.now())));
+    event_loop.run().expect("a simulated poll does not fail");
+    assert_eq!(fired_at.get(), Some(11 * SECOND));
+}
+
+#[test]
+fn a_timer_is_not_late_by_the_time_that_a_host_spends_between_turns() {
+    let net = SimNet::new(1);
+    let mut event_loop = event_loop(&net);
+    let fired_at = Rc::new(Cell::new(None));
+    let (clock, fired) = (net.clone(), fired_at.clone());
+    event_loop
+        .handle()
+        .set_timeout(10 * SECOND, move || fired.set(Some(clock.now())));
+    event_loop
+        .turn(Some(Duration::ZERO))
+        .expect("a simulated poll does not fail");
+    net.advance(7 * SECOND);
+    event_loop.run().expect("a simulated poll does not fail");
+    assert_eq!(fired_at.get(), Some(10 * SECOND));
+}
+
+#[test]
 fn a_request_made_between_turns_does_not_take_a_connection_that_was_closed_meanwhile() {
     let net = SimNet::new(1);
     let mut event_loop = event_loop(&net);
