@@ -54,6 +54,9 @@ fn forward(lp: LoopHandle, upstream: &str, req: Request, res: Response) -> Resul
                 res.append_header(name, value)?;
             }
         }
+        if !response.is_complete() {
+            res.flush_headers(); // the content may take its time
+        }
         response.pipe(res); // data, drain, end, errors and trailers in one verb
         Ok(())
     });
@@ -62,6 +65,9 @@ fn forward(lp: LoopHandle, upstream: &str, req: Request, res: Response) -> Resul
         refuse(res, 502, "bad gateway");
     });
     res.on_close(move || up.destroy());
+    if !req.is_complete() {
+        up.flush_headers();
+    }
     req.pipe(up);
     Ok(())
 }
