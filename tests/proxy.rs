@@ -3,6 +3,7 @@
 
 mod program;
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -332,7 +333,8 @@ fn wait_until_stuck(sent: &AtomicU64) {
 fn memory_of(program: &Program) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).ok();
     let Some(status) = status else {
-        println!("skipped: how the proxy's memory grows: /proc is not installed");
+        // Past the test harness, which shows only what failing tests print.
+        let _ = writeln!(std::io::stderr(), "skipped: the proxy's memory: /proc not installed");
         return None;
     };
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
