@@ -135,18 +135,21 @@ impl Drive<'_> {
             }
             Event::ClientError { handler, server, id, error } => {
                 let socket = Socket::new(shell, id);
-                let event = self.run(
+                self.run(
                     id,
                     handler,
-                    |handler, _| handler(error, socket),
+                    |handler, _| {
+                        let result = handler(error, socket);
+                        // Nothing can follow on a connection that has lost its framing: it ends with the
+                        // answer.
+                        socket.end("");
+                        result
+                    },
                     |core, handler| match core.servers.get_mut(server as usize) {
                         Some(entry) => entry.on_client_error.put_back(handler),
                         None => Some(handler),
                     },
-                );
-                // Nothing can follow on a connection that has lost its framing: it ends with the answer.
-                shell.with(|core| core.end(id, "".into()));
-                event
+                )
             }
             _ => self.next(),
         }

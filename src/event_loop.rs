@@ -31,7 +31,7 @@ type Post = Box<dyn FnOnce(LoopHandle) + Send>;
 /// let lp = event_loop.handle();
 /// lp.set_timeout(Duration::from_millis(1), || println!("once, and the loop ends"));
 /// event_loop.run()?;
-/// # onloop::Result::Ok(())
+/// # Ok::<(), onloop::Error>(())
 /// ```
 pub struct EventLoop {
     shell: &'static LoopShell,
@@ -93,6 +93,12 @@ impl EventLoop {
             posts_per_turn: options.posts_per_turn,
             handle: LoopHandle { shell, generation: shell.generation() },
         }
+    }
+
+    /// Looks at the loop's state from outside.
+    #[cfg(feature = "sim")]
+    pub(crate) fn with_core<R>(&self, work: impl FnOnce(&mut Core) -> R) -> Option<R> {
+        self.shell.with(work)
     }
 
     /// The handle by which everything on the loop is made. `Copy`.
@@ -542,7 +548,7 @@ impl fmt::Debug for Timer {
 ///     });
 /// });
 /// event_loop.run()?;
-/// # onloop::Result::Ok(())
+/// # Ok::<(), onloop::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Remote {

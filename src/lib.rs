@@ -10,16 +10,15 @@ mod error;
 mod event_loop;
 mod h1;
 pub mod http;
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub mod internals;
 mod net;
 mod shell;
+#[cfg(feature = "sim")]
+pub mod sim;
 
 pub use engine::options::{LoopOptions, PanicPolicy};
 pub use error::{Clock, Error, ErrorKind, Limit, Result, Sent};
 pub use event_loop::{EventLoop, LoopHandle, Remote, Timer};
 pub use net::Address;
-
-/// A simulated network and clock under the unchanged engine. Outside the semver promise.
-#[cfg(feature = "sim")]
-pub mod sim {
-    pub use crate::net::sim::{SimListener, SimNet, SimOptions, SimPeer};
-}

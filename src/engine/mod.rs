@@ -23,6 +23,8 @@ pub(crate) mod raw;
 pub(crate) mod server;
 pub(crate) mod server_side;
 pub(crate) mod slot;
+#[cfg(feature = "sim")]
+pub(crate) mod stats;
 
 use std::collections::VecDeque;
 use std::rc::Rc;

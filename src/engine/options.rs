@@ -19,7 +19,7 @@ pub enum PanicPolicy {
 /// use onloop::{EventLoop, LoopOptions, PanicPolicy};
 /// let options = LoopOptions::new().panic_policy(PanicPolicy::Contain).reserve(10_000);
 /// let event_loop = EventLoop::with_options(options)?;
-/// # onloop::Result::Ok(())
+/// # Ok::<(), onloop::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct LoopOptions {

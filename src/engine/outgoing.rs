@@ -8,7 +8,7 @@ use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Slot, Stage};
 use crate::engine::{Core, ServerEntry};
 use crate::error::{Error, ErrorKind, Limit, Result};
 use crate::h1::{
-    Automatic, Block, Delimiter, FieldError, Frame, LengthMismatch, Outgoing, Plan, StartLine, digits,
+    Automatic, Delimiter, FieldError, Frame, LengthMismatch, Outgoing, Plan, StartLine, digits,
     has_list_token, push_chunk_size, push_status_line,
 };
 
@@ -19,7 +19,7 @@ pub(crate) const HIGH_WATER_MARK: usize = 64 * 1024;
 pub(crate) const BUFFERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 impl Core {
-    fn marks(&self, slot_kind: Kind, owner: u16) -> (usize, usize) {
+    pub(crate) fn marks(&self, slot_kind: Kind, owner: u16) -> (usize, usize) {
         match slot_kind {
             Kind::Server => self.servers.get(owner as usize).map_or(
                 (HIGH_WATER_MARK, BUFFERED_BYTES_MAX),
@@ -171,7 +171,7 @@ impl Core {
             active.outgoing.send_head(StartLine::Status, &automatic, plan, tail.bytes);
         } else if let Some(client) = active.client.as_deref() {
             let automatic =
-                Automatic { date: b"", keep_alive: b"", persistent_block: &Block::default(), closing: false };
+                Automatic { date: b"", keep_alive: b"", persistent_block: b"", closing: false };
             active.outgoing.send_head(client.start_line(), &automatic, plan, tail.bytes);
         }
     }

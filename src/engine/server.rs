@@ -2,7 +2,7 @@
 //! its counts.
 
 use crate::error::{Error, Result};
-use crate::h1::{Block, BodyLimits, HeadLimits};
+use crate::h1::{BodyLimits, HeadLimits};
 use crate::http::{Request, Response, ServerOptions, Socket};
 
 use super::callbacks::{Hook, Listener};
@@ -34,7 +34,7 @@ pub(crate) struct ServerEntry {
     pub(crate) closing: bool,
     pub(crate) unreferenced: bool,
     keep_alive_line: Vec<u8>,
-    persistent_block: Block,
+    persistent_block: Vec<u8>,
     block_second: u64,
 }
 
@@ -74,7 +74,7 @@ impl ServerEntry {
             closing: false,
             unreferenced: false,
             keep_alive_line,
-            persistent_block: Block::default(),
+            persistent_block: Vec::new(),
             block_second: u64::MAX,
         }
     }
@@ -92,14 +92,10 @@ impl ServerEntry {
     pub(crate) fn automatic<'a>(&'a mut self, date: &'a DateCache) -> crate::h1::Automatic<'a> {
         if self.block_second != date.second() {
             self.block_second = date.second();
-            // A timeout of 20 digits fits, too.
-            self.persistent_block = Block::of(&[
-                b"HTTP/1.1 200 OK\r\n",
-                date.line(),
-                b"Connection: keep-alive\r\n",
-                &self.keep_alive_line,
-            ])
-            .unwrap_or_default();
+            self.persistent_block.clear();
+            self.persistent_block.extend_from_slice(date.line());
+            self.persistent_block.extend_from_slice(b"Connection: keep-alive\r\n");
+            self.persistent_block.extend_from_slice(&self.keep_alive_line);
         }
         crate::h1::Automatic {
             date: date.line(),

@@ -23,24 +23,35 @@ enum Step {
 
 impl Core {
     /// The next thing to do for a server's connection.
+    #[inline]
     pub(crate) fn server_next(&mut self, key: u32, input: &mut Input<'_>) -> Event {
         loop {
-            let slot = &mut self.slots[key as usize];
+            let Some(slot) = self.slots.get_mut(key as usize) else { return Event::Done };
             if slot.has_exception() {
                 match self.server_exception(key, input) {
                     Step::Event(event) => return event,
-                    Step::Again => {}
+                    Step::Again => continue,
                     Step::Rest => return self.server_rest(key, input),
                 }
-                if !self.slots.contains(key as usize) {
-                    return Event::Done;
-                }
-                continue;
             }
-            let step = match &slot.active {
+            let step = match slot.active.as_deref_mut() {
                 None => self.server_wake(key, input),
-                Some(active) if active.stage == Stage::Head => self.server_head(key, input),
-                Some(_) => self.server_exchange(key, input),
+                Some(active) => {
+                    if active.is_plainly_over() {
+                        // Answered at once, all read, nobody to tell: the next head may follow.
+                        if !active.outgoing.is_persistent() || slot.flags.has(Flags::END_OF_INPUT) {
+                            slot.flags.set(Flags::CLOSING);
+                        }
+                        active.stage = Stage::Head;
+                        if slot.flags.has(Flags::CLOSING) {
+                            continue;
+                        }
+                    }
+                    match active.stage {
+                        Stage::Head => self.server_head(key, input),
+                        _ => self.server_exchange(key, input),
+                    }
+                }
             };
             match step {
                 Step::Event(event) => return event,
@@ -88,33 +99,33 @@ impl Core {
     }
 
     /// Between two requests: the next head.
+    #[inline(always)]
     fn server_head(&mut self, key: u32, input: &mut Input<'_>) -> Step {
         if self.requests_left == 0 {
             self.mark_dirty_later(key);
             return Step::Rest;
         }
-        if input.is_empty() && !self.active(key).partial {
-            match self.fill(key, input) {
-                Read::Some => self.active(key).started = self.now,
-                Read::Nothing => return self.server_pause(key),
-                Read::End | Read::Broken => return self.server_over(key),
-            }
-        } else if self.active(key).partial {
-            match self.read_behind_partial(key, input) {
-                Read::Some => {}
-                Read::Nothing => return Step::Rest,
-                Read::End => return self.server_refuse(key, input, Violation::Incomplete),
-                Read::Broken => return Step::Again,
+        if !self.active(key).output.is_empty() && self.is_congested(key) {
+            // Answers that the client does not read must not pile up here: the next request waits in the
+            // socket until they are out.
+            return match self.slots[key as usize].flags.has(Flags::BROKEN) {
+                true => Step::Again,
+                false => Step::Rest,
+            };
+        }
+        if input.is_empty() {
+            if let Some(step) = self.server_read_head(key, input) {
+                return step;
             }
         }
-        let mut head = self.pool.head();
-        let Core { slots, servers, .. } = self;
-        let slot = &mut slots[key as usize];
+        let Core { slots, servers, pool, .. } = self;
+        let Some(slot) = slots.get_mut(key as usize) else { return Step::Rest };
         let (Some(active), Some(server)) =
             (slot.active.as_deref_mut(), servers.get(slot.owner as usize))
         else {
             return Step::Rest;
         };
+        let mut head = pool.head();
         match parse_request(input.bytes(), &server.head_limits, &mut active.progress, &mut head) {
             Ok(Some(consumed)) => {
                 input.consume(consumed);
@@ -131,6 +142,38 @@ impl Core {
                 self.server_refuse(key, input, violation)
             }
         }
+    }
+
+    /// Brings bytes of a head into the window; a step where there are none.
+    fn server_read_head(&mut self, key: u32, input: &mut Input<'_>) -> Option<Step> {
+        if self.active(key).partial {
+            return match self.read_behind_partial(key, input) {
+                Read::Some => None,
+                Read::Nothing => Some(Step::Rest),
+                Read::End => Some(self.server_refuse(key, input, Violation::Incomplete)),
+                Read::Broken => Some(Step::Again),
+            };
+        }
+        match self.fill(key, input) {
+            Read::Some => {
+                self.active(key).started = self.now;
+                None
+            }
+            Read::Nothing => Some(self.server_pause(key)),
+            Read::End | Read::Broken => Some(self.server_over(key)),
+        }
+    }
+
+    /// More than the high-water mark waits although it was tried to write it: an edge will tell of room.
+    fn is_congested(&mut self, key: u32) -> bool {
+        let slot = &self.slots[key as usize];
+        let (high_water_mark, _) = self.marks(slot.kind, slot.owner);
+        if self.active(key).output.len() < high_water_mark {
+            return false;
+        }
+        self.flush(key);
+        let broken = self.slots[key as usize].flags.has(Flags::BROKEN);
+        broken || self.active(key).output.len() >= high_water_mark
     }
 
     /// No byte of a next request is here.
@@ -167,7 +210,7 @@ impl Core {
     }
 
     /// A request's head is complete: sets up the exchange and says whom to tell.
-    #[inline]
+    #[inline(always)]
     fn server_dispatch(&mut self, key: u32, input: &mut Input<'_>, head: Box<Head>) -> Step {
         self.requests_left -= 1;
         let Core { slots, servers, .. } = self;
@@ -190,18 +233,39 @@ impl Core {
         active.incoming.continue_owed =
             meaning.expect == Expect::Continue && !active.incoming.complete && input.is_empty();
         log::debug!(target: "onloop::server", "connection {key}: {} {}", head.method(), head.target());
+        if meaning.is_unusual() {
+            return self.server_dispatch_unusual(key, input, head, id);
+        }
+        match server.on_request.take() {
+            Some(handler) => Step::Event(Event::Request { handler, server: server_key, id, head }),
+            None => self.server_answer(key, head, 404, ""),
+        }
+    }
+
+    /// Requests that want more than an answer.
+    #[cold]
+    fn server_dispatch_unusual(
+        &mut self,
+        key: u32,
+        input: &mut Input<'_>,
+        head: Box<Head>,
+        id: ExchangeId,
+    ) -> Step {
+        let server_key = u32::from(self.slots[key as usize].owner);
+        let meaning = *head.meaning();
         if meaning.expect == Expect::Unknown {
             return self.server_answer(key, head, 417, "");
         }
-        if head.method_is(b"CONNECT") {
-            if server.on_connect.is_set() {
+        if meaning.connect {
+            if self.servers[server_key as usize].on_connect.is_set() {
                 return Step::Event(self.become_stream(id, head, true, input));
             }
             // RFC 9110 §9.3.6: a 2xx would turn the connection into a tunnel, which nobody here asked for.
             self.active(key).outgoing.forbid_persistence();
             return self.server_answer(key, head, 405, "Allow: \r\n");
         }
-        if meaning.upgrade && server.on_upgrade.is_set() && self.active(key).incoming.complete {
+        let is_set = self.servers[server_key as usize].on_upgrade.is_set();
+        if meaning.upgrade && is_set && self.active(key).incoming.complete {
             return Step::Event(self.server_upgrade(key, input, head, id));
         }
         Step::Event(self.request_event(key, server_key, id, head))
@@ -287,12 +351,14 @@ impl Core {
     }
 
     /// A request is with the user.
+    #[inline(never)]
     fn server_exchange(&mut self, key: u32, input: &mut Input<'_>) -> Step {
         let active = self.active(key);
         if active.failure.is_some() {
             return self.server_failure(key);
         }
-        if !(active.incoming.complete && active.callbacks.is_none()) {
+        let owes_nothing = active.callbacks.is_none() && active.incoming.pipe_to.is_none();
+        if !(active.incoming.complete && owes_nothing) {
             match self.incoming_next(key, input) {
                 Content::Event(event) => return Step::Event(event),
                 Content::Idle => {}
@@ -634,13 +700,25 @@ impl Active {
     /// A request's head is here.
     #[inline]
     fn begin_exchange(&mut self, head: &Head, persistent: bool) {
+        let meaning = head.meaning();
         self.stage = Stage::Exchange;
         self.partial = false;
-        self.progress = HeadProgress::default();
-        self.incoming.start(BodyDecoder::new(head.meaning().framing));
+        self.incoming.start(BodyDecoder::new(meaning.framing));
         self.incoming.minor = head.version_minor();
-        let to_head = head.method_is(b"HEAD");
-        self.outgoing.start_response(head.version_minor(), to_head, persistent);
+        self.outgoing.start_response(head.version_minor(), meaning.head, persistent);
+    }
+
+    /// The exchange is over and has left nothing behind.
+    #[inline]
+    fn is_plainly_over(&self) -> bool {
+        self.stage == Stage::Exchange
+            && self.outgoing.is_ended()
+            && self.incoming.complete
+            && self.callbacks.is_none()
+            && self.failure.is_none()
+            && self.piped_from.is_none()
+            && !self.need_drain
+            && self.timeout_ticks == 0
     }
 
     /// The exchange is over; ready for the next head. Callbacks go to the caller.

@@ -49,6 +49,10 @@ pub(crate) struct Meaning {
     /// An `Upgrade` field and the option `upgrade` in `Connection`; never in HTTP/1.0, where it is
     /// to be ignored (RFC 9110 §7.8).
     pub(crate) upgrade: bool,
+    /// The request's method is HEAD.
+    pub(crate) head: bool,
+    /// The request's method is CONNECT.
+    pub(crate) connect: bool,
     /// Seconds of a `Keep-Alive: timeout=N`.
     pub(crate) keep_alive_timeout: Option<u32>,
 }
@@ -165,7 +169,17 @@ impl<'a> Notes<'a> {
             expect: if current { self.expect } else { Expect::None },
             upgrade: self.upgrade_field && self.upgrade_option && current,
             keep_alive_timeout: self.keep_alive_timeout,
+            head: false,
+            connect: false,
         }
+    }
+}
+
+impl Meaning {
+    /// The request asks for more than an answer: an expectation, another protocol, a tunnel.
+    #[inline]
+    pub(crate) fn is_unusual(&self) -> bool {
+        self.upgrade || self.connect || self.expect != Expect::None
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) use framing::Framing;
 pub(crate) use head::Head;
 pub(crate) use meaning::{Asked, Expect, Meaning};
 pub(crate) use outgoing::{
-    Automatic, Block, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, digits, push_chunk_size,
+    Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, digits, push_chunk_size,
     push_status_line,
 };
 pub(crate) use read::{HeadLimits, parse_request, parse_response};

@@ -67,48 +67,10 @@ pub(crate) struct Automatic<'a> {
     pub(crate) date: &'a [u8],
     /// `Keep-Alive: …\r\n`, empty to leave it out.
     pub(crate) keep_alive: &'a [u8],
-    /// The status line of 200, `date`, `Connection: keep-alive` and `keep_alive` in one piece: the common
-    /// case is one copy.
-    pub(crate) persistent_block: &'a Block,
+    /// `date`, `Connection: keep-alive` and `keep_alive` in one piece: the common case is one copy.
+    pub(crate) persistent_block: &'a [u8],
     /// This must be the connection's last message, whatever the peer would like.
     pub(crate) closing: bool,
-}
-
-/// Room of a [`Block`].
-const BLOCK_BYTES_MAX: usize = 128;
-
-/// A few lines that stand at the beginning of many heads. Of fixed size, so that they are copied without
-/// a loop.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Block {
-    bytes: [u8; BLOCK_BYTES_MAX],
-    length: usize,
-}
-
-impl Default for Block {
-    fn default() -> Self {
-        Block { bytes: [0; BLOCK_BYTES_MAX], length: 0 }
-    }
-}
-
-impl Block {
-    /// Parts in one piece; `None` where they do not fit.
-    pub(crate) fn of(parts: &[&[u8]]) -> Option<Block> {
-        let mut block = Block::default();
-        for part in parts {
-            let end = block.length.checked_add(part.len())?;
-            block.bytes.get_mut(block.length..end)?.copy_from_slice(part);
-            block.length = end;
-        }
-        Some(block)
-    }
-
-    #[inline]
-    fn push_to(&self, out: &mut Vec<u8>) {
-        let end = out.len() + self.length;
-        out.extend_from_slice(&self.bytes);
-        out.truncate(end);
-    }
 }
 
 /// Why content was refused.
@@ -318,9 +280,11 @@ impl Outgoing {
         let mut line = [0u8; LENGTH_LINE_MAX];
         let length = length_line(&mut line, content.len() as u64);
         let block = automatic.persistent_block;
-        out.reserve(BLOCK_BYTES_MAX + fields.len() + LENGTH_LINE_MAX + content.len());
-        block.push_to(out);
+        const STATUS_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
+        out.reserve(STATUS_LINE.len() + fields.len() + block.len() + LENGTH_LINE_MAX + content.len());
+        out.extend_from_slice(STATUS_LINE);
         out.extend_from_slice(fields);
+        out.extend_from_slice(block);
         out.extend_from_slice(length);
         out.extend_from_slice(content);
         true
@@ -354,7 +318,7 @@ impl Outgoing {
                 }
             }
         }
-        // RFC 9110 §5.3: control data first.
+        out.extend_from_slice(self.fields.wire());
         if self.send_date && wanted(Known::DATE) {
             out.extend_from_slice(automatic.date);
         }
@@ -370,7 +334,6 @@ impl Outgoing {
         } else if !self.persistent && known.contains(Known::CONNECTION) {
             self.announce_close(out);
         }
-        out.extend_from_slice(self.fields.wire());
         match self.delimiter {
             Delimiter::Length(length) if !known.contains(Known::CONTENT_LENGTH) => {
                 push_length(out, length);
@@ -540,18 +503,12 @@ pub(crate) fn digits(value: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn automatic() -> Automatic<'static> {
-        let lines: &[&[u8]] = &[
-            b"HTTP/1.1 200 OK\r\nDate: D\r\nConnection: keep-alive\r\n",
-            b"Keep-Alive: timeout=65\r\n",
-        ];
-        Automatic {
-            date: b"Date: D\r\n",
-            keep_alive: b"Keep-Alive: timeout=65\r\n",
-            persistent_block: Box::leak(Box::new(Block::of(lines).unwrap())),
-            closing: false,
-        }
-    }
+    const AUTOMATIC: Automatic<'static> = Automatic {
+        date: b"Date: D\r\n",
+        keep_alive: b"Keep-Alive: timeout=65\r\n",
+        persistent_block: b"Date: D\r\nConnection: keep-alive\r\nKeep-Alive: timeout=65\r\n",
+        closing: false,
+    };
 
     fn response(minor: u8, head: bool, persistent: bool) -> Outgoing {
         let mut outgoing = Outgoing::default();
@@ -561,7 +518,7 @@ mod tests {
 
     fn head_of(outgoing: &mut Outgoing, plan: Plan) -> String {
         let mut out = Vec::new();
-        outgoing.send_head(StartLine::Status, &automatic(), plan, &mut out);
+        outgoing.send_head(StartLine::Status, &AUTOMATIC, plan, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -570,18 +527,18 @@ mod tests {
         let mut plain = response(1, false, true);
         plain.fields.set(b"X-A", b"1").unwrap();
         let mut whole = Vec::new();
-        assert!(plain.respond_whole(&automatic(), b"12345", &mut whole));
+        assert!(plain.respond_whole(&AUTOMATIC, b"12345", &mut whole));
         let mut general = response(1, false, true);
         general.fields.set(b"X-A", b"1").unwrap();
         let mut out = Vec::new();
-        general.render(StartLine::Status, &automatic(), Plan::Whole(5), &mut out);
+        general.render(StartLine::Status, &AUTOMATIC, Plan::Whole(5), &mut out);
         out.extend_from_slice(b"12345");
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.as_bytes(), whole);
         assert_eq!(
             text,
-            "HTTP/1.1 200 OK\r\nDate: D\r\nConnection: keep-alive\r\nKeep-Alive: timeout=65\r\n\
-             X-A: 1\r\nContent-Length: 5\r\n\r\n12345"
+            "HTTP/1.1 200 OK\r\nX-A: 1\r\nDate: D\r\nConnection: keep-alive\r\n\
+             Keep-Alive: timeout=65\r\nContent-Length: 5\r\n\r\n12345"
         );
     }
 
@@ -644,7 +601,7 @@ mod tests {
             outgoing.start_request(expects, true);
             let mut out = Vec::new();
             let line = StartLine::Request { method: "X", target: "/", authority: "h" };
-            outgoing.send_head(line, &automatic(), plan, &mut out);
+            outgoing.send_head(line, &AUTOMATIC, plan, &mut out);
             assert_eq!(outgoing.delimiter(), delimiter);
             assert!(out.starts_with(b"X / HTTP/1.1\r\nHost: h\r\n"));
         }

@@ -12,7 +12,7 @@ use std::mem::MaybeUninit;
 use httparse::{ParserConfig, Status};
 
 use super::head::{Head, crlf_at};
-use super::meaning::{Asked, Notes};
+use super::meaning::{Asked, Meaning, Notes};
 use super::scan::{HeadProgress, METHOD_BYTES_MAX, Role, split_request_line};
 use super::target::check_target;
 use super::token::decimal;
@@ -124,7 +124,7 @@ fn fast_request(
         notes
             .of_request(minor, method == b"CONNECT")
             .map(|meaning| {
-                head.meaning = meaning;
+                head.meaning = Meaning { head: method == b"HEAD", connect: method == b"CONNECT", ..meaning };
                 consumed
             }),
     )
@@ -189,9 +189,9 @@ fn slow_request(
     };
     let minor = minor_version(line.last());
     head.take_request_line(method, target, minor);
-    head.meaning = head
-        .scanned_notes(lines)
-        .of_request(minor, method == b"CONNECT")?;
+    let connect = method == b"CONNECT";
+    let meaning = head.scanned_notes(lines).of_request(minor, connect)?;
+    head.meaning = Meaning { head: method == b"HEAD", connect, ..meaning };
     Ok(Some(consumed))
 }
 

@@ -37,7 +37,7 @@ use crate::shell::LoopShell;
 /// request.on_error(|error| eprintln!("{error}"));
 /// request.end("Hi i am client");
 /// event_loop.run()
-/// # ; onloop::Result::Ok(())
+/// # ; Ok::<(), onloop::Error>(())
 /// ```
 pub fn request(
     lp: LoopHandle,
@@ -79,7 +79,7 @@ pub fn get(
 /// request.on_timeout(move || request.destroy());
 /// request.end("");
 /// event_loop.run()
-/// # ; onloop::Result::Ok(())
+/// # ; Ok::<(), onloop::Error>(())
 /// ```
 pub fn request_with(lp: LoopHandle, options: RequestOptions) -> Result<ClientRequest> {
     let url = Url::parse(&options.url)

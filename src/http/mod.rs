@@ -57,7 +57,7 @@ pub use crate::h1::STATUS_CODES;
 ///     res.end("Hello from HTTP Server");
 /// });
 /// server.listen("127.0.0.1:0")?;
-/// # onloop::Result::Ok(())
+/// # Ok::<(), onloop::Error>(())
 /// ```
 pub fn create_server<R: Outcome>(
     lp: LoopHandle,

@@ -34,7 +34,7 @@ use crate::shell::LoopShell;
 ///     res.end("");
 ///     Ok(())
 /// });
-/// # onloop::Result::Ok(())
+/// # Ok::<(), onloop::Error>(())
 /// ```
 #[derive(Clone, Copy)]
 pub struct Response {

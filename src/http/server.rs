@@ -23,7 +23,7 @@ use crate::LoopHandle;
 /// let server = http::create_server(lp, |_req, res| res.end("Hello, World!"));
 /// server.listen("127.0.0.1:8080")?;
 /// event_loop.run()
-/// # ; onloop::Result::Ok(())
+/// # ; Ok::<(), onloop::Error>(())
 /// ```
 #[derive(Clone, Copy)]
 pub struct Server {
@@ -76,7 +76,7 @@ impl Server {
     ///     socket.write(head);
     ///     socket.pipe(socket); // what comes goes back
     /// });
-    /// # onloop::Result::Ok(())
+    /// # Ok::<(), onloop::Error>(())
     /// ```
     pub fn on_upgrade<R: Outcome>(
         &self,

@@ -42,7 +42,7 @@ impl Outcome for Result<(), Error> {
 /// res.end("hello");
 /// # Ok(())
 /// # });
-/// # onloop::Result::Ok(())
+/// # Ok::<(), onloop::Error>(())
 /// ```
 pub trait HeaderValue {
     /// Runs `work` with the value's bytes.

@@ -1,0 +1,86 @@
+//! A simulated network and clock under the unchanged engine: your own handlers, tested without a socket, in
+//! no time, and replayed exactly. Feature `sim`; outside the semver promise.
+//!
+//! A [`SimNet`] stands for the network and for time. [`SimNet::event_loop`] puts an
+//! [`EventLoop`] on it, and everything on that loop is what it would be in production: the same
+//! `create_server`, the same `request`, the same callbacks. Time stands still while code runs and jumps to
+//! whatever comes next, so an hour of timeouts costs nothing. [`SimOptions`] chooses what goes wrong;
+//! the same seed and the same calls give the same run, byte by byte ([`SimNet::trace_hash`]).
+//!
+//! What is on the other side is either another [`EventLoop`] on the same network or a
+//! [`SimPeer`], which sends and receives raw bytes.
+//!
+//! # A handler under test
+//! ```
+//! use onloop::{http, sim, LoopOptions};
+//! use onloop::http::{Request, Response};
+//! use std::time::Duration;
+//!
+//! // What is to be tested, as it runs in production.
+//! fn greet(req: Request, res: Response) -> onloop::Result<()> {
+//!     let body = req.body();
+//!     req.on_data(move |chunk| if !res.write(chunk) { body.pause() });
+//!     res.on_drain(move || body.resume());
+//!     req.on_end(move || res.end("!"));
+//!     Ok(())
+//! }
+//!
+//! // The answer must not depend on how the bytes arrive, nor when.
+//! for seed in 0..20 {
+//!     let net = sim::SimNet::with_options(seed, sim::SimOptions::rough());
+//!     let mut event_loop = net.event_loop(LoopOptions::default());
+//!     let server = http::create_server(event_loop.handle(), greet);
+//!     server.listen("127.0.0.1:80")?;
+//!
+//!     let peer = net.connect(&server.address().unwrap());
+//!     peer.write(b"POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello");
+//!     let mut answer = Vec::new();
+//!     while !peer.is_eof() {
+//!         event_loop.turn(Some(Duration::from_secs(1)))?;
+//!         answer.extend(peer.read());
+//!     }
+//!     assert!(answer.ends_with(b"\r\n\r\nhello!"), "seed {seed}");
+//!     drop(peer);
+//!
+//!     server.close();
+//!     event_loop.run()?;
+//!     assert!(sim::stats(&event_loop).is_empty(), "seed {seed}: something was left behind");
+//! }
+//! # Ok::<(), onloop::Error>(())
+//! ```
+
+use crate::engine::options::LoopOptions;
+use crate::event_loop::EventLoop;
+use crate::net::Net;
+pub use crate::engine::stats::LoopStats;
+pub use crate::net::sim::{SimListener, SimNet, SimOptions, SimPeer};
+
+impl SimNet {
+    /// An event loop on this network. Several loops may share one; turn them in any order, each gives way to
+    /// the others before it lets time pass.
+    ///
+    /// ```
+    /// use onloop::{http, sim::SimNet, LoopOptions};
+    ///
+    /// let net = SimNet::new(1);
+    /// net.add_host("hello.test", vec!["127.0.0.1".parse().unwrap()]);
+    /// let mut event_loop = net.event_loop(LoopOptions::default());
+    /// let lp = event_loop.handle();
+    /// let server = http::create_server(lp, |_req, res| res.end("hello"));
+    /// server.listen("127.0.0.1:80")?;
+    /// http::get(lp, "http://hello.test/", move |response| {
+    ///     response.on_data(|chunk| assert_eq!(chunk, b"hello"));
+    ///     response.on_end(move || server.close());
+    /// })?;
+    /// event_loop.run()?;
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn event_loop(&self, options: LoopOptions) -> EventLoop {
+        EventLoop::on(Net::simulated(self), options)
+    }
+}
+
+/// What a loop holds at this moment: the check for leaks. It works on every loop, simulated or not.
+pub fn stats(event_loop: &EventLoop) -> LoopStats {
+    event_loop.with_core(|core| core.stats()).unwrap_or_default()
+}

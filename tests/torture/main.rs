@@ -1,0 +1,84 @@
+//! Anything goes inside a callback: every kind of callback does every kind of thing to every handle there
+//! is, over simulated and over real sockets. After each: the loop answers a new request, nothing has leaked,
+//! every exchange has had its `on_close` once, nothing of ours has panicked.
+//!
+//! `scenario` brings each kind of callback about, `operation` is what they do, `context` is what both know.
+
+#[path = "../common/sim.rs"]
+mod bench;
+mod context;
+mod operation;
+mod run;
+mod scenario;
+
+use bench::WIRES;
+use operation::Operation;
+use scenario::Kind;
+
+/// All operations in one kind of callback.
+fn torture(kind: Kind) {
+    let only = std::env::var("TORTURE").unwrap_or_default();
+    for wire in WIRES {
+        for operation in Operation::ALL.iter().copied() {
+            let name = format!("{kind:?} {operation:?} {wire:?}");
+            if name.contains(&only) {
+                run::run(wire, kind, operation, &name);
+            }
+        }
+    }
+}
+
+macro_rules! torture_tests {
+    ($($name:ident: $kind:ident,)*) => {
+        $(#[test] fn $name() { torture(Kind::$kind); })*
+
+        #[test]
+        fn every_kind_of_callback_has_its_test() {
+            let tested = [$(Kind::$kind),*];
+            assert!(Kind::ALL.iter().all(|kind| tested.contains(kind)));
+        }
+    };
+}
+
+torture_tests! {
+    anything_goes_in_on_request: Request,
+    anything_goes_in_on_data_of_a_request: RequestData,
+    anything_goes_in_on_end_of_a_request: RequestEnd,
+    anything_goes_in_on_close_of_a_request: RequestClose,
+    anything_goes_in_on_error_of_a_request: RequestError,
+    anything_goes_in_on_aborted_of_a_request: RequestAborted,
+    anything_goes_in_on_drain_of_a_response: ResponseDrain,
+    anything_goes_in_on_finish_of_a_response: ResponseFinish,
+    anything_goes_in_on_close_of_a_response: ResponseClose,
+    anything_goes_in_on_error_of_a_response: ResponseError,
+    anything_goes_in_on_timeout_of_a_response: ResponseTimeout,
+    anything_goes_in_on_response: ClientResponse,
+    anything_goes_in_on_data_of_a_response: ClientData,
+    anything_goes_in_on_end_of_a_response: ClientEnd,
+    anything_goes_in_on_close_of_an_incoming_response: ClientBodyClose,
+    anything_goes_in_on_error_of_an_incoming_response: ClientBodyError,
+    anything_goes_in_on_aborted_of_an_incoming_response: ClientAborted,
+    anything_goes_in_on_drain_of_a_client_request: ClientDrain,
+    anything_goes_in_on_finish_of_a_client_request: ClientFinish,
+    anything_goes_in_on_close_of_a_client_request: ClientClose,
+    anything_goes_in_on_error_of_a_client_request: ClientFailed,
+    anything_goes_in_on_error_of_a_refused_client_request: ClientRefused,
+    anything_goes_in_on_timeout_of_a_client_request: ClientTimeout,
+    anything_goes_in_on_information: Information,
+    anything_goes_in_on_continue: Continue,
+    anything_goes_in_should_upgrade: ShouldUpgrade,
+    anything_goes_in_on_upgrade_of_a_server: ServerUpgrade,
+    anything_goes_in_on_upgrade_of_a_client: ClientUpgrade,
+    anything_goes_in_on_data_of_a_socket: SocketData,
+    anything_goes_in_on_end_of_a_socket: SocketEnd,
+    anything_goes_in_on_drain_of_a_socket: SocketDrain,
+    anything_goes_in_on_timeout_of_a_socket: SocketTimeout,
+    anything_goes_in_on_error_of_a_socket: SocketError,
+    anything_goes_in_on_close_of_a_socket: SocketClose,
+    anything_goes_in_on_client_error: ClientErrorEvent,
+    anything_goes_in_on_close_of_a_server: ServerClosed,
+    anything_goes_in_a_timer: Timer,
+    anything_goes_in_an_interval: Interval,
+    anything_goes_in_an_immediate: Immediate,
+    anything_goes_in_a_post: Post,
+}

@@ -1,0 +1,400 @@
+//! What callbacks do to the handles.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use onloop::http::{self, Body, ClientRequest, Response, Socket};
+use onloop::Error;
+
+use crate::context::Ctx;
+use crate::scenario::Kind;
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Operation {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Operation {
+            pub(crate) const ALL: &[Operation] = &[$(Operation::$name),*];
+        }
+    };
+}
+
+operations! {
+    /// For comparison.
+    Nothing,
+    EndTwice,
+    WriteAfterEnd,
+    WriteALot,
+    HeadersAfterTheHead,
+    DestroyResponses,
+    DestroyRequests,
+    DestroyBodies,
+    DestroySockets,
+    DestroyAllTwice,
+    DestroyWithError,
+    CloseServer,
+    CloseIdleConnections,
+    CloseAllConnections,
+    CloseAndDestroyEverything,
+    Replace,
+    Remove,
+    RegisterOthers,
+    RequestToTheSameServer,
+    RequestAndDestroy,
+    EndFromATimer,
+    DestroyFromAnImmediate,
+    Timeouts,
+    Stop,
+    DropTheLoop,
+    Panic,
+    PanicContained,
+    ReturnError,
+    Destructors,
+    Pause,
+    PauseAndResume,
+    PipeToItself,
+    PipeInACircle,
+}
+
+impl Operation {
+    /// After it, the exchanges of a scenario come to their end with nobody's help.
+    pub(crate) fn lets_it_end(self, kind: Kind) -> bool {
+        use Operation::*;
+        match self {
+            // Nobody resumes; nobody writes the end that was the callback's to write; circles go round.
+            Pause | PipeInACircle | Remove | DropTheLoop => false,
+            // Callbacks that belong to no exchange, or to one that is over: their failure ends none.
+            Panic | PanicContained | ReturnError => !matches!(
+                kind,
+                Kind::Timer | Kind::Interval | Kind::Immediate | Kind::Post | Kind::ServerClosed
+            ),
+            _ => true,
+        }
+    }
+}
+
+/// What an intended panic carries. It does not pass the panic hook, so what does is ours.
+pub(crate) struct Intended;
+
+pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop::Result<()> {
+    use Operation::*;
+    let server = ctx.server.get();
+    match ctx.operation {
+        Nothing => {}
+        EndTwice => {
+            end_all(ctx);
+            end_all(ctx);
+        }
+        WriteAfterEnd => {
+            end_all(ctx);
+            assert!(!write_all(ctx, b"late"), "a message took content after its end");
+        }
+        WriteALot => {
+            write_all(ctx, &[b'x'; 300_000]);
+        }
+        HeadersAfterTheHead => headers_after_the_head(ctx),
+        DestroyResponses => ctx.responses.borrow().iter().for_each(Response::destroy),
+        DestroyRequests => ctx.requests.borrow().iter().for_each(ClientRequest::destroy),
+        DestroyBodies => ctx.bodies.borrow().iter().for_each(Body::destroy),
+        DestroySockets => ctx.sockets.borrow().iter().for_each(Socket::destroy),
+        DestroyAllTwice => {
+            ctx.destroy_all();
+            ctx.destroy_all();
+            use_everything(ctx);
+        }
+        DestroyWithError => destroy_with_error(ctx),
+        CloseServer => server.close(),
+        CloseIdleConnections => server.close_idle_connections(),
+        CloseAllConnections => server.close_all_connections(),
+        CloseAndDestroyEverything => {
+            server.close();
+            server.close_all_connections();
+            ctx.destroy_all();
+            server.close_all_connections();
+        }
+        Replace => replace(),
+        Remove => remove(),
+        RegisterOthers => register_others(ctx),
+        RequestToTheSameServer => request_other(ctx)?.end(""),
+        RequestAndDestroy => {
+            let request = request_other(ctx)?;
+            request.end("");
+            request.destroy();
+        }
+        EndFromATimer => {
+            ctx.lp.set_timeout(Duration::from_millis(5), move || end_all(ctx));
+        }
+        DestroyFromAnImmediate => {
+            ctx.lp.set_immediate(move || ctx.destroy_all());
+        }
+        Timeouts => timeouts(ctx),
+        Stop => ctx.lp.stop(),
+        DropTheLoop => ctx.drop_loop.set(true),
+        Panic | PanicContained => std::panic::resume_unwind(Box::new(Intended)),
+        ReturnError => return Err(Error::other("torture")),
+        Destructors => destructors(ctx),
+        Pause => pause_all(ctx),
+        PauseAndResume => {
+            pause_all(ctx);
+            ctx.lp.set_timeout(Duration::from_millis(5), move || resume_all(ctx));
+        }
+        PipeToItself => pipe_to_itself(ctx),
+        PipeInACircle => pipe_in_a_circle(ctx),
+    }
+    Ok(())
+}
+
+fn end_all(ctx: Ctx) {
+    ctx.responses.borrow().iter().for_each(|res| res.end("end"));
+    ctx.requests.borrow().iter().for_each(|request| request.end("end"));
+    ctx.sockets.borrow().iter().for_each(|socket| socket.end("end"));
+}
+
+/// True when any of them wants more.
+fn write_all(ctx: Ctx, bytes: &[u8]) -> bool {
+    let mut wanted = false;
+    ctx.responses.borrow().iter().for_each(|res| wanted |= res.write(bytes));
+    ctx.requests.borrow().iter().for_each(|request| wanted |= request.write(bytes));
+    ctx.sockets.borrow().iter().for_each(|socket| wanted |= socket.write(bytes));
+    wanted
+}
+
+fn headers_after_the_head(ctx: Ctx) {
+    for res in ctx.responses.borrow().iter() {
+        res.flush_headers();
+        assert!(res.set_header("X-Late", "1").is_err());
+        assert!(res.remove_header("Date").is_err());
+        assert!(res.write_continue().is_err());
+        assert!(!res.set_status(201));
+    }
+    for request in ctx.requests.borrow().iter() {
+        request.flush_headers();
+        assert!(request.append_header("X-Late", "1").is_err());
+    }
+}
+
+fn destroy_with_error(ctx: Ctx) {
+    ctx.responses.borrow().iter().for_each(|res| res.destroy_with(Error::other("torture")));
+    ctx.bodies.borrow().iter().for_each(|body| body.destroy_with(Error::other("torture")));
+    ctx.requests.borrow().iter().for_each(|request| request.destroy_with(Error::other("torture")));
+}
+
+fn register_others(ctx: Ctx) {
+    for body in ctx.bodies.borrow().iter().copied() {
+        body.on_data(move |_| body.pause());
+        body.on_data(|_| {});
+        body.on_end(move || end_all(ctx));
+        body.on_error(|_| {});
+        body.on_aborted(|| {});
+        body.on_close(move || use_everything(ctx));
+    }
+    for res in ctx.responses.borrow().iter().copied() {
+        res.on_drain(move || res.end(""));
+        res.on_finish(move || use_everything(ctx));
+        res.on_timeout(move || res.destroy());
+    }
+    for request in ctx.requests.borrow().iter().copied() {
+        request.on_drain(move || request.end(""));
+        request.on_finish(|| {});
+        request.on_timeout(move || request.destroy());
+        request.on_response(|_| {});
+        request.on_information(|_| {});
+        request.on_continue(move || request.end(""));
+        request.on_upgrade(|_, socket, _| socket.end(""));
+    }
+    for socket in ctx.sockets.borrow().iter().copied() {
+        socket.on_data(move |_| socket.end(""));
+        socket.on_end(move || socket.end(""));
+        socket.on_drain(move || socket.end(""));
+        socket.on_timeout(move || socket.destroy());
+    }
+}
+
+/// A further request, to the server that is being tortured.
+pub(crate) fn request_other(ctx: Ctx) -> onloop::Result<ClientRequest> {
+    // A closed server has no port; then it is a request that fails.
+    let port = ctx.server.get().port().max(1);
+    let request = http::request(ctx.lp, "GET", format!("http://127.0.0.1:{port}/other"))?;
+    ctx.track_request(request);
+    Ok(request)
+}
+
+fn timeouts(ctx: Ctx) {
+    let timeout = Duration::from_millis(50);
+    ctx.responses.borrow().iter().for_each(|res| res.set_timeout(timeout));
+    ctx.requests.borrow().iter().for_each(|request| request.set_timeout(timeout));
+    ctx.bodies.borrow().iter().for_each(|body| body.set_timeout(timeout));
+    ctx.sockets.borrow().iter().for_each(|socket| socket.set_timeout(timeout));
+}
+
+fn pause_all(ctx: Ctx) {
+    ctx.bodies.borrow().iter().for_each(Body::pause);
+    ctx.sockets.borrow().iter().for_each(Socket::pause);
+}
+
+fn resume_all(ctx: Ctx) {
+    ctx.bodies.borrow().iter().for_each(Body::resume);
+    ctx.sockets.borrow().iter().for_each(Socket::resume);
+}
+
+/// Each message into the other half of its own exchange. The first body is the server's.
+fn pipe_to_itself(ctx: Ctx) {
+    let (bodies, responses) = (ctx.bodies.borrow(), ctx.responses.borrow());
+    if let (Some(body), Some(res)) = (bodies.first(), responses.first()) {
+        body.pipe(*res);
+        body.pipe(*res);
+    }
+    if let (Some(body), Some(request)) = (bodies.get(1), ctx.requests.borrow().first()) {
+        body.pipe(*request);
+    }
+    ctx.sockets.borrow().iter().for_each(|socket| socket.pipe(*socket));
+}
+
+/// All into all.
+fn pipe_in_a_circle(ctx: Ctx) {
+    for body in ctx.bodies.borrow().iter() {
+        ctx.requests.borrow().iter().for_each(|request| body.pipe(*request));
+        ctx.responses.borrow().iter().for_each(|res| body.pipe(*res));
+        ctx.sockets.borrow().iter().for_each(|socket| body.pipe(*socket));
+    }
+    for socket in ctx.sockets.borrow().iter() {
+        ctx.requests.borrow().iter().for_each(|request| socket.pipe(*request));
+        ctx.sockets.borrow().iter().for_each(|other| socket.pipe(*other));
+    }
+}
+
+thread_local! {
+    /// The run of this thread: the owner of shared bytes must be `Send`, which handles are not.
+    static PRESENT: Cell<Option<Ctx>> = const { Cell::new(None) };
+}
+
+/// A value of the user's whose destructor calls handles. It must never run while the loop is in use by
+/// itself: then the calls would do nothing.
+struct Witness(Vec<u8>);
+
+impl Witness {
+    fn new(ctx: Ctx) -> Witness {
+        PRESENT.set(Some(ctx));
+        ctx.constructed.set(ctx.constructed.get() + 1);
+        Witness(b"content that is shared".to_vec())
+    }
+
+    /// As content: small ones are copied, large ones sent from where they are.
+    fn bytes(ctx: Ctx, size: usize) -> bytes::Bytes {
+        let mut witness = Witness::new(ctx);
+        witness.0 = vec![b'x'; size];
+        bytes::Bytes::from_owner(witness)
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        let ctx = PRESENT.get().expect("set when it was made");
+        ctx.destructed.set(ctx.destructed.get() + 1);
+        let free = ctx.lp.is_open();
+        assert!(free || ctx.is_over.get(), "a destructor ran while the loop was borrowed");
+        use_everything(ctx);
+    }
+}
+
+impl AsRef<[u8]> for Witness {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Everything that takes a closure or shared content gets one with a destructor, twice: the first ones are
+/// dropped by being replaced, the others whenever their time comes.
+fn destructors(ctx: Ctx) {
+    for _ in 0..2 {
+        for body in ctx.bodies.borrow().clone() {
+            let witness = Witness::new(ctx);
+            body.on_data(move |_| drop(&witness));
+            let witness = Witness::new(ctx);
+            body.on_aborted(move || drop(witness));
+            let witness = Witness::new(ctx);
+            body.on_close(move || drop(witness));
+        }
+        for res in ctx.responses.borrow().clone() {
+            let witness = Witness::new(ctx);
+            res.on_timeout(move || drop(&witness));
+            res.write(Witness::bytes(ctx, 10));
+            res.write(Witness::bytes(ctx, 40_000));
+        }
+        for request in ctx.requests.borrow().clone() {
+            let witness = Witness::new(ctx);
+            request.on_information(move |_| drop(&witness));
+            request.write(Witness::bytes(ctx, 10));
+        }
+        for socket in ctx.sockets.borrow().clone() {
+            let witness = Witness::new(ctx);
+            socket.on_timeout(move || drop(&witness));
+            socket.write(Witness::bytes(ctx, 10));
+        }
+        let witness = Witness::new(ctx);
+        ctx.lp.set_timeout(Duration::from_secs(60), move || drop(witness)).clear();
+        let witness = Witness::new(ctx);
+        ctx.lp.set_immediate(move || drop(witness)).clear();
+    }
+    for res in ctx.responses.borrow().clone() {
+        res.end(Witness::bytes(ctx, 10));
+        res.end(Witness::bytes(ctx, 10));
+    }
+    ctx.requests.borrow().clone().iter().for_each(|request| request.end(""));
+}
+
+/// Asks every handle everything that leaves a living exchange as it is.
+pub(crate) fn use_everything(ctx: Ctx) {
+    for res in ctx.responses.borrow().clone() {
+        let _ = (res.is_open(), res.headers_sent(), res.writable_length(), res.status());
+        let _ = (res.header("Date"), res.has_header("Date"), res.remote_address());
+    }
+    for request in ctx.requests.borrow().clone() {
+        let _ = (request.is_open(), request.writable_length(), request.is_reused());
+        let _ = (request.header("Host"), request.headers_sent());
+    }
+    for body in ctx.bodies.borrow().clone() {
+        let _ = (body.is_open(), body.is_paused(), body.is_complete(), body.trailers());
+        let _ = (body.remote_address(), body.local_address());
+    }
+    for socket in ctx.sockets.borrow().clone() {
+        let _ = (socket.is_open(), socket.remote_address(), socket.local_address());
+    }
+    let server = ctx.server.get();
+    let _ = (server.port(), server.is_listening(), server.connections());
+}
+
+/// Does everything that ends something to every handle: they are dead, so nothing may happen.
+pub(crate) fn abuse_dead_handles(ctx: Ctx) {
+    use_everything(ctx);
+    assert!(!write_all(ctx, b"dead"));
+    end_all(ctx);
+    pause_all(ctx);
+    resume_all(ctx);
+    timeouts(ctx);
+    destroy_with_error(ctx);
+    pipe_to_itself(ctx);
+    pipe_in_a_circle(ctx);
+    register_others(ctx);
+    ctx.destroy_all();
+    for res in ctx.responses.borrow().iter() {
+        assert!(!res.is_open() && res.set_header("X", "1").is_err() && !res.set_status(204));
+    }
+    let server = ctx.server.get();
+    server.on_request(|_, res| res.end("dead"));
+    assert!(server.listen("127.0.0.1:0").is_err() && server.port() == 0);
+    server.close();
+    server.close_all_connections();
+    assert!(!ctx.lp.is_open());
+    assert!(http::request(ctx.lp, "GET", "http://127.0.0.1:1/").is_err());
+    ctx.lp.set_timeout(Duration::ZERO, || unreachable("a timer")).clear();
+    ctx.lp.set_immediate(|| unreachable("an immediate"));
+    ctx.lp.stop();
+}
+
+fn unreachable(what: &str) {
+    panic!("{what} of a loop that is gone");
+}

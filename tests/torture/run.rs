@@ -1,0 +1,225 @@
+//! One run: brings the callback about, lets things go their way, and then takes stock.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::sync::Once;
+use std::time::Duration;
+
+use onloop::http::{self, Server, ServerOptions};
+use onloop::{EventLoop, LoopOptions, PanicPolicy};
+
+use crate::bench::{Bench, Peer, Wire};
+use crate::context::{Context, Ctx};
+use crate::operation::{Intended, Operation, abuse_dead_handles};
+use crate::scenario::{self, Kind};
+
+thread_local! {
+    static HOOKED_PANICS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Intended panics pass no hook. One that does is ours, even where the loop contains it.
+fn count_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            HOOKED_PANICS.set(HOOKED_PANICS.get() + 1);
+            before(info);
+        }));
+    });
+    HOOKED_PANICS.set(0);
+}
+
+struct Run<'a> {
+    name: &'a str,
+    bench: Bench,
+    event_loop: EventLoop,
+    ctx: Ctx,
+    panics: u32,
+    peer: Option<Peer>,
+}
+
+pub(crate) fn run(wire: Wire, kind: Kind, operation: Operation, name: &str) {
+    count_panics();
+    let result = catch_unwind(AssertUnwindSafe(|| torture(wire, kind, operation, name)));
+    if let Err(payload) = result {
+        eprintln!("FAILED: {name}; alone: TORTURE=\"{name}\" cargo test --test torture");
+        resume_unwind(payload);
+    }
+    assert_eq!(HOOKED_PANICS.get(), 0, "{name}: a panic was contained that is not the callback's");
+}
+
+fn torture(wire: Wire, kind: Kind, operation: Operation, name: &str) {
+    let policy = match operation {
+        Operation::PanicContained => PanicPolicy::Contain,
+        _ => PanicPolicy::Propagate,
+    };
+    let bench = Bench::new(wire, LoopOptions::new().panic_policy(policy));
+    let event_loop = bench.event_loop();
+    let lp = event_loop.handle();
+    let server = Server::new(lp, ServerOptions::new()).expect("the loop is there");
+    server.listen("127.0.0.1:0").expect("there is a free port");
+    let ctx = Context::new(kind, operation, lp, server);
+    let remote = event_loop.remote();
+    remote.unref();
+    *ctx.remote.borrow_mut() = Some(remote);
+    let mut run = Run { name, bench, event_loop, ctx, panics: 0, peer: None };
+
+    scenario::serve(ctx);
+    if kind == Kind::ClientErrorEvent {
+        let mut peer = run.bench.connect(&server.address().expect("it listens"));
+        peer.write(b"NOT HTTP\r\n\r\n");
+        run.peer = Some(peer);
+    }
+    scenario::start(ctx, server.port()).expect("the request is well-formed");
+    assert!(run.turn_until(|ctx| ctx.fired.get()), "{name}: the callback was never called");
+    if ctx.drop_loop.get() {
+        run.without_the_loop();
+    } else {
+        run.to_the_end();
+    }
+    ctx.check_exchanges(name);
+    assert_eq!(ctx.destructed.get(), ctx.constructed.get(), "{name}: captured values were leaked");
+}
+
+impl Run<'_> {
+    fn turn(&mut self) {
+        let Run { bench, event_loop, .. } = self;
+        match catch_unwind(AssertUnwindSafe(|| bench.turn(event_loop))) {
+            Ok(()) => {}
+            Err(payload) if payload.is::<Intended>() => self.panics += 1,
+            Err(payload) => resume_unwind(payload),
+        }
+        if let Some(peer) = &mut self.peer {
+            if peer.read().1 {
+                self.peer = None;
+            }
+        }
+    }
+
+    /// Turns until `done`, through the panic of the operation.
+    fn turn_until(&mut self, mut done: impl FnMut(Ctx) -> bool) -> bool {
+        self.turn_until_stats(|ctx, _| done(ctx))
+    }
+
+    fn turn_until_stats(
+        &mut self,
+        mut done: impl FnMut(Ctx, onloop::sim::LoopStats) -> bool,
+    ) -> bool {
+        let (sim, real) = (self.bench.net.now(), std::time::Instant::now());
+        let patience = Duration::from_secs(5);
+        loop {
+            if done(self.ctx, onloop::sim::stats(&self.event_loop)) {
+                return true;
+            }
+            let passed = match self.bench.wire {
+                Wire::Simulated => self.bench.net.now() - sim,
+                Wire::Loopback => real.elapsed(),
+            };
+            if passed > patience || real.elapsed() > 4 * patience {
+                return false;
+            }
+            self.turn();
+        }
+    }
+
+    fn to_the_end(&mut self) {
+        let (ctx, name) = (self.ctx, self.name);
+        if ctx.operation.lets_it_end(ctx.kind) {
+            let ended = self.turn_until(|ctx| ctx.open_exchanges().is_empty());
+            assert!(ended, "{name}: still open: {:?}: {:?}", ctx.open_exchanges(), self.stats());
+        } else {
+            for _ in 0..20 {
+                self.turn();
+            }
+        }
+        let panicked = u32::from(ctx.operation == Operation::Panic);
+        assert_eq!(self.panics, panicked, "{name}: panics that left the loop");
+        self.answers_a_fresh_request();
+        ctx.destroy_all();
+        ctx.server.get().close();
+        self.peer = None;
+        let is_empty = self.turn_until_stats(|ctx, stats| {
+            stats.is_empty() && stats.lingering == 0 && ctx.open_exchanges().is_empty()
+        });
+        assert!(is_empty, "{name}: leaked: {:?} {:?}", self.stats(), ctx.open_exchanges());
+        self.event_loop.run().expect("the poller works");
+        if self.bench.wire == Wire::Simulated {
+            let free = self.stats().free_connections;
+            assert_eq!(self.bench.net.open_sockets(), free, "{name}: sockets were leaked");
+        }
+        ctx.is_over.set(true);
+        // What never ran is dropped with the loop, and its destructors find it gone.
+        let empty = self.bench.event_loop();
+        drop(std::mem::replace(&mut self.event_loop, empty));
+        ctx.is_over.set(false);
+    }
+
+    fn stats(&self) -> onloop::sim::LoopStats {
+        onloop::sim::stats(&self.event_loop)
+    }
+
+    /// The same server, if it is not closed, with the same callback, if that was not removed.
+    fn answers_a_fresh_request(&mut self) {
+        let (ctx, name) = (self.ctx, self.name);
+        let mut server = ctx.server.get();
+        if !server.is_listening() {
+            server = Server::new(ctx.lp, ServerOptions::new()).expect("the loop is there");
+            server.listen("127.0.0.1:0").expect("there is a free port");
+            ctx.removed.set(true);
+        }
+        if ctx.removed.get() {
+            server.on_request(move |req, res| scenario::on_request(ctx, req, res));
+        }
+        let answer = ask(self.event_loop.handle(), server.port());
+        assert!(self.turn_until(|_| answer.borrow().is_some()), "{name}: no answer: {:?}", self.stats());
+        assert_eq!(answer.borrow().as_deref(), Some("200 fresh"), "{name}");
+        server.close_idle_connections();
+        if server.port() != ctx.server.get().port() {
+            server.close();
+        }
+    }
+
+    /// The loop goes while its handles live. They do nothing, also not to the next loop on the same shell.
+    fn without_the_loop(&mut self) {
+        let (ctx, name) = (self.ctx, self.name);
+        ctx.is_over.set(true);
+        let dropped = std::mem::replace(&mut self.event_loop, EventLoop::new().expect("a poller"));
+        drop(dropped);
+        abuse_dead_handles(ctx);
+        self.event_loop = self.bench.event_loop();
+        let lp = self.event_loop.handle();
+        let server = http::create_server(lp, move |_, res| {
+            abuse_dead_handles(ctx);
+            res.end("fresh");
+        });
+        server.listen("127.0.0.1:0").expect("there is a free port");
+        let answer = ask(lp, server.port());
+        abuse_dead_handles(ctx);
+        assert!(self.turn_until(|_| answer.borrow().is_some()), "{name}: no answer after the drop");
+        assert_eq!(answer.borrow().as_deref(), Some("200 fresh"), "{name}");
+        server.close();
+        abuse_dead_handles(ctx);
+        self.peer = None;
+        let is_empty = self.turn_until_stats(|_, stats| stats.is_empty() && stats.lingering == 0);
+        assert!(is_empty, "{name}: leaked after the drop: {:?}", self.stats());
+    }
+}
+
+/// One request on whatever connection there is; `None` until it is over.
+fn ask(lp: onloop::LoopHandle, port: u16) -> Rc<RefCell<Option<String>>> {
+    let answer: Rc<RefCell<Option<String>>> = Rc::default();
+    let text = Rc::new(RefCell::new(String::new()));
+    let request = http::request(lp, "GET", format!("http://127.0.0.1:{port}/fresh")).expect("a URL");
+    let (head, done, failed) = (text.clone(), answer.clone(), answer.clone());
+    request.on_response(move |response| {
+        head.borrow_mut().push_str(&format!("{} ", response.status()));
+        let (part, whole) = (head.clone(), head);
+        response.on_data(move |chunk| part.borrow_mut().push_str(&String::from_utf8_lossy(chunk)));
+        response.on_end(move || *done.borrow_mut() = Some(whole.borrow().clone()));
+    });
+    request.on_error(move |error| *failed.borrow_mut() = Some(error.to_string()));
+    request.end("");
+    answer
+}
