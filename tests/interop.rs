@@ -1,31 +1,13 @@
-//! Our programs against others that speak HTTP: Node, curl, nginx. What is not installed is skipped, and
-//! said so; with `ONLOOP_REQUIRE_INTEROP=1` it is a failure.
+//! Our programs against Node and curl. What is not installed is skipped, and that is said; with
+//! `ONLOOP_REQUIRE_INTEROP=1` it is a failure.
 
 mod program;
 
-use std::io::Write;
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use program::{PATIENCE, Program, finish, run, text_of};
+use program::others::{Scratch, curl, fetch, has};
+use program::{Program, finish, run, text_of};
 use serde_json::{Value, json};
-
-/// Whether a program is there. If not, that is said past the test harness, which shows only what failing
-/// tests print.
-fn has(name: &str) -> bool {
-    let version = if name == "nginx" { "-v" } else { "--version" };
-    let found = Command::new(name).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if found.is_ok_and(|status| status.success()) {
-        return true;
-    }
-    let required = std::env::var("ONLOOP_REQUIRE_INTEROP").is_ok_and(|value| value == "1");
-    assert!(!required, "{name} is not installed, and ONLOOP_REQUIRE_INTEROP forbids to skip");
-    let _ = writeln!(std::io::stderr(), "skipped: {name} not installed");
-    false
-}
 
 /// Runs a script with the URL of a server of ours in `url`; returns the JSON that it prints.
 fn node(script: &str, url: &str) -> Value {
@@ -41,22 +23,6 @@ fn node_server(handler: &str) -> Program {
          server.listen(0, '127.0.0.1', () => console.log('port ' + server.address().port));"
     );
     Program::spawn(Command::new("node").args(["-e", &script]))
-}
-
-fn curl(arguments: &[&str]) -> String {
-    text_of(&finish(Command::new("curl").args(["-sS", "--max-time", "20"]).args(arguments)), 0)
-}
-
-fn fetch(url: &str) -> Value {
-    let text = text_of(&run("fetch", &[url]), 0);
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
-
-/// A field of what `fetch` reports, by its name in lower case.
-fn field<'a>(report: &'a Value, name: &str) -> Option<&'a str> {
-    let fields = report["headers"].as_array()?;
-    let is_it = |field: &&Value| field[0].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name));
-    fields.iter().find(is_it)?[1].as_str()
 }
 
 #[test]
@@ -86,7 +52,13 @@ fn node_client_talks_to_our_server() {
     let first = json!([200, "Hello from HTTP Server", false]);
     let later = json!([200, "Hello from HTTP Server", true]);
     assert_eq!(answers, json!([first, later, later]));
-    for expected in ["got the request", "POST", "/path", "Hi i am client", "got the request"] {
+    for expected in [
+        "got the request",
+        "POST",
+        "/path",
+        "Hi i am client",
+        "got the request",
+    ] {
         assert_eq!(server.line(), expected);
     }
 }
@@ -173,13 +145,28 @@ fn curl_talks_to_our_server() {
         return;
     }
     let mut server = Program::start("server", &["127.0.0.1:0"]);
-    assert_eq!(curl(&["-d", "Hi i am client", &server.url("/x")]), "Hello from HTTP Server");
+    assert_eq!(
+        curl(&["-d", "Hi i am client", &server.url("/x")]),
+        "Hello from HTTP Server"
+    );
     for expected in ["got the request", "POST", "/x", "Hi i am client"] {
         assert_eq!(server.line(), expected);
     }
     let url = server.url("/");
-    let connects = curl(&["-o", "/dev/null", "-o", "/dev/null", "-w", "%{num_connects} ", &url, &url]);
-    assert_eq!(connects, "1 0 ", "the second request goes on the same connection");
+    let connects = curl(&[
+        "-o",
+        "/dev/null",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{num_connects} ",
+        &url,
+        &url,
+    ]);
+    assert_eq!(
+        connects, "1 0 ",
+        "the second request goes on the same connection"
+    );
     let told = curl(&["-w", " %{http_version} %{response_code}", "-0", &url]);
     assert_eq!(told, "Hello from HTTP Server 1.1 200");
 }
@@ -198,10 +185,20 @@ fn curl_uses_every_kind_of_framing() {
         let url = testbed.url(path);
         let whole = curl(&["--data-binary", &data, &url]);
         let expects = curl(&["--data-binary", &data, "-H", "Expect: 100-continue", &url]);
-        let chunked = curl(&["--data-binary", &data, "-H", "Transfer-Encoding: chunked", &url]);
+        let chunked = curl(&[
+            "--data-binary",
+            &data,
+            "-H",
+            "Transfer-Encoding: chunked",
+            &url,
+        ]);
         let old = curl(&["--data-binary", &data, "-0", &url]);
         for answer in [whole, expects, chunked, old] {
-            assert!(answer == content, "{path}: {} bytes came back", answer.len());
+            assert!(
+                answer == content,
+                "{path}: {} bytes came back",
+                answer.len()
+            );
         }
     }
     assert_eq!(curl(&[&testbed.url("/stream/300000")]).len(), 300_000);
@@ -221,7 +218,10 @@ fn our_client_talks_to_nodes_server() {
          req.on('end', () => res.end([req.method, req.url, req.headers.host, body].join(' ')));",
     );
     let output = text_of(&run("client", &[&server.url("/a?b")]), 0);
-    assert_eq!(output, format!("POST /a?b 127.0.0.1:{} Hi i am client\n", server.port));
+    assert_eq!(
+        output,
+        format!("POST /a?b 127.0.0.1:{} Hi i am client\n", server.port)
+    );
 }
 
 #[test]
@@ -253,13 +253,25 @@ fn our_client_reads_what_nodes_server_sends() {
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     for path in ["/trailers", "/hints", "/close"] {
         let report = fetch(&server.url(path));
-        assert_eq!((&report["status"], &report["error"]), (&json!(200), &Value::Null), "{report}");
+        assert_eq!(
+            (&report["status"], &report["error"]),
+            (&json!(200), &Value::Null),
+            "{report}"
+        );
         assert_eq!(report["body_sha256"], ABC, "{report}");
-        let trailers = if path == "/trailers" { json!([["X-Sum", "6"]]) } else { json!([]) };
+        let trailers = if path == "/trailers" {
+            json!([["X-Sum", "6"]])
+        } else {
+            json!([])
+        };
         assert_eq!(report["trailers"], trailers);
     }
     let report = fetch(&server.url("/cut"));
-    assert_eq!((&report["status"], &report["body_len"]), (&json!(200), &json!(3)), "{report}");
+    assert_eq!(
+        (&report["status"], &report["body_len"]),
+        (&json!(200), &json!(3)),
+        "{report}"
+    );
     assert!(report["error"].is_string(), "{report}");
     assert_eq!(fetch(&server.url("/"))["status"], 204);
 }
@@ -276,147 +288,18 @@ fn our_load_reuses_connections_to_nodes_server() {
     );
     for options in [&[][..], &["--post", "1000"][..]] {
         let url = server.url("/");
-        let text = text_of(&run("load", &[&[url.as_str(), "4", "0.3"], options].concat()), 0);
+        let text = text_of(
+            &run("load", &[&[url.as_str(), "4", "0.3"], options].concat()),
+            0,
+        );
         let report: Value = serde_json::from_str(&text).expect("it prints JSON");
         assert_eq!(report["errors"], 0, "{report}");
         assert!(report["requests"].as_u64() > Some(20), "{report}");
     }
     let mut wire = server.connect();
-    assert_eq!(wire.ask("GET /seen").text(), "9", "four connections a run, and this one");
-}
-
-/// A folder of the test's own, gone after it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let (process, number) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(format!("onloop-{name}-{process}-{number}"));
-        std::fs::create_dir_all(&path).expect("there is a place for temporary files");
-        Scratch(path)
-    }
-
-    fn write(&self, name: &str, content: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, content).expect("it can be written");
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// nginx on a port that was free a moment ago.
-struct Nginx {
-    child: Child,
-    port: u16,
-    _folder: Scratch,
-}
-
-impl Nginx {
-    fn start() -> Nginx {
-        let folder = Scratch::new("nginx");
-        folder.write("file", &vec![b'x'; 3_000_000]);
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("it is bound").port();
-        drop(listener);
-        let root = folder.0.display();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|name| format!("{name}_temp_path {root}/{name};"))
-            .concat();
-        let configuration = format!(
-            "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log;
-             events {{ worker_connections 64; }}
-             http {{
-               access_log off; {temporary}
-               server {{
-                 listen 127.0.0.1:{port}; root {root};
-                 location = /told {{ return 200 \"$request_method $http_host $http_connection\"; }}
-                 location = /chunked {{ ssi on; ssi_types *; alias {root}/file; }}
-                 location = /short {{ keepalive_timeout 0; return 200 short; }}
-               }}
-             }}"
-        );
-        let file = folder.write("nginx.conf", configuration.as_bytes());
-        let child = Command::new("nginx")
-            .arg("-c")
-            .arg(file)
-            .arg("-e")
-            .arg(folder.0.join("error.log"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it is installed");
-        let mut nginx = Nginx { child, port, _folder: folder };
-        nginx.wait_until_it_listens();
-        nginx
-    }
-
-    fn wait_until_it_listens(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let status = self.child.try_wait().expect("it is our child");
-            assert!(status.is_none() && Instant::now() < deadline, "nginx does not run: {status:?}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[test]
-fn our_client_talks_to_nginx() {
-    if !has("nginx") {
-        return;
-    }
-    let nginx = Nginx::start();
-    let output = text_of(&run("client", &[&nginx.url("/told")]), 0);
-    assert_eq!(output, format!("POST 127.0.0.1:{} keep-alive\n", nginx.port));
-
-    let report = fetch(&nginx.url("/file"));
-    assert_eq!((&report["status"], &report["error"]), (&json!(200), &Value::Null), "{report}");
-    assert_eq!((&report["body_len"], field(&report, "content-length")), (&json!(3_000_000), Some("3000000")));
-    let whole = report["body_sha256"].clone();
-
-    let report = fetch(&nginx.url("/chunked"));
-    assert_eq!(field(&report, "transfer-encoding"), Some("chunked"), "{report}");
-    assert_eq!((&report["body_sha256"], &report["error"]), (&whole, &Value::Null));
-
-    let report = fetch(&nginx.url("/short"));
-    assert_eq!((&report["body_len"], field(&report, "connection")), (&json!(5), Some("close")));
-    assert_eq!(fetch(&nginx.url("/nothing"))["status"], 404);
-
-    let url = nginx.url("/told");
-    for options in [&[][..], &["--post", "1000"][..], &["--fresh"][..]] {
-        let text = text_of(&run("load", &[&[url.as_str(), "4", "0.3"], options].concat()), 0);
-        let report: Value = serde_json::from_str(&text).expect("it prints JSON");
-        assert_eq!(report["errors"], 0, "{options:?}: {report}");
-        assert!(report["requests"].as_u64() > Some(20), "{options:?}: {report}");
-    }
-}
-
-#[test]
-fn our_proxy_stands_between_curl_and_nginx() {
-    if !has("curl") || !has("nginx") {
-        return;
-    }
-    let nginx = Nginx::start();
-    let proxy = Program::start("proxy", &["0", &format!("127.0.0.1:{}", nginx.port)]);
-    assert_eq!(curl(&["-H", "Host: example.test", &proxy.url("/told")]), "GET example.test keep-alive");
-    assert_eq!(curl(&[&proxy.url("/file")]).len(), 3_000_000);
-    assert_eq!(curl(&[&proxy.url("/chunked")]).len(), 3_000_000);
-    assert_eq!(curl(&[&proxy.url("/short"), &proxy.url("/short")]), "shortshort");
+    assert_eq!(
+        wire.ask("GET /seen").text(),
+        "9",
+        "four connections a run, and this one"
+    );
 }
