@@ -31,11 +31,13 @@ pub(crate) fn drive(
     let mut event = first.unwrap_or(Event::Done);
     loop {
         event = match event {
-            Event::Done => break,
+            Event::Done => return,
+            Event::Request { handler, server, id, head } => {
+                drive.request(handler, server, id, head)
+            }
             event => drive.handle(event),
         };
     }
-    shell.with(Core::end_drive);
 }
 
 /// One connection being driven.
@@ -46,22 +48,31 @@ struct Drive<'b> {
 }
 
 impl Drive<'_> {
-    #[inline]
+    #[inline(always)]
+    fn request(
+        &mut self,
+        handler: crate::engine::server::RequestFn,
+        server: u32,
+        id: ExchangeId,
+        head: Box<crate::h1::Head>,
+    ) -> Event {
+        let shell = self.shell;
+        let request = Request::new(shell, id, head);
+        self.run(
+            id,
+            handler,
+            |handler, _| handler(request, Response::new(shell, id)),
+            |core, handler| match core.servers.get_mut(server as usize) {
+                Some(entry) => entry.on_request.put_back(handler),
+                None => Some(handler),
+            },
+        )
+    }
+
+    #[inline(never)]
     fn handle(&mut self, event: Event) -> Event {
         let shell = self.shell;
         match event {
-            Event::Request { handler, server, id, head } => {
-                let request = Request::new(shell, id, head);
-                self.run(
-                    id,
-                    handler,
-                    |handler, _| handler(request, Response::new(shell, id)),
-                    |core, handler| match core.servers.get_mut(server as usize) {
-                        Some(entry) => entry.on_request.put_back(handler),
-                        None => Some(handler),
-                    },
-                )
-            }
             Event::Data { callback, id, range } => self.run(
                 id,
                 callback,
@@ -87,6 +98,7 @@ impl Drive<'_> {
                 std::mem::forget(guard);
                 self.next()
             }
+            Event::Request { handler, server, id, head } => self.request(handler, server, id, head),
             Event::Continue | Event::Done => self.next(),
             rare => self.handle_rare(rare),
         }

@@ -398,11 +398,25 @@ impl Core {
         true
     }
 
-    /// What is to be done next for the slot being driven.
+    /// What is to be done next for the slot being driven. After [`Event::Done`] none is.
     #[inline]
     pub(crate) fn next(&mut self, input: &mut Input<'_>) -> Event {
         let key = self.current;
-        let Some(slot) = self.slots.get(key as usize) else { return Event::Done };
+        let event = match self.slots.get(key as usize) {
+            None => Event::Done,
+            Some(slot) if slot.generation == self.current_generation && slot.kind == Kind::Server => {
+                self.server_next(key, input)
+            }
+            Some(_) => self.next_of_other(key, input),
+        };
+        if let Event::Done = event {
+            self.current = NONE;
+        }
+        event
+    }
+
+    fn next_of_other(&mut self, key: u32, input: &mut Input<'_>) -> Event {
+        let slot = &self.slots[key as usize];
         if slot.generation != self.current_generation {
             // The connection ended and a callback has begun another one in its place: the window is of the
             // former.
@@ -421,12 +435,6 @@ impl Core {
                 Event::Done
             }
         }
-    }
-
-    /// The drive is over.
-    #[inline]
-    pub(crate) fn end_drive(&mut self) {
-        self.current = NONE;
     }
 
     /// The drive was cut short by a panic: what was read and not consumed is kept, the slot is driven again.
