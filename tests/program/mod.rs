@@ -5,6 +5,7 @@
 #![allow(dead_code)] // each test program uses its part of this
 
 pub(crate) mod others;
+pub(crate) mod rig;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -206,6 +207,11 @@ impl Wire {
             .get_mut()
             .write_all(bytes.as_ref())
             .expect("the peer reads");
+    }
+
+    /// The same where the peer may close before; false then.
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.get_mut().write_all(bytes.as_ref()).is_ok()
     }
 
     /// Sends a request without content and reads the answer.
