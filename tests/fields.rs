@@ -30,7 +30,7 @@ fn fields_are_added_where_the_user_has_not_said_otherwise() {
     assert_eq!(answer.status_line, "HTTP/1.1 200 OK");
     assert_eq!(
         answer.names(),
-        ["Date", "Connection", "Keep-Alive", "Content-Length"]
+        ["Connection", "Content-Length", "Date", "Keep-Alive"]
     );
     let date = answer.field("Date").unwrap();
     assert_eq!((date.len(), &date[3..5], &date[25..]), (29, ", ", " GMT"));
@@ -44,7 +44,7 @@ fn fields_are_added_where_the_user_has_not_said_otherwise() {
     peer.send(get("/undated", ""));
     assert_eq!(
         world.answer(&mut peer).names(),
-        ["Connection", "Keep-Alive", "Content-Length"]
+        ["Connection", "Content-Length", "Keep-Alive"]
     );
 }
 
@@ -73,13 +73,9 @@ fn fields_keep_their_order_and_the_last_spelling() {
         head.clone_from(&peer.received);
         head.windows(4).any(|end| end == b"\r\n\r\n").then_some(())
     });
-    let expected =
-        b"HTTP/1.1 200 OK\r\nx-FIRST: 2\xe9\t3\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX-Empty: ";
-    assert!(
-        head.starts_with(expected),
-        "{}",
-        String::from_utf8_lossy(&head)
-    );
+    let expected = b"\r\nx-FIRST: 2\xe9\t3\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX-Empty: \r\n";
+    let stands = head.windows(expected.len()).any(|part| part == expected);
+    assert!(stands, "{}", String::from_utf8_lossy(&head));
 }
 
 #[test]
@@ -160,7 +156,7 @@ fn refused_fields_are_errors_and_never_on_the_wire() {
     let answer = world.ask(&server, get("/", ""));
     assert_eq!(
         answer.names(),
-        ["Content-Length", "Date", "Connection", "Keep-Alive"]
+        ["Connection", "Content-Length", "Date", "Keep-Alive"]
     );
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
 }

@@ -247,7 +247,7 @@ fn an_error_out_of_a_handler_is_500_where_nothing_was_sent() {
         let mut peer = world.send(&server, get(path, ""));
         let answer = world.answer(&mut peer);
         assert_eq!(answer.status_line, "HTTP/1.1 500 Internal Server Error");
-        assert_eq!(answer.names(), ["Date", "Connection", "Content-Length"]);
+        assert_eq!(answer.names(), ["Connection", "Content-Length", "Date"]);
         assert_eq!(world.until_end(&mut peer), Ending::End);
     }
     let mut peer = world.send(&server, get("/sent", ""));

@@ -435,6 +435,7 @@ impl Core {
 
     /// Sets the inactivity timeout of an exchange.
     pub(crate) fn set_exchange_timeout(&mut self, id: ExchangeId, timeout: std::time::Duration) {
+        self.catch_up();
         let Some(active) = self.exchange(id) else { return };
         active.timeout_ticks = super::ticks_or_never(timeout);
         let ticks = active.timeout_ticks;

@@ -27,6 +27,12 @@ pub(crate) fn ticks(duration: Duration) -> u32 {
     u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
 }
 
+/// When a deadline was set that is `duration` later, to a tick.
+pub(crate) fn armed_at(deadline: u32, duration: Duration) -> Time {
+    let tick = deadline.saturating_sub(ticks(duration));
+    Time(u64::from(tick) * TICK.as_micros() as u64)
+}
+
 /// The first tick that begins after `time`, so that a deadline is never early.
 #[inline]
 pub(crate) fn tick_at(time: Time) -> u32 {

@@ -162,6 +162,14 @@ impl Core {
         self.date.refresh(self.now, || net.wall_clock());
     }
 
+    /// Between turns the cached time may be old: for what is begun there.
+    pub(crate) fn catch_up(&mut self) {
+        if !self.in_turn {
+            self.now = self.net.now();
+            self.tick = tick_at(self.now);
+        }
+    }
+
     /// When the loop must be turned at the latest, whatever the sockets do.
     pub(crate) fn next_deadline(&mut self) -> Option<Time> {
         let timer = if self.timers.is_empty() { None } else { self.timers.next_deadline() };

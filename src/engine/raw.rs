@@ -83,9 +83,9 @@ impl Core {
         let sent = active.is_request_sent();
         let received = active.incoming.complete;
         let waits_for_end = active.callbacks.as_deref().is_some_and(|c| c.end.is_some());
-        if received && !active.outgoing.is_ended() && !waits_for_end && !active.incoming.paused_by_user {
-            // The peer ended and nobody said that more will be written: end too, as Node does without
-            // `allowHalfOpen`.
+        let told = waits_for_end || active.incoming.ended;
+        if received && !active.outgoing.is_ended() && !told && !active.incoming.paused_by_user {
+            // The peer ended and nobody wants to know: end too, as Node does without `allowHalfOpen`.
             active.outgoing.abandon();
             return Event::Continue;
         }

@@ -11,6 +11,7 @@ use crate::h1::{
     BodyDecoder, BodyLimits, Expect, Framing, Head, HeadProgress, LimitName, Violation,
     parse_request, push_status_line, reason_phrase,
 };
+use crate::net::Time;
 
 /// What a step led to.
 enum Step {
@@ -110,7 +111,10 @@ impl Core {
                 active.stage = Stage::Head;
                 active.progress = HeadProgress::default();
                 active.partial = false;
-                active.started = self.now;
+                active.started = match self.slots[key as usize].sequence {
+                    0 => self.accepted_at(key),
+                    _ => self.now,
+                };
                 self.slots[key as usize].active = Some(active);
                 Step::Again
             }
@@ -123,6 +127,17 @@ impl Core {
                 Step::Rest
             }
             Read::End | Read::Broken => Step::Event(self.drop_connection(key, None)),
+        }
+    }
+
+    /// When the connection was accepted, as the clock of its first head tells, which has run since then: a
+    /// client must not get twice the time by saying nothing first.
+    fn accepted_at(&self, key: u32) -> Time {
+        let slot = &self.slots[key as usize];
+        let limit = self.servers.get(slot.owner as usize).map(|server| server.options.headers_timeout);
+        match limit {
+            Some(limit) if slot.deadline != 0 => super::deadlines::armed_at(slot.deadline, limit).min(self.now),
+            _ => self.now,
         }
     }
 

@@ -10,12 +10,13 @@
 use std::mem::MaybeUninit;
 
 use httparse::{ParserConfig, Status};
+use memchr::memchr;
 
 use super::head::{Head, crlf_at};
 use super::meaning::{Asked, Meaning, Notes};
 use super::scan::{HeadProgress, METHOD_BYTES_MAX, Role, split_request_line};
 use super::target::check_target_of;
-use super::token::{NOT_TARGET, TOKEN, class_of, decimal, run_of};
+use super::token::{NOT_TARGET, TOKEN, classes_of, decimal, run_of};
 use super::violation::Violation;
 
 /// Fields that the fast way has room for; browsers send about 15.
@@ -169,16 +170,11 @@ impl<'a> RequestLine<'a> {
         };
         let (method, rest) = window.split_at_checked(method_bytes)?;
         let [b' ', rest @ ..] = rest else { return None };
-        let (mut classes, mut target_bytes) = (0, 0usize);
-        for &byte in rest {
-            let class = class_of(byte);
-            if class & NOT_TARGET != 0 {
-                break;
-            }
-            classes |= class;
-            target_bytes = target_bytes.wrapping_add(1);
+        let (target, rest) = rest.split_at_checked(memchr(b' ', rest)?)?;
+        let classes = classes_of(target);
+        if classes & NOT_TARGET != 0 {
+            return None;
         }
-        let (target, rest) = rest.split_at_checked(target_bytes)?;
         let minor = match rest.first_chunk::<11>()? {
             b" HTTP/1.1\r\n" => 1,
             b" HTTP/1.0\r\n" => 0,
@@ -187,7 +183,7 @@ impl<'a> RequestLine<'a> {
         if method.is_empty() || target.is_empty() {
             return None;
         }
-        let end = method_bytes.wrapping_add(target_bytes).wrapping_add(VERSION_BYTES + 2);
+        let end = method_bytes.wrapping_add(target.len()).wrapping_add(VERSION_BYTES + 2);
         Some(RequestLine { method, target, classes, minor, end })
     }
 

@@ -13,7 +13,7 @@ macro_rules! outgoing_methods {
         /// `ERR_HTTP_INVALID_HEADER_VALUE` for a `Content-Length` that is no number or a
         /// `Transfer-Encoding` that does not end in `chunked`, `ERR_STREAM_DESTROYED` when the message is
         /// over. Nothing is changed then, and nothing is on the wire.
-        #[inline]
+        #[inline(always)]
         pub fn set_header(
             &self,
             name: impl AsRef<str>,
@@ -228,6 +228,7 @@ macro_rules! outgoing_methods {
             length.flatten().unwrap_or(0)
         }
 
+        #[inline(always)]
         fn head_mut(
             &self,
             doing: &str,

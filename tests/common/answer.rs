@@ -96,9 +96,11 @@ impl Answer {
         String::from_utf8_lossy(&self.content).into_owned()
     }
 
-    /// The names of the fields in order.
+    /// The names of the fields, sorted: their order means nothing.
     pub(crate) fn names(&self) -> Vec<&str> {
-        self.fields.iter().map(|(name, _)| name.as_str()).collect()
+        let mut names: Vec<&str> = self.fields.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names
     }
 }
 

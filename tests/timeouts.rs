@@ -1,0 +1,459 @@
+//! The clocks of a server and of a client, on a simulated clock: hours take no time, and when a connection
+//! ends is exact but for the sweep's tick.
+
+mod common;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::{Log, get};
+use onloop::http::{self, Outcome, Request, RequestOptions, Response, Server, ServerOptions};
+use onloop::sim::{self, SimNet, SimOptions, SimPeer};
+use onloop::{Clock, ErrorKind, EventLoop, LoopOptions};
+
+/// A deadline may be late by two ticks of 50 ms, a sweep of 50 ms, and what the network takes.
+const LATE: Duration = Duration::from_millis(200);
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+struct Clocked {
+    net: SimNet,
+    event_loop: EventLoop,
+}
+
+impl Clocked {
+    fn new() -> Clocked {
+        let net = SimNet::new(1);
+        let event_loop = net.event_loop(LoopOptions::default());
+        Clocked { net, event_loop }
+    }
+
+    fn serve<R: Outcome>(
+        &self,
+        options: ServerOptions,
+        on_request: impl FnMut(Request, Response) -> R + 'static,
+    ) -> Server {
+        let server = Server::new(self.event_loop.handle(), options).expect("a server");
+        server.on_request(on_request);
+        server.listen("127.0.0.1:80").expect("a free port");
+        server
+    }
+
+    fn send(&self, bytes: &str) -> SimPeer {
+        let peer = self.net.connect(
+            &"127.0.0.1:80"
+                .parse::<std::net::SocketAddr>()
+                .unwrap()
+                .into(),
+        );
+        assert_eq!(peer.write(bytes.as_bytes()), bytes.len());
+        peer
+    }
+
+    /// Lets time pass.
+    fn pass(&mut self, time: Duration) {
+        let end = self.net.now() + time;
+        while self.net.now() < end {
+            let left = end - self.net.now();
+            self.event_loop.turn(Some(left)).expect("a turn");
+            if self.net.now() < end && self.net.stalled() {
+                self.net.advance(end - self.net.now());
+            }
+        }
+    }
+
+    /// What the peer received until its connection ended, and how long that took.
+    #[track_caller]
+    fn until_end(&mut self, peer: &SimPeer) -> (Duration, String) {
+        let begin = self.net.now();
+        let mut received = Vec::new();
+        while !peer.is_eof() && !peer.is_reset() {
+            received.extend(peer.read());
+            self.event_loop.turn(Some(LATE / 10)).expect("a turn");
+            let passed = self.net.now() - begin;
+            assert!(
+                passed < seconds(10_000),
+                "it never ends: {}",
+                String::from_utf8_lossy(&received)
+            );
+        }
+        received.extend(peer.read());
+        (
+            self.net.now() - begin,
+            String::from_utf8_lossy(&received).into_owned(),
+        )
+    }
+}
+
+#[track_caller]
+fn assert_about(took: Duration, expected: Duration) {
+    assert!(took >= expected, "{took:?} is earlier than {expected:?}");
+    assert!(
+        took <= expected + LATE,
+        "{took:?} is later than {expected:?}"
+    );
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_closed_without_a_word() {
+    for opening in ["", "\r\n", "\r"] {
+        let mut clocked = Clocked::new();
+        clocked.serve(ServerOptions::new(), |_req, res| res.end(""));
+        let peer = clocked.send(opening);
+        let (took, text) = clocked.until_end(&peer);
+        assert_about(took, seconds(60));
+        assert_eq!(text, "", "{opening:?}");
+    }
+}
+
+#[test]
+fn a_head_that_drips_is_408_and_bytes_extend_nothing() {
+    for first in ["", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"] {
+        let mut clocked = Clocked::new();
+        let options = ServerOptions::new().headers_timeout(seconds(10));
+        let server = clocked.serve(options, |_req, res| res.end("x"));
+        let codes = Log::new();
+        if first.is_empty() {
+            server.on_client_error({
+                let codes = codes.clone();
+                move |error, socket| {
+                    assert_eq!(error.kind(), ErrorKind::Timeout(Clock::Headers));
+                    assert!(error.is_timeout() && error.status_hint() == Some(408));
+                    codes.note(error.code());
+                    socket.write("HTTP/1.1 408 Mine\r\n\r\n");
+                }
+            });
+        }
+        let peer = clocked.send(first);
+        clocked.pass(seconds(4));
+        // The clock of a later request begins with its first byte, of the first with the connection.
+        let waited = if first.is_empty() {
+            seconds(4)
+        } else {
+            Duration::ZERO
+        };
+        let begin = clocked.net.now();
+        peer.write(b"GET / HTTP/1.1\r\nX: ");
+        for _ in 0..5 {
+            clocked.pass(seconds(1));
+            assert_eq!(peer.write(b"x"), 1);
+        }
+        peer.read();
+        let (_, text) = clocked.until_end(&peer);
+        assert_about(clocked.net.now() - begin, seconds(10) - waited);
+        assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
+        assert_eq!(
+            codes.all(),
+            ["ERR_HTTP_REQUEST_TIMEOUT"][..usize::from(first.is_empty())]
+        );
+    }
+}
+
+#[test]
+fn a_request_whose_content_drips_is_408() {
+    let mut clocked = Clocked::new();
+    let log = Log::new();
+    let notes = log.clone();
+    clocked.serve(ServerOptions::new(), move |req, res| {
+        req.resume();
+        req.on_end(notes.noting("end"));
+        req.on_aborted(notes.noting("aborted"));
+        req.on_error(notes.noting_error("error"));
+        res.on_close(notes.noting("closed"));
+    });
+    let peer = clocked.send(&get("/", "Content-Length: 1000\r\n"));
+    for _ in 0..290 {
+        clocked.pass(seconds(1));
+        peer.write(b"x");
+    }
+    assert_eq!(log.len(), 0);
+    let (_, text) = clocked.until_end(&peer);
+    assert_about(clocked.net.now(), seconds(300));
+    assert!(
+        text.starts_with("HTTP/1.1 408 Request Timeout\r\n"),
+        "{text}"
+    );
+    assert!(text.contains("Connection: close\r\n"));
+    assert_eq!(
+        log.all(),
+        ["aborted", "error ERR_HTTP_REQUEST_TIMEOUT", "closed"]
+    );
+}
+
+#[test]
+fn no_408_where_the_answer_has_begun() {
+    let mut clocked = Clocked::new();
+    clocked.serve(ServerOptions::new(), |req, res| {
+        req.resume();
+        res.write("begun");
+    });
+    let peer = clocked.send(&get("/", "Content-Length: 1000\r\n"));
+    let (took, text) = clocked.until_end(&peer);
+    assert_about(took, seconds(300));
+    assert!(text.ends_with("\r\n\r\n5\r\nbegun\r\n"), "{text}");
+}
+
+#[test]
+fn a_handler_has_all_the_time_it_wants() {
+    let mut clocked = Clocked::new();
+    let lp = clocked.event_loop.handle();
+    clocked.serve(ServerOptions::new(), move |req, res| {
+        req.resume();
+        lp.set_timeout(seconds(7200), move || res.end("two hours later"));
+    });
+    let peer = clocked.send("POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\nx");
+    let (took, text) = clocked.until_end(&peer);
+    assert!(
+        took >= seconds(7200) && text.ends_with("two hours later"),
+        "{took:?} {text}"
+    );
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_its_time() {
+    let mut clocked = Clocked::new();
+    clocked.serve(ServerOptions::new(), |_req, res| res.end("x"));
+    let peer = clocked.send(&get("/", ""));
+    // A second request begins the time anew; empty lines are no request.
+    clocked.pass(seconds(60));
+    peer.write(get("/", "").as_bytes());
+    let begin = clocked.net.now();
+    clocked.pass(seconds(1));
+    let received = peer.read();
+    assert_eq!(
+        received
+            .windows(5)
+            .filter(|part| part == b"\r\n\r\nx")
+            .count(),
+        2
+    );
+    let (_, text) = clocked.until_end(&peer);
+    assert_about(clocked.net.now() - begin, seconds(66));
+    assert_eq!(text, "");
+}
+
+#[test]
+fn an_empty_line_does_not_keep_a_connection() {
+    let mut clocked = Clocked::new();
+    clocked.serve(ServerOptions::new(), |_req, res| res.end("x"));
+    let peer = clocked.send(&(get("/", "") + "\r\n"));
+    let (took, text) = clocked.until_end(&peer);
+    assert!(
+        took <= seconds(66) + LATE && text.ends_with("\r\n\r\nx"),
+        "{took:?} {text}"
+    );
+}
+
+#[test]
+fn clocks_of_zero_are_off() {
+    let mut clocked = Clocked::new();
+    let off = Duration::ZERO;
+    let options = ServerOptions::new()
+        .headers_timeout(off)
+        .request_timeout(off)
+        .write_timeout(off);
+    clocked.serve(options, |req, res| {
+        req.resume();
+        req.on_end(move || res.end("x"));
+    });
+    let silent = clocked.send("");
+    let head = clocked.send("GET / HT");
+    let content = clocked.send(&get("/", "Content-Length: 2\r\nConnection: close\r\n"));
+    clocked.pass(seconds(100_000));
+    for (peer, rest) in [
+        (silent, "GET / HTTP/1.0\r\n\r\n"),
+        (head, "TP/1.0\r\n\r\n"),
+        (content, "xx"),
+    ] {
+        peer.write(rest.as_bytes());
+        let (_, text) = clocked.until_end(&peer);
+        assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    }
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_dropped() {
+    let mut clocked = Clocked::new();
+    let log = Log::new();
+    let notes = log.clone();
+    clocked.serve(ServerOptions::new(), move |_req, res| {
+        res.on_error(notes.noting_error("error"));
+        res.on_finish(notes.noting("finish"));
+        res.on_close(notes.noting("closed"));
+        res.end(vec![b'x'; 1_000_000]);
+    });
+    let peer = clocked.send(&get("/", ""));
+    clocked.pass(seconds(30));
+    // What is read begins the time anew.
+    assert!(!peer.read_up_to(50_000).is_empty());
+    clocked.pass(seconds(59));
+    assert_eq!(log.len(), 0);
+    clocked.pass(seconds(2));
+    assert_eq!(log.all(), ["error ETIMEDOUT", "closed"]);
+    assert_eq!(sim::stats(&clocked.event_loop).server_connections, 0);
+}
+
+#[test]
+fn set_timeout_of_a_response_tells_and_ends_where_nobody_listens() {
+    for listens in [true, false] {
+        let mut clocked = Clocked::new();
+        let log = Log::new();
+        let notes = log.clone();
+        clocked.serve(ServerOptions::new(), move |_req, res| {
+            res.set_timeout(seconds(7));
+            if listens {
+                let notes = notes.clone();
+                res.on_timeout(move || {
+                    notes.note("timeout");
+                    if notes.count("timeout") == 3 {
+                        res.end("late");
+                    }
+                });
+            }
+            res.on_close(notes.noting("closed"));
+        });
+        let peer = clocked.send("GET / HTTP/1.0\r\n\r\n");
+        let (took, text) = clocked.until_end(&peer);
+        if listens {
+            assert!(
+                took >= seconds(21) && text.ends_with("late"),
+                "{took:?} {text}"
+            );
+            assert_eq!(log.all(), ["timeout", "timeout", "timeout", "closed"]);
+        } else {
+            assert_about(took, seconds(7));
+            assert_eq!((text.as_str(), log.all()), ("", vec!["closed".to_owned()]));
+        }
+    }
+}
+
+#[test]
+fn a_closed_connection_does_not_wait_for_its_peer_for_ever() {
+    let mut clocked = Clocked::new();
+    clocked.serve(ServerOptions::new(), |_req, res| res.end("x"));
+    let peer = clocked.send("GET / HTTP/1.0\r\n\r\n");
+    clocked.until_end(&peer);
+    assert_eq!(sim::stats(&clocked.event_loop).lingering, 1);
+    clocked.pass(seconds(3));
+    assert_eq!(sim::stats(&clocked.event_loop).server_connections, 0);
+}
+
+#[test]
+fn a_client_is_told_of_silence_and_decides() {
+    let mut clocked = Clocked::new();
+    let lp = clocked.event_loop.handle();
+    let log = Log::new();
+    clocked.serve(ServerOptions::new(), move |_req, res| {
+        lp.set_timeout(seconds(3), move || {
+            res.write("something");
+        });
+    });
+    let options = RequestOptions::new("GET", "http://127.0.0.1/").timeout(seconds(5));
+    let request = http::request_with(lp, options).unwrap();
+    let (notes, net) = (log.clone(), clocked.net.clone());
+    request.on_timeout(move || {
+        notes.note(format!("timeout at {}", net.now().as_secs()));
+        if notes.len() == 2 {
+            request.destroy();
+        }
+    });
+    request.on_response(|response| response.resume());
+    request.on_error(log.noting_error("error"));
+    request.on_close(log.noting("closed"));
+    request.end("");
+    clocked.pass(seconds(60));
+    let lines = log.all();
+    // Three seconds of silence, bytes, then five; it only tells, so five more pass.
+    assert_eq!(lines[0], "timeout at 8");
+    assert_eq!(lines[1], "timeout at 13");
+    assert_eq!(lines.last().map(String::as_str), Some("closed"));
+}
+
+#[test]
+fn an_address_that_does_not_answer_gives_way_to_the_next() {
+    let options = SimOptions::default().connect_silence(1000);
+    let net = SimNet::with_options(1, options);
+    net.add_host(
+        "two.test",
+        vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()],
+    );
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let listener = net
+        .listen(
+            &"10.0.0.2:80"
+                .parse::<std::net::SocketAddr>()
+                .unwrap()
+                .into(),
+        )
+        .unwrap();
+    let status = Rc::new(RefCell::new(None));
+    let found = Rc::clone(&status);
+    http::get(event_loop.handle(), "http://two.test/", move |response| {
+        *found.borrow_mut() = Some(response.status());
+    })
+    .unwrap();
+    let turn = |event_loop: &mut EventLoop| {
+        event_loop
+            .turn(Some(Duration::from_millis(10)))
+            .expect("a turn")
+    };
+    while net.now() < Duration::from_millis(100) {
+        turn(&mut event_loop);
+    }
+    net.set_options(SimOptions::default());
+    let mut accepted = None;
+    while status.borrow().is_none() {
+        turn(&mut event_loop);
+        assert!(net.now() < seconds(60), "no answer");
+        if accepted.is_none() {
+            accepted = listener.accept();
+            if let Some(peer) = &accepted {
+                peer.write(b"HTTP/1.1 204 No Content\r\n\r\n");
+            }
+        }
+    }
+    assert_eq!(*status.borrow(), Some(204));
+}
+
+#[test]
+fn a_free_connection_is_kept_for_its_time() {
+    // By our own option, or by what the server says, less a second.
+    for (hint, kept) in [
+        ("", 5),
+        ("Keep-Alive: timeout=4\r\n", 3),
+        ("Keep-Alive: timeout=60\r\n", 5),
+    ] {
+        let net = SimNet::new(1);
+        let mut event_loop = net.event_loop(LoopOptions::default());
+        let address = "10.0.0.1:80".parse::<std::net::SocketAddr>().unwrap();
+        let listener = net.listen(&address.into()).unwrap();
+        http::get(event_loop.handle(), "http://10.0.0.1/", |response| {
+            response.resume()
+        })
+        .unwrap();
+        let mut accepted = None;
+        while sim::stats(&event_loop).free_connections == 0 {
+            event_loop
+                .turn(Some(Duration::from_millis(1)))
+                .expect("a turn");
+            assert!(net.now() < seconds(60), "it is not kept");
+            if accepted.is_none() {
+                accepted = listener.accept();
+                if let Some(peer) = &accepted {
+                    peer.write(
+                        format!("HTTP/1.1 200 OK\r\n{hint}Content-Length: 0\r\n\r\n").as_bytes(),
+                    );
+                }
+            }
+        }
+        let begin = net.now();
+        while sim::stats(&event_loop).free_connections > 0 {
+            event_loop.turn(Some(seconds(1))).expect("a turn");
+            assert!(net.now() < begin + seconds(100), "it is kept for ever");
+        }
+        assert_about(net.now() - begin, seconds(kept));
+    }
+}
