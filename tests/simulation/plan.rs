@@ -47,6 +47,8 @@ pub(crate) enum Ask {
     Piped { start: usize, length: usize },
     /// The content comes back through `on_data`, `write` and `on_drain`, in chunks.
     Echoed { start: usize, length: usize, waits: bool },
+    /// The handler asks another server and pipes both ways.
+    Proxied { start: usize, length: usize },
     /// Nobody reads the content.
     Unread { length: usize },
     /// The handler destroys the exchange, before or behind the head.
@@ -74,7 +76,9 @@ impl Ask {
             920..930 => Ask::Failing,
             930..931 => Ask::Stream { length: LARGE },
             931..932 => Ask::Piped { start, length: LARGE / 2 },
-            932..980 => Ask::Closing,
+            932..950 => Ask::Closing,
+            950..979 => Ask::Proxied { start, length: random.below(3000) },
+            979..980 => Ask::Proxied { start, length: LARGE / 3 },
             _ => Ask::Upgrade { length: random.below(1000) },
         }
     }
@@ -85,6 +89,7 @@ impl Ask {
             Ask::Late { millis } => format!("/late/{millis}"),
             Ask::Piped { .. } => "/pipe".into(),
             Ask::Echoed { .. } => "/echo".into(),
+            Ask::Proxied { .. } => "/proxy".into(),
             Ask::Unread { .. } => "/unread".into(),
             Ask::Never { begins: false } => "/never".into(),
             Ask::Never { begins: true } => "/breaks".into(),
@@ -100,9 +105,9 @@ impl Ask {
             Ask::Hello | Ask::Closing => Some((200, b"hello")),
             Ask::Head => Some((200, b"")),
             Ask::Late { .. } => Some((200, b"late")),
-            Ask::Piped { start, length } | Ask::Echoed { start, length, .. } => {
-                Some((200, content(start, length)))
-            }
+            Ask::Piped { start, length }
+            | Ask::Echoed { start, length, .. }
+            | Ask::Proxied { start, length } => Some((200, content(start, length))),
             Ask::Unread { .. } => Some((200, b"unread")),
             Ask::Never { .. } => None,
             Ask::Failing => Some((500, b"")),

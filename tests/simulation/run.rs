@@ -107,7 +107,10 @@ impl Run {
             let outcome = &mut self.outcome;
             peers.retain_mut(|peer| {
                 let done = peer.is_done(now);
-                outcome.peers_answered += usize::from(done && peer.answers() > 0);
+                if done {
+                    outcome.peers_answered += usize::from(peer.count() > 0);
+                    assert!(!is_reliable || peer.has_all(), "{peer:?}");
+                }
                 !done
             });
         }

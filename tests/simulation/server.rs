@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use onloop::http::{Request, Response, Server, ServerOptions, Socket};
+use onloop::http::{self, Request, Response, Server, ServerOptions, Socket};
 use onloop::{Error, LoopHandle};
 
 use crate::plan::content;
@@ -43,7 +43,7 @@ pub(crate) fn serve(lp: LoopHandle) -> onloop::Result<(Server, Site)> {
 }
 
 fn handle(site: Site, req: Request, res: Response) -> onloop::Result<()> {
-    track(site, res);
+    let tracked = track(site, res);
     let (path, number) = match req.url()[1..].split_once('/') {
         Some((path, number)) => (path, number.parse().unwrap_or(0)),
         None => (&req.url()[1..], 0),
@@ -65,6 +65,7 @@ fn handle(site: Site, req: Request, res: Response) -> onloop::Result<()> {
             res.on_drain(move || body.resume());
             req.on_end(move || res.end(""));
         }
+        "proxy" => return proxy(site, &req, res, tracked),
         "unread" => res.end("unread"),
         "breaks" => {
             res.write("only a part");
@@ -82,6 +83,44 @@ fn handle(site: Site, req: Request, res: Response) -> onloop::Result<()> {
         }
         other => panic!("nobody asks for {other}"),
     }
+    Ok(())
+}
+
+/// A reverse proxy as the documentation has it.
+fn proxy(site: Site, req: &Request, res: Response, number: usize) -> onloop::Result<()> {
+    let up = http::request(site.lp, req.method(), "http://sim.test/pipe")?;
+    for (name, value) in req.headers() {
+        if !http::is_hop_by_hop(name) && !name.eq_ignore_ascii_case("host") {
+            up.append_header(name, value)?;
+        }
+    }
+    // The inactivity timeout begins with the connection, and this network makes some of them for ever.
+    let timer = site.lp.set_timeout(Duration::from_secs(5), move || up.destroy());
+    up.on_response(move |response| {
+        res.set_status(response.status());
+        for (name, value) in response.headers() {
+            if !http::is_hop_by_hop(name) {
+                res.append_header(name, value)?;
+            }
+        }
+        response.pipe(res);
+        Ok(())
+    });
+    let upstream = begin(site);
+    up.on_error(move |_| {
+        site.exchanges.borrow_mut()[upstream].errors += 1;
+        res.set_status(502);
+        res.end("bad gateway");
+    });
+    up.on_close(move || {
+        timer.clear();
+        close(site, upstream);
+    });
+    res.on_close(move || {
+        up.destroy();
+        close(site, number);
+    });
+    req.pipe(up);
     Ok(())
 }
 
@@ -108,11 +147,12 @@ fn upgrade(site: Site, socket: Socket, head: &[u8]) {
     socket.pipe(socket);
 }
 
-fn track(site: Site, res: Response) {
+fn track(site: Site, res: Response) -> usize {
     let number = begin(site);
     res.on_finish(move || site.exchanges.borrow_mut()[number].finishes += 1);
     res.on_error(move |_| site.exchanges.borrow_mut()[number].errors += 1);
     res.on_close(move || close(site, number));
+    number
 }
 
 fn begin(site: Site) -> usize {
