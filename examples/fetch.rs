@@ -49,17 +49,19 @@ fn main() -> Result<()> {
     event_loop.run()?;
 
     let Progress { mut report, hash } = progress.take();
-    report.body_sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    println!("{}", serde_json::to_string(&report).map_err(std::io::Error::from)?);
+    report.body_sha256 = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    println!(
+        "{}",
+        serde_json::to_string(&report).map_err(std::io::Error::from)?
+    );
     Ok(())
 }
 
-fn fetch(
-    lp: LoopHandle,
-    method: &str,
-    url: &str,
-    progress: &Rc<RefCell<Progress>>,
-) -> Result<()> {
+fn fetch(lp: LoopHandle, method: &str, url: &str, progress: &Rc<RefCell<Progress>>) -> Result<()> {
     let request = http::request(lp, method, url)?;
     let limit = lp.set_timeout(TIME_LIMIT, move || {
         request.destroy_with(Error::other("timed out: it took longer than 5 s"));
@@ -80,8 +82,10 @@ fn fetch(
 fn receive(response: &IncomingResponse, progress: &Rc<RefCell<Progress>>) {
     let mut known = progress.borrow_mut();
     known.report.status = Some(response.status());
-    known.report.headers =
-        response.headers().map(|(name, value)| (name.to_string(), text(value))).collect();
+    known.report.headers = response
+        .headers()
+        .map(|(name, value)| (name.to_string(), text(value)))
+        .collect();
     let receiving = progress.clone();
     response.on_data(move |chunk| {
         let mut progress = receiving.borrow_mut();
@@ -91,8 +95,10 @@ fn receive(response: &IncomingResponse, progress: &Rc<RefCell<Progress>>) {
     let (ending, body) = (progress.clone(), response.body());
     response.on_end(move || {
         let trailers = body.trailers();
-        ending.borrow_mut().report.trailers =
-            trailers.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        ending.borrow_mut().report.trailers = trailers
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect();
     });
 }
 

@@ -31,11 +31,13 @@ pub(crate) fn drive(
     let mut event = first.unwrap_or(Event::Done);
     loop {
         event = match event {
-            Event::Done => break,
+            Event::Done => return,
+            Event::Request { handler, server, id, head } => {
+                drive.request(handler, server, id, head)
+            }
             event => drive.handle(event),
         };
     }
-    shell.with(Core::end_drive);
 }
 
 /// One connection being driven.
@@ -46,22 +48,31 @@ struct Drive<'b> {
 }
 
 impl Drive<'_> {
-    #[inline]
+    #[inline(always)]
+    fn request(
+        &mut self,
+        handler: crate::engine::server::RequestFn,
+        server: u32,
+        id: ExchangeId,
+        head: Box<crate::h1::Head>,
+    ) -> Event {
+        let shell = self.shell;
+        let request = Request::new(shell, id, head);
+        self.run(
+            id,
+            handler,
+            |handler, _| handler(request, Response::new(shell, id)),
+            |core, handler| match core.servers.get_mut(server as usize) {
+                Some(entry) => entry.on_request.put_back(handler),
+                None => Some(handler),
+            },
+        )
+    }
+
+    #[inline(never)]
     fn handle(&mut self, event: Event) -> Event {
         let shell = self.shell;
         match event {
-            Event::Request { handler, server, id, head } => {
-                let request = Request::new(shell, id, head);
-                self.run(
-                    id,
-                    handler,
-                    |handler, _| handler(request, Response::new(shell, id)),
-                    |core, handler| match core.servers.get_mut(server as usize) {
-                        Some(entry) => entry.on_request.put_back(handler),
-                        None => Some(handler),
-                    },
-                )
-            }
             Event::Data { callback, id, range } => self.run(
                 id,
                 callback,
@@ -87,6 +98,7 @@ impl Drive<'_> {
                 std::mem::forget(guard);
                 self.next()
             }
+            Event::Request { handler, server, id, head } => self.request(handler, server, id, head),
             Event::Continue | Event::Done => self.next(),
             rare => self.handle_rare(rare),
         }
@@ -157,39 +169,44 @@ impl Drive<'_> {
 
     fn ask_for_upgrade(
         &mut self,
-        mut handler: crate::engine::server::ShouldUpgradeFn,
+        handler: crate::engine::server::ShouldUpgradeFn,
         server: u32,
         id: ExchangeId,
         head: Box<crate::h1::Head>,
     ) -> Event {
         let request = Request::new(self.shell, id, head);
         let mut wanted = false;
-        let guard = Interrupt { drive: self };
-        let result = invoke(guard.drive.policy, || {
+        let restore = |core: &mut Core, handler| match core.servers.get_mut(server as usize) {
+            Some(entry) => entry.should_upgrade.put_back(handler),
+            None => Some(handler),
+        };
+        let mut running = Running { drive: self, id, callback: Some((handler, restore)) };
+        let result = running.call(|handler, _| {
             wanted = handler(&request);
             Ok(())
         });
-        std::mem::forget(guard);
+        let Some((handler, restore)) = running.callback.take() else { return Event::Done };
+        std::mem::forget(running);
         let head = request.into_head();
-        let (event, displaced) = self
-            .shell
-            .with(|core| {
-                let displaced = match core.servers.get_mut(server as usize) {
-                    Some(entry) => entry.should_upgrade.put_back(handler),
-                    None => Some(handler),
-                };
-                if let Err(error) = result {
+        let after = self.shell.with(|core| {
+            let displaced = restore(core, handler);
+            let event = match (result, head) {
+                (Ok(()), Some(head)) => core.upgrade_decided(id, head, wanted, &mut self.input),
+                (Err(error), _) => {
                     core.fail_exchange(id, error);
+                    Event::Continue
                 }
-                let event = match head {
-                    Some(head) => core.upgrade_decided(id, head, wanted, &mut self.input),
-                    None => Event::Continue,
-                };
-                (event, displaced)
-            })
-            .unwrap_or((Event::Done, None));
-        drop(displaced);
-        event
+                (Ok(()), None) => Event::Continue,
+            };
+            (event, displaced)
+        });
+        match after {
+            Some((event, displaced)) => {
+                drop(displaced);
+                event
+            }
+            None => Event::Done,
+        }
     }
 
     fn next(&mut self) -> Event {

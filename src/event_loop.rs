@@ -213,6 +213,10 @@ impl EventLoop {
         self.dispatched = 0;
         let batch = &mut self.batch;
         let polled = self.shell.with(|core| {
+            if !core.timers.is_empty() {
+                // A timer must not be late by what the host, or the last turn's callbacks, took.
+                core.catch_up();
+            }
             let timeout = match (core.next_timeout(), max) {
                 (Some(next), Some(max)) => Some(next.min(max)),
                 (next, max) => next.or(max),

@@ -8,6 +8,7 @@
 use std::cell::{Cell, RefCell};
 
 use crate::engine::Core;
+use crate::engine::output::Trash;
 
 pub(crate) struct LoopShell {
     core: RefCell<Option<Box<Core>>>,
@@ -72,9 +73,15 @@ impl LoopShell {
         if !core.trash.is_empty() {
             let trash = core.trash.take();
             drop(guard);
-            // Shared content may be owned by a user's type: its destructor runs here, outside the borrow.
-            drop(trash);
+            throw_away(trash);
         }
         Some(result)
     }
+}
+
+/// Shared content may be owned by a user's type: its destructor runs here, outside the borrow.
+#[cold]
+#[inline(never)]
+fn throw_away(trash: Trash) {
+    drop(trash);
 }

@@ -5,13 +5,13 @@ use std::env;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::rc::Rc;
 use std::time::Duration;
 
-use onloop::EventLoop;
 use onloop::http::{self, RequestOptions};
+use onloop::{EventLoop, LoopHandle};
 
 use crate::messages::{
     BROWSER_REQUEST, CHUNKED_REQUEST, ECHO_REQUEST, GREETING, PIECES_REQUEST, SMALL_REQUEST,
@@ -116,13 +116,13 @@ fn first_answer(
     answer.len()
 }
 
-/// A client of ours, a peer that gives the same answer to everything.
+/// A client of ours that makes each request when the last one ended, a peer that gives the same answer to all.
 fn request(count: u64) {
     let path = socket_path();
     let listener = UnixListener::bind(&path).expect("nobody else has this path");
     let mut event_loop = EventLoop::new().expect("a poller");
     let ended = Rc::new(Cell::new(0));
-    get(&event_loop, &path, &ended);
+    get(event_loop.handle(), path.clone(), ended.clone());
     turn(&mut event_loop);
     let (mut peer, _) = listener.accept().expect("the client has connected");
     peer.set_nonblocking(true).expect("it is a socket");
@@ -138,19 +138,19 @@ fn request(count: u64) {
         answer(&mut peer);
         turn(&mut event_loop);
         assert_eq!(ended.get(), made, "one turn takes the answer");
-        get(&event_loop, &path, &ended);
-        turn(&mut event_loop);
     }
 }
 
-fn get(event_loop: &EventLoop, path: &Path, ended: &Rc<Cell<u64>>) {
-    let options = RequestOptions::new("GET", "http://localhost/plaintext").unix_socket(path);
-    let request = http::request_with(event_loop.handle(), options).expect("the URL is good");
-    let ended = ended.clone();
+fn get(lp: LoopHandle, path: PathBuf, ended: Rc<Cell<u64>>) {
+    let options = RequestOptions::new("GET", "http://localhost/plaintext").unix_socket(&path);
+    let request = http::request_with(lp, options).expect("the URL is good");
     request.on_response(move |response| {
         assert_eq!(response.status(), 200);
         response.on_data(|chunk| assert_eq!(chunk, GREETING.as_bytes()));
-        response.on_end(move || ended.set(ended.get() + 1));
+        response.on_end(move || {
+            ended.set(ended.get() + 1);
+            get(lp, path, ended);
+        });
     });
     request.end("");
 }

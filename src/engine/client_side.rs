@@ -330,15 +330,19 @@ impl Core {
                 return Some(self.drop_connection(key, None));
             }
         }
-        let write_dead = self.slots[key as usize].flags.has(Flags::WRITE_DEAD.and(Flags::BROKEN));
+        const HUNG_UP: Flags = Flags::WRITE_DEAD
+            .and(Flags::HANGUP)
+            .and(Flags::END_OF_INPUT)
+            .and(Flags::BROKEN);
+        let hung_up = self.slots[key as usize].flags.has(HUNG_UP);
         let active = self.active(key);
         let incoming = &active.incoming;
         let paused = incoming.paused_by_user && !incoming.ended && !incoming.discarding;
         if !incoming.complete || paused {
             return None;
         }
-        // An early answer to a request that is still being written: wait for its end, if it can come.
-        if active.is_request_sent() || write_dead {
+        // An early answer to a request that is still being written: wait for its end, if anybody wants it.
+        if active.is_request_sent() || hung_up {
             return Some(self.client_complete(key, input));
         }
         None
@@ -364,6 +368,7 @@ impl Core {
         let source = active.piped_from.take();
         let client = active.client.take();
         let ended = active.incoming.ended;
+        let sent = active.is_request_sent();
         let callbacks = active.end_exchange();
         if let Some(client) = client {
             self.pool.recycle_client(client);
@@ -382,7 +387,7 @@ impl Core {
             Some(callbacks) => {
                 let mut finale = Finale::quiet(callbacks);
                 finale.end = !ended;
-                finale.finish = true;
+                finale.finish = sent;
                 Event::Final(finale)
             }
         }
@@ -430,6 +435,7 @@ impl Core {
 
     /// Sets the inactivity timeout of an exchange.
     pub(crate) fn set_exchange_timeout(&mut self, id: ExchangeId, timeout: std::time::Duration) {
+        self.catch_up();
         let Some(active) = self.exchange(id) else { return };
         active.timeout_ticks = super::ticks_or_never(timeout);
         let ticks = active.timeout_ticks;

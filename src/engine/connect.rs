@@ -22,6 +22,7 @@ impl Core {
         fill: impl FnOnce(&mut ClientState),
         expects_content: bool,
     ) -> Result<ExchangeId> {
+        self.catch_up();
         let mut client = self.pool.client();
         fill(&mut client);
         let origin = self.agent.origin(&client);

@@ -47,6 +47,12 @@ impl<'b> Input<'b> {
         self.from == self.to
     }
 
+    /// Nothing is left, and nothing was kept.
+    #[inline]
+    pub(crate) fn is_unused(&self) -> bool {
+        self.from == self.to && self.kept.is_none()
+    }
+
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         self.from += count;

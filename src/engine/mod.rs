@@ -162,6 +162,14 @@ impl Core {
         self.date.refresh(self.now, || net.wall_clock());
     }
 
+    /// Between turns the cached time may be old: for what is begun there.
+    pub(crate) fn catch_up(&mut self) {
+        if !self.in_turn {
+            self.now = self.net.now();
+            self.tick = tick_at(self.now);
+        }
+    }
+
     /// When the loop must be turned at the latest, whatever the sockets do.
     pub(crate) fn next_deadline(&mut self) -> Option<Time> {
         let timer = if self.timers.is_empty() { None } else { self.timers.next_deadline() };
@@ -398,11 +406,25 @@ impl Core {
         true
     }
 
-    /// What is to be done next for the slot being driven.
+    /// What is to be done next for the slot being driven. After [`Event::Done`] none is.
     #[inline]
     pub(crate) fn next(&mut self, input: &mut Input<'_>) -> Event {
         let key = self.current;
-        let Some(slot) = self.slots.get(key as usize) else { return Event::Done };
+        let event = match self.slots.get(key as usize) {
+            None => Event::Done,
+            Some(slot) if slot.generation == self.current_generation && slot.kind == Kind::Server => {
+                self.server_next(key, input)
+            }
+            Some(_) => self.next_of_other(key, input),
+        };
+        if let Event::Done = event {
+            self.current = NONE;
+        }
+        event
+    }
+
+    fn next_of_other(&mut self, key: u32, input: &mut Input<'_>) -> Event {
+        let slot = &self.slots[key as usize];
         if slot.generation != self.current_generation {
             // The connection ended and a callback has begun another one in its place: the window is of the
             // former.
@@ -421,12 +443,6 @@ impl Core {
                 Event::Done
             }
         }
-    }
-
-    /// The drive is over.
-    #[inline]
-    pub(crate) fn end_drive(&mut self) {
-        self.current = NONE;
     }
 
     /// The drive was cut short by a panic: what was read and not consumed is kept, the slot is driven again.

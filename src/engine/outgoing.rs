@@ -137,10 +137,10 @@ impl Core {
         let Some(active) = slots[key as usize].active.as_deref_mut() else { return };
         let length = chunk.len();
         match active.outgoing.frame(length as u64) {
-            Ok(Frame::Plain) => active.output.push(chunk),
+            Ok(Frame::Plain) => active.output.push(chunk, trash),
             Ok(Frame::Chunk) if length > 0 => {
                 push_chunk_size(active.output.tail().bytes, length);
-                active.output.push(chunk);
+                active.output.push(chunk, trash);
                 active.output.tail().bytes.extend_from_slice(b"\r\n");
             }
             Ok(Frame::Chunk | Frame::Drop) => trash.discard(chunk),
@@ -210,6 +210,7 @@ impl Core {
     }
 
     /// Gives access to a message whose head can still be changed.
+    #[inline]
     pub(crate) fn head_mut(&mut self, id: ExchangeId, doing: &str) -> Result<&mut Outgoing> {
         let Some(active) = self.exchange(id) else { return Err(gone()) };
         if active.outgoing.head_is_sent() {
@@ -284,6 +285,8 @@ impl Core {
 }
 
 /// Sets, appends or removes a field, with the checks that keep the framing ours.
+// Inlined with the call: a name that is a constant, as nearly all are, is checked by the compiler then.
+#[inline(always)]
 pub(crate) fn set_field(
     outgoing: &mut Outgoing,
     name: &str,
@@ -303,7 +306,10 @@ pub(crate) fn set_field(
         true => fields.append(name.as_bytes(), value),
         false => fields.set(name.as_bytes(), value),
     };
-    result.map_err(|error| field_error(error, name))
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err(field_error(error, name)),
+    }
 }
 
 /// RFC 9110 §6.5.1: what steers framing, routing or authentication has no place behind the content.
@@ -321,6 +327,7 @@ fn steers_framing(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
 }
 
+#[cold]
 fn check_framing_field(name: &str, value: &[u8]) -> Result<()> {
     if name.eq_ignore_ascii_case("content-length") && digits(value).is_none() {
         let message = "a Content-Length is a decimal number of bytes";
@@ -342,6 +349,7 @@ fn ends_in_chunked(value: &[u8]) -> bool {
 }
 
 /// The public error of a refused field.
+#[cold]
 pub(crate) fn field_error(error: FieldError, name: &str) -> Error {
     match error {
         FieldError::Name => Error::local(
@@ -360,6 +368,7 @@ pub(crate) fn field_error(error: FieldError, name: &str) -> Error {
     }
 }
 
+#[cold]
 pub(crate) fn headers_sent(doing: &str) -> Error {
     Error::local(
         "ERR_HTTP_HEADERS_SENT",
@@ -368,6 +377,7 @@ pub(crate) fn headers_sent(doing: &str) -> Error {
 }
 
 /// The handle's exchange is over.
+#[cold]
 pub(crate) fn gone() -> Error {
     Error::new(ErrorKind::Aborted, "ERR_STREAM_DESTROYED", "the message is over: nothing can be added to it")
 }

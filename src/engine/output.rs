@@ -87,8 +87,9 @@ impl Output {
         self.pieces.is_empty().then_some(&mut self.buffer)
     }
 
-    /// Appends content: copied when small or borrowed, else kept as it is.
-    pub(crate) fn push(&mut self, chunk: Chunk<'_>) {
+    /// Appends content: copied when small or borrowed, else kept as it is. What was copied from shared bytes
+    /// goes to `trash`, for the same reason as in [`Output::advance`].
+    pub(crate) fn push(&mut self, chunk: Chunk<'_>, trash: &mut Trash) {
         match chunk {
             Chunk::Owned(bytes) if bytes.len() >= PIECE_BYTES_MIN => {
                 self.pieces_bytes += bytes.len();
@@ -99,7 +100,10 @@ impl Output {
                 self.pieces_bytes += bytes.len();
                 self.pieces.push_back(Piece::Shared(bytes));
             }
-            small => self.tail().bytes.extend_from_slice(small.as_slice()),
+            small => {
+                self.tail().bytes.extend_from_slice(small.as_slice());
+                trash.discard(small);
+            }
         }
     }
 
@@ -293,8 +297,8 @@ mod tests {
                 let bytes = vec![b'a' + index as u8; *size];
                 expected.extend_from_slice(&bytes);
                 match index % 2 {
-                    0 => output.push(Chunk::Borrowed(&bytes)),
-                    _ => output.push(Chunk::Owned(bytes)),
+                    0 => output.push(Chunk::Borrowed(&bytes), &mut Trash::default()),
+                    _ => output.push(Chunk::Owned(bytes), &mut Trash::default()),
                 }
             }
             assert_eq!(output.len(), expected.len());

@@ -7,8 +7,8 @@ use crate::engine::Core;
 use crate::error::{Error, ErrorKind};
 
 impl Core {
-    /// Starts piping. False when one of the two is over already. Source and target are one and the same
-    /// exchange where a request's content becomes its response's, and for a stream that echoes.
+    /// Starts piping. False when one of the two is over already. The two may be of one exchange: a request
+    /// into its response, a socket into itself. What was piped from or to elsewhere is so no longer.
     pub(crate) fn pipe(&mut self, source: ExchangeId, target: ExchangeId) -> bool {
         if self.exchange(target).is_none() {
             return false;
@@ -16,12 +16,16 @@ impl Core {
         let Some(active) = self.exchange(source) else {
             return false;
         };
-        active.incoming.pipe_to = Some(target);
+        let former_target = active.incoming.pipe_to.replace(target);
         active.incoming.paused = false;
         active.incoming.paused_by_user = false;
         self.mark_dirty(source.key);
-        if let Some(active) = self.exchange(target) {
-            active.piped_from = Some(source);
+        if let Some(former) = former_target.and_then(|former| self.exchange(former)) {
+            former.piped_from = None;
+        }
+        let former_source = self.exchange(target).and_then(|active| active.piped_from.replace(source));
+        if let Some(former) = former_source.filter(|former| *former != source) {
+            self.pipe_target_gone(former);
         }
         true
     }

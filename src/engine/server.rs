@@ -93,7 +93,6 @@ impl ServerEntry {
         if self.block_second != date.second() {
             self.block_second = date.second();
             self.persistent_block.clear();
-            self.persistent_block.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
             self.persistent_block.extend_from_slice(date.line());
             self.persistent_block.extend_from_slice(b"Connection: keep-alive\r\n");
             self.persistent_block.extend_from_slice(&self.keep_alive_line);

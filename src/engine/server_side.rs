@@ -47,6 +47,10 @@ impl Core {
                         if slot.flags.has(Flags::CLOSING) {
                             continue;
                         }
+                        if input.is_unused() && !slot.flags.has(Flags::READABLE) && self.settle(key) {
+                            return Event::Done;
+                        }
+                        continue;
                     }
                     match active.stage {
                         Stage::Head => self.server_head(key, input),
@@ -68,6 +72,35 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// The usual end of a drive: one write takes all that waits, and the connection is idle. False where it
+    /// is not that simple; nothing is lost then.
+    #[inline]
+    fn settle(&mut self, key: u32) -> bool {
+        let Core { slots, servers, net, pool, trash, sweep, tick, .. } = self;
+        let Some(slot) = slots.get_mut(key as usize) else { return false };
+        let (Some(active), Some(server)) =
+            (slot.active.as_deref_mut(), servers.get(slot.owner as usize))
+        else {
+            return false;
+        };
+        let Some(bytes) = active.output.single() else { return false };
+        if server.closing || slot.flags.has(Flags::WRITE_BLOCKED) || !active.input.is_empty() {
+            return false;
+        }
+        let waiting = bytes.len();
+        let Ok(written) = net.write(&mut slot.source, bytes) else { return false };
+        active.output.advance(written, trash);
+        if written < waiting {
+            return false;
+        }
+        slot.deadline = tick.saturating_add(server.keep_alive_ticks);
+        sweep.note(slot.deadline);
+        if let Some(active) = slot.active.take() {
+            pool.recycle_active(active);
+        }
+        true
     }
 
     /// An idle connection was touched.

@@ -71,7 +71,7 @@ impl Known {
     }
 
     /// The name as a set of one; empty if it is none that is known.
-    #[inline]
+    #[inline(always)]
     fn of(name: &[u8]) -> Known {
         match name.len() {
             4 if is_name(name, b"date") => Known::DATE,
@@ -139,7 +139,7 @@ impl FieldList {
     ///
     /// # Errors
     /// [`FieldError`]; the list is then as it was.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), FieldError> {
         let kind = check(name, value)?;
         match self.position(name, kind) {
@@ -238,7 +238,7 @@ impl FieldList {
         self.removed
     }
 
-    #[inline]
+    #[inline(always)]
     fn position(&self, name: &[u8], kind: Known) -> Option<usize> {
         // The usual case costs no search: a known name that is not there.
         if !kind.is_empty() && !self.known.contains(kind) {
@@ -326,7 +326,7 @@ impl FieldList {
 }
 
 /// Checks name and value and gives the name's kind. A known name is a token.
-#[inline]
+#[inline(always)]
 fn check(name: &[u8], value: &[u8]) -> Result<Known, FieldError> {
     let kind = Known::of(name);
     if kind.is_empty() && !is_token(name) {

@@ -67,8 +67,7 @@ pub(crate) struct Automatic<'a> {
     pub(crate) date: &'a [u8],
     /// `Keep-Alive: …\r\n`, empty to leave it out.
     pub(crate) keep_alive: &'a [u8],
-    /// The status line of 200, `date`, `Connection: keep-alive` and `keep_alive` in one piece: the common
-    /// case is one copy.
+    /// `date`, `Connection: keep-alive` and `keep_alive` in one piece: the common case is one copy.
     pub(crate) persistent_block: &'a [u8],
     /// This must be the connection's last message, whatever the peer would like.
     pub(crate) closing: bool,
@@ -281,9 +280,11 @@ impl Outgoing {
         let mut line = [0u8; LENGTH_LINE_MAX];
         let length = length_line(&mut line, content.len() as u64);
         let block = automatic.persistent_block;
-        out.reserve(block.len() + fields.len() + LENGTH_LINE_MAX + content.len());
-        out.extend_from_slice(block);
+        const STATUS_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
+        out.reserve(STATUS_LINE.len() + fields.len() + block.len() + LENGTH_LINE_MAX + content.len());
+        out.extend_from_slice(STATUS_LINE);
         out.extend_from_slice(fields);
+        out.extend_from_slice(block);
         out.extend_from_slice(length);
         out.extend_from_slice(content);
         true
@@ -317,7 +318,7 @@ impl Outgoing {
                 }
             }
         }
-        // RFC 9110 §5.3: control data first.
+        out.extend_from_slice(self.fields.wire());
         if self.send_date && wanted(Known::DATE) {
             out.extend_from_slice(automatic.date);
         }
@@ -333,7 +334,6 @@ impl Outgoing {
         } else if !self.persistent && known.contains(Known::CONNECTION) {
             self.announce_close(out);
         }
-        out.extend_from_slice(self.fields.wire());
         match self.delimiter {
             Delimiter::Length(length) if !known.contains(Known::CONTENT_LENGTH) => {
                 push_length(out, length);
@@ -506,8 +506,7 @@ mod tests {
     const AUTOMATIC: Automatic<'static> = Automatic {
         date: b"Date: D\r\n",
         keep_alive: b"Keep-Alive: timeout=65\r\n",
-        persistent_block: b"HTTP/1.1 200 OK\r\nDate: D\r\nConnection: keep-alive\r\n\
-            Keep-Alive: timeout=65\r\n",
+        persistent_block: b"Date: D\r\nConnection: keep-alive\r\nKeep-Alive: timeout=65\r\n",
         closing: false,
     };
 
@@ -538,8 +537,8 @@ mod tests {
         assert_eq!(text.as_bytes(), whole);
         assert_eq!(
             text,
-            "HTTP/1.1 200 OK\r\nDate: D\r\nConnection: keep-alive\r\nKeep-Alive: timeout=65\r\n\
-             X-A: 1\r\nContent-Length: 5\r\n\r\n12345"
+            "HTTP/1.1 200 OK\r\nX-A: 1\r\nDate: D\r\nConnection: keep-alive\r\n\
+             Keep-Alive: timeout=65\r\nContent-Length: 5\r\n\r\n12345"
         );
     }
 

@@ -10,16 +10,20 @@
 use std::mem::MaybeUninit;
 
 use httparse::{ParserConfig, Status};
+use memchr::memchr;
 
 use super::head::{Head, crlf_at};
 use super::meaning::{Asked, Meaning, Notes};
 use super::scan::{HeadProgress, METHOD_BYTES_MAX, Role, split_request_line};
-use super::target::check_target;
-use super::token::decimal;
+use super::target::check_target_of;
+use super::token::{NOT_TARGET, TOKEN, classes_of, decimal, run_of};
 use super::violation::Violation;
 
 /// Fields that the fast way has room for; browsers send about 15.
 const FAST_FIELDS: usize = 64;
+
+/// Fields of a request that are tried first: browsers send about fifteen.
+const FEW_FIELDS: usize = 20;
 
 /// `HTTP/1.x` at the end of a request line.
 const VERSION_BYTES: usize = 8;
@@ -91,43 +95,102 @@ fn fast_request(
     head: &mut Head,
 ) -> Option<Result<usize, Violation>> {
     let window = input.get(..limits.head_bytes()).unwrap_or(input);
-    let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FAST_FIELDS];
-    let mut request = httparse::Request::new(&mut []);
-    let Ok(Status::Complete(consumed)) = request.parse_with_uninit_headers(window, &mut slots)
-    else {
-        return None;
-    };
-    let (method, target, minor) = (request.method?, request.path?, request.version?);
-    let (method, target) = (method.as_bytes(), target.as_bytes());
-    if method.as_ptr() != window.as_ptr()
-        || method.len() > METHOD_BYTES_MAX
-        || target.len() > limits.target_bytes
-        || request.headers.len() > limits.fields
-    {
+    let line = RequestLine::of(window)?;
+    if line.target.len() > limits.target_bytes {
         return None;
     }
-    // One space before the target, one after it.
-    let line_end = method
-        .len()
-        .saturating_add(target.len())
-        .saturating_add(VERSION_BYTES)
-        .saturating_add(2);
-    crlf_at(window, line_end)?;
-    if let Err(violation) = check_target(method, target) {
+    if let Err(violation) = line.check() {
         return Some(Err(violation));
     }
+    let section = window.get(line.end.wrapping_add(2)..)?;
+    // Filling the array costs more than reading a short head, so it is small at first.
+    let mut few = [httparse::EMPTY_HEADER; FEW_FIELDS];
+    match httparse::parse_headers(section, &mut few) {
+        Ok(Status::Complete((bytes, fields))) => {
+            finish_request(window, &line, bytes, fields, limits, head)
+        }
+        Err(httparse::Error::TooManyHeaders) => {
+            let mut many = [httparse::EMPTY_HEADER; FAST_FIELDS];
+            match httparse::parse_headers(section, &mut many) {
+                Ok(Status::Complete((bytes, fields))) => {
+                    finish_request(window, &line, bytes, fields, limits, head)
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Line and fields are there: index and meaning.
+#[inline(always)]
+fn finish_request<'a>(
+    window: &'a [u8],
+    line: &RequestLine<'a>,
+    section_bytes: usize,
+    fields: &[httparse::Header<'a>],
+    limits: &HeadLimits,
+    head: &mut Head,
+) -> Option<Result<usize, Violation>> {
+    if fields.len() > limits.fields {
+        return None;
+    }
+    let consumed = line.end.wrapping_add(2).wrapping_add(section_bytes);
     head.begin(window, consumed);
-    head.take_request_line(method, target, minor);
+    head.take_request_line(line.method, line.target, line.minor);
     let mut notes = Notes::default();
-    head.take_index(window, line_end, consumed, request.headers, &mut notes)?;
-    Some(
-        notes
-            .of_request(minor, method == b"CONNECT")
-            .map(|meaning| {
-                head.meaning = Meaning { head: method == b"HEAD", connect: method == b"CONNECT", ..meaning };
-                consumed
-            }),
-    )
+    head.take_index(window, line.end, consumed, fields, &mut notes)?;
+    let connect = line.method == b"CONNECT";
+    Some(notes.of_request(line.minor, connect).map(|meaning| {
+        head.meaning = Meaning { head: line.method == b"HEAD", connect, ..meaning };
+        consumed
+    }))
+}
+
+/// A request line that is exactly `method SP target SP HTTP/1.x CRLF`.
+struct RequestLine<'a> {
+    method: &'a [u8],
+    target: &'a [u8],
+    /// The classes of the target's bytes.
+    classes: u8,
+    minor: u8,
+    /// Where its CRLF is.
+    end: usize,
+}
+
+impl<'a> RequestLine<'a> {
+    /// One pass over the bytes; httparse is as strict with the fields, but neither with the spaces nor with
+    /// the target.
+    #[inline(always)]
+    fn of(window: &'a [u8]) -> Option<RequestLine<'a>> {
+        let method_bytes = match window {
+            [b'G', b'E', b'T', b' ', ..] => 3,
+            [b'P', b'O', b'S', b'T', b' ', ..] => 4,
+            _ => run_of(window.get(..METHOD_BYTES_MAX.wrapping_add(1))?, TOKEN),
+        };
+        let (method, rest) = window.split_at_checked(method_bytes)?;
+        let [b' ', rest @ ..] = rest else { return None };
+        let (target, rest) = rest.split_at_checked(memchr(b' ', rest)?)?;
+        let classes = classes_of(target);
+        if classes & NOT_TARGET != 0 {
+            return None;
+        }
+        let minor = match rest.first_chunk::<11>()? {
+            b" HTTP/1.1\r\n" => 1,
+            b" HTTP/1.0\r\n" => 0,
+            _ => return None,
+        };
+        if method.is_empty() || target.is_empty() {
+            return None;
+        }
+        let end = method_bytes.wrapping_add(target.len()).wrapping_add(VERSION_BYTES + 2);
+        Some(RequestLine { method, target, classes, minor, end })
+    }
+
+    #[inline(always)]
+    fn check(&self) -> Result<(), Violation> {
+        check_target_of(self.method, self.target, self.classes)
+    }
 }
 
 /// `fast_request` for a response.

@@ -13,7 +13,12 @@ use super::violation::Violation;
 /// `Target` for bytes and percent-encodings, `TargetForm` for a form that does not fit the method.
 #[inline(always)]
 pub(super) fn check_target(method: &[u8], target: &[u8]) -> Result<(), Violation> {
-    let any = classes_of(target);
+    check_target_of(method, target, classes_of(target))
+}
+
+/// The same where the classes of the target's bytes are known.
+#[inline(always)]
+pub(super) fn check_target_of(method: &[u8], target: &[u8], any: u8) -> Result<(), Violation> {
     // Nearly every target is in origin form (RFC 9112 §3.2.1), which every method but one has.
     if any & (NOT_TARGET | PERCENT) == 0 && target.first() == Some(&b'/') && method.len() != 7 {
         return Ok(());

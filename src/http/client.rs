@@ -1,6 +1,7 @@
 //! The request that a client sends.
 
 use std::fmt;
+use std::mem::replace;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -226,18 +227,20 @@ impl ClientRequest {
     /// Sets what is called once with the response, when its head is complete. Without it the content is
     /// read and dropped. (Node: `'response'`)
     pub fn on_response<R: Outcome>(&self, callback: impl FnOnce(IncomingResponse) -> R + 'static) {
-        let callback: ResponseFn = Box::new(move |response| callback(response).into_result());
+        let mut callback: Option<ResponseFn> =
+            Some(Box::new(move |response| callback(response).into_result()));
         let displaced = self
             .shell
-            .with(|core| core.callbacks(self.id)?.response.replace(callback));
+            .with(|core| replace(&mut core.callbacks(self.id)?.response, callback.take()));
         drop(displaced);
     }
 
     /// Sets what is called for each informational response but 101. (Node: `'information'`)
     pub fn on_information<R: Outcome>(&self, mut callback: impl FnMut(Information) -> R + 'static) {
-        let callback: InformationFn = Box::new(move |information| callback(information).into_result());
+        let mut callback: Option<InformationFn> =
+            Some(Box::new(move |information| callback(information).into_result()));
         let displaced = self.shell.with(|core| {
-            core.callbacks(self.id)?.information.replace(Some(callback))
+            core.callbacks(self.id)?.information.replace(callback.take())
         });
         drop(displaced);
     }
@@ -254,11 +257,12 @@ impl ClientRequest {
         &self,
         callback: impl FnOnce(IncomingResponse, Socket, &[u8]) -> R + 'static,
     ) {
-        let callback: UpgradeFn =
-            Box::new(move |response, socket, head| callback(response, socket, head).into_result());
+        let mut callback: Option<UpgradeFn> = Some(Box::new(move |response, socket, head| {
+            callback(response, socket, head).into_result()
+        }));
         let displaced = self
             .shell
-            .with(|core| core.callbacks(self.id)?.upgrade.replace(callback));
+            .with(|core| replace(&mut core.callbacks(self.id)?.upgrade, callback.take()));
         drop(displaced);
     }
 

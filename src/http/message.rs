@@ -109,28 +109,6 @@ impl Request {
     pub fn body(&self) -> Body {
         self.body
     }
-
-    /// The head in the types of the `http` crate.
-    ///
-    /// # Errors
-    /// The `http` crate does not take a part of it, such as a target that its `Uri` refuses.
-    #[cfg(feature = "http")]
-    pub fn to_http(&self) -> Result<http::Request<()>> {
-        let mut builder = http::Request::builder().method(self.method()).uri(self.url());
-        builder = builder.version(version(self.http_version()));
-        for (name, value) in self.headers() {
-            builder = builder.header(name, value);
-        }
-        builder.body(()).map_err(|error| Error::local("ERR_INVALID_ARG_VALUE", error.to_string()))
-    }
-}
-
-#[cfg(feature = "http")]
-fn version(text: &str) -> http::Version {
-    match text {
-        "1.0" => http::Version::HTTP_10,
-        _ => http::Version::HTTP_11,
-    }
 }
 
 impl Deref for Request {
@@ -182,20 +160,6 @@ impl IncomingResponse {
     /// The handle of the content: `Copy`, for other callbacks.
     pub fn body(&self) -> Body {
         self.body
-    }
-
-    /// The head in the types of the `http` crate.
-    ///
-    /// # Errors
-    /// The `http` crate does not take a part of it.
-    #[cfg(feature = "http")]
-    pub fn to_http(&self) -> Result<http::Response<()>> {
-        let mut builder = http::Response::builder().status(self.status());
-        builder = builder.version(version(self.http_version()));
-        for (name, value) in self.headers() {
-            builder = builder.header(name, value);
-        }
-        builder.body(()).map_err(|error| Error::local("ERR_INVALID_ARG_VALUE", error.to_string()))
     }
 }
 
@@ -263,10 +227,10 @@ impl Body {
     /// Sets what is called with each piece of content, and lets it flow. The bytes are the loop's and gone
     /// when the callback returns. Replaces the callback that was set before. (Node: `'data'`)
     pub fn on_data<R: Outcome>(&self, mut callback: impl FnMut(&[u8]) -> R + 'static) {
-        let callback: crate::engine::callbacks::DataFn =
-            Box::new(move |chunk| callback(chunk).into_result());
+        let mut callback: Option<crate::engine::callbacks::DataFn> =
+            Some(Box::new(move |chunk| callback(chunk).into_result()));
         let displaced = self.shell.with(|core| {
-            let displaced = core.callbacks(self.id)?.data.replace(Some(callback));
+            let displaced = core.callbacks(self.id)?.data.replace(callback.take());
             if core.exchange(self.id).is_some_and(|active| !active.incoming.paused_by_user) {
                 core.set_paused(self.id, false);
             }

@@ -12,6 +12,8 @@
 //! Is not in this crate. Connections speak HTTP/1.1 and HTTP/1.0.
 
 mod client;
+#[cfg(feature = "http")]
+mod convert;
 mod message;
 mod options;
 mod outgoing;
@@ -30,6 +32,9 @@ use crate::engine::{ExchangeId, Hook};
 use crate::error::Error;
 use crate::net::Address;
 use crate::shell::LoopShell;
+
+#[cfg(feature = "http")]
+pub use convert::request_from_http;
 
 pub use client::{ClientRequest, RequestOptions, get, request, request_with};
 pub use message::{Body, IncomingResponse, Information, PipeTarget, Request};
@@ -98,15 +103,18 @@ pub fn is_hop_by_hop(name: &str) -> bool {
 }
 
 /// Registers a callback that runs once.
+///
+/// Here and wherever a callback is registered it is taken out of an `Option` that stays outside of the borrow:
+/// where nothing takes it, since the exchange is over, it is dropped there.
 fn set_hook<R: Outcome>(
     shell: &'static LoopShell,
     id: ExchangeId,
     place: impl FnOnce(&mut Callbacks) -> &mut Option<Hook>,
     callback: impl FnOnce() -> R + 'static,
 ) {
-    let callback: Hook = Box::new(move || callback().into_result());
+    let mut callback: Option<Hook> = Some(Box::new(move || callback().into_result()));
     let displaced = shell.with(|core| {
-        let displaced = place(core.callbacks(id)?).replace(callback);
+        let displaced = std::mem::replace(place(core.callbacks(id)?), callback.take());
         // Content may be complete already, with nobody told.
         core.mark_dirty(id.key);
         displaced
@@ -120,8 +128,9 @@ fn set_error_hook<R: Outcome>(
     place: impl FnOnce(&mut Callbacks) -> &mut Option<ErrorFn>,
     callback: impl FnOnce(Error) -> R + 'static,
 ) {
-    let callback: ErrorFn = Box::new(move |error| callback(error).into_result());
-    let displaced = shell.with(|core| place(core.callbacks(id)?).replace(callback));
+    let mut callback: Option<ErrorFn> = Some(Box::new(move |error| callback(error).into_result()));
+    let displaced =
+        shell.with(|core| std::mem::replace(place(core.callbacks(id)?), callback.take()));
     drop(displaced);
 }
 

@@ -13,7 +13,7 @@ macro_rules! outgoing_methods {
         /// `ERR_HTTP_INVALID_HEADER_VALUE` for a `Content-Length` that is no number or a
         /// `Transfer-Encoding` that does not end in `chunked`, `ERR_STREAM_DESTROYED` when the message is
         /// over. Nothing is changed then, and nothing is on the wire.
-        #[inline]
+        #[inline(always)]
         pub fn set_header(
             &self,
             name: impl AsRef<str>,
@@ -37,29 +37,6 @@ macro_rules! outgoing_methods {
             let name = name.as_ref();
             self.head_mut(name, |outgoing| {
                 value.with_bytes(|value| crate::engine::set_field(outgoing, name, value, true))
-            })
-        }
-
-        /// Sets all fields of an `http::HeaderMap`.
-        ///
-        /// # Errors
-        /// As [`Self::set_header`]; fields before the refused one are set.
-        #[cfg(feature = "http")]
-        pub fn set_headers(&self, headers: &http::HeaderMap) -> crate::Result<()> {
-            for name in headers.keys() {
-                self.remove_if_set(name.as_str())?;
-                for value in headers.get_all(name) {
-                    self.append_header(name, value)?;
-                }
-            }
-            Ok(())
-        }
-
-        #[cfg(feature = "http")]
-        fn remove_if_set(&self, name: &str) -> crate::Result<()> {
-            self.head_mut(name, |outgoing| {
-                outgoing.fields.remove_quietly(name.as_bytes());
-                Ok(())
             })
         }
 
@@ -145,9 +122,10 @@ macro_rules! outgoing_methods {
         /// Sets what is called each time that there is room again after `write` has returned false.
         /// Replaces the callback that was set before. (Node: `'drain'`)
         pub fn on_drain<R: crate::http::Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
-            let callback: crate::engine::HookMut = Box::new(move || callback().into_result());
+            let mut callback: Option<crate::engine::HookMut> =
+                Some(Box::new(move || callback().into_result()));
             let displaced = self.shell.with(|core| {
-                core.callbacks(self.id)?.drain.replace(Some(callback))
+                core.callbacks(self.id)?.drain.replace(callback.take())
             });
             drop(displaced);
         }
@@ -187,9 +165,10 @@ macro_rules! outgoing_methods {
         /// Sets what is called when nothing has moved for as long as `set_timeout` says. It only tells;
         /// `destroy` ends. (Node: `'timeout'`)
         pub fn on_timeout<R: crate::http::Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
-            let callback: crate::engine::HookMut = Box::new(move || callback().into_result());
+            let mut callback: Option<crate::engine::HookMut> =
+                Some(Box::new(move || callback().into_result()));
             let displaced = self.shell.with(|core| {
-                core.callbacks(self.id)?.timeout.replace(Some(callback))
+                core.callbacks(self.id)?.timeout.replace(callback.take())
             });
             drop(displaced);
         }
@@ -226,6 +205,7 @@ macro_rules! outgoing_methods {
             length.flatten().unwrap_or(0)
         }
 
+        #[inline(always)]
         fn head_mut(
             &self,
             doing: &str,

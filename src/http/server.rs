@@ -99,7 +99,7 @@ impl Server {
     ///     println!("a tunnel to {}?", req.url()); // `example.com:443`
     ///     socket.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     /// });
-    /// # onloop::Result::Ok(())
+    /// # Ok::<(), onloop::Error>(())
     /// ```
     pub fn on_connect<R: Outcome>(
         &self,
@@ -128,8 +128,8 @@ impl Server {
 
     /// Sets what is called once when the server is closed and its last connection is gone. (Node: `'close'`)
     pub fn on_close<R: Outcome>(&self, callback: impl FnOnce() -> R + 'static) {
-        let callback: Hook = Box::new(move || callback().into_result());
-        let displaced = self.with(|entry| entry.on_close.replace(callback));
+        let mut callback: Option<Hook> = Some(Box::new(move || callback().into_result()));
+        let displaced = self.with(|entry| std::mem::replace(&mut entry.on_close, callback.take()));
         drop(displaced);
     }
 
@@ -212,8 +212,12 @@ impl Server {
         self.shell.with(|core| core.server(self.key, self.generation).and_then(work)).flatten()
     }
 
-    fn replace<T>(&self, place: impl FnOnce(&mut ServerEntry) -> &mut Listener<T>, callback: Option<T>) {
-        let displaced = self.with(|entry| place(entry).replace(callback));
+    fn replace<T>(
+        &self,
+        place: impl FnOnce(&mut ServerEntry) -> &mut Listener<T>,
+        mut callback: Option<T>,
+    ) {
+        let displaced = self.with(|entry| place(entry).replace(callback.take()));
         drop(displaced);
     }
 }

@@ -83,7 +83,7 @@ macro_rules! bytes_values {
 bytes_values!([u8], Vec<u8>);
 
 impl HeaderValue for str {
-    #[inline]
+    #[inline(always)]
     fn with_bytes<R>(&self, work: impl FnOnce(&[u8]) -> R) -> R {
         work(self.as_bytes())
     }
@@ -112,7 +112,7 @@ impl HeaderValue for http::HeaderValue {
 }
 
 impl<T: HeaderValue + ?Sized> HeaderValue for &T {
-    #[inline]
+    #[inline(always)]
     fn with_bytes<R>(&self, work: impl FnOnce(&[u8]) -> R) -> R {
         (**self).with_bytes(work)
     }

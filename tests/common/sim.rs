@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use onloop::sim::{self, SimNet, SimOptions, SimPeer};
+use onloop::sim::{SimNet, SimOptions, SimPeer};
 use onloop::{Address, EventLoop, LoopOptions};
 
 /// Where the bytes go.
@@ -19,10 +19,10 @@ pub(crate) enum Wire {
 pub(crate) const WIRES: [Wire; 2] = [Wire::Simulated, Wire::Loopback];
 
 /// How long a turn may wait. On the simulated network it costs nothing.
-const TURN: Duration = Duration::from_millis(20);
+const TURN: Duration = Duration::from_millis(5);
 
 /// A condition that does not come in this time never will.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A network, and how to make loops on it.
 pub(crate) struct Bench {
@@ -43,19 +43,23 @@ impl Bench {
         }
     }
 
-    /// Turns until `done` says so; false when it has not in all patience.
-    pub(crate) fn turn_until(&self, event_loop: &mut EventLoop, mut done: impl FnMut() -> bool) -> bool {
-        self.turn_until_stats(event_loop, |_| done())
+    pub(crate) fn turn(&self, event_loop: &mut EventLoop) {
+        self.turn_for(event_loop, TURN);
     }
 
-    pub(crate) fn turn_until_stats(
+    pub(crate) fn turn_for(&self, event_loop: &mut EventLoop, max: Duration) {
+        event_loop.turn(Some(max)).expect("the poller works");
+    }
+
+    /// Turns until `done` says so; false when it has not in all patience.
+    pub(crate) fn turn_until(
         &self,
         event_loop: &mut EventLoop,
-        mut done: impl FnMut(sim::LoopStats) -> bool,
+        mut done: impl FnMut(&EventLoop) -> bool,
     ) -> bool {
         let (began, began_real) = (self.net.now(), Instant::now());
         loop {
-            if done(sim::stats(event_loop)) {
+            if done(event_loop) {
                 return true;
             }
             let passed = match self.wire {
@@ -66,12 +70,8 @@ impl Bench {
             if passed > PATIENCE || began_real.elapsed() > 2 * PATIENCE {
                 return false;
             }
-            event_loop.turn(Some(TURN)).expect("the poller works");
+            self.turn(event_loop);
         }
-    }
-
-    pub(crate) fn turn(&self, event_loop: &mut EventLoop) {
-        event_loop.turn(Some(TURN)).expect("the poller works");
     }
 
     /// A connection with nothing but bytes on this end.

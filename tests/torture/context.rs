@@ -35,6 +35,8 @@ pub(crate) struct Context {
     /// Destructors of captured values that ran, of those that were made.
     pub(crate) destructed: Cell<usize>,
     pub(crate) constructed: Cell<usize>,
+    /// Of these: ran while the loop was in use by itself.
+    pub(crate) shut_out: Cell<usize>,
 }
 
 /// One request and its response, as one side sees it.
@@ -64,6 +66,7 @@ impl Context {
             is_over: Cell::new(false),
             destructed: Cell::new(0),
             constructed: Cell::new(0),
+            shut_out: Cell::new(0),
         }))
     }
 

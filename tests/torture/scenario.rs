@@ -153,7 +153,10 @@ fn request_callbacks(ctx: Ctx, body: Body, res: Response) {
             body.on_end(move || res.end("ok"));
         }
         Kind::ClientFailed => res.destroy(),
-        Kind::ClientTimeout => {}
+        Kind::ClientTimeout => {
+            // A client that closes may only have ended its side: it is noticed by the answer.
+            ctx.lp.set_timeout(Duration::from_millis(110), move || res.end("late"));
+        }
         Kind::Information => {
             res.write_early_hints([("Link", "</style.css>")]).expect("the head is not sent");
             res.end("ok");
@@ -223,7 +226,7 @@ fn from_elsewhere(ctx: Ctx, res: Response) {
         }
         // The other connection's bad bytes end it.
         _ => {
-            ctx.lp.set_timeout(Duration::from_millis(200), move || res.end("ok"));
+            ctx.lp.set_timeout(Duration::from_millis(20), move || res.end("ok"));
         }
     }
 }
@@ -275,7 +278,7 @@ fn on_upgrade(ctx: Ctx, _req: Request, socket: Socket, head: &[u8]) -> onloop::R
             socket.pipe(socket);
         }
         Kind::SocketEnd => {
-            socket.on_data(move |bytes| drop(socket.write(bytes)));
+            socket.on_data(move |bytes| _ = socket.write(bytes));
             socket.on_end(move || {
                 ctx.fire_once()?;
                 socket.end("");
@@ -439,7 +442,7 @@ fn on_client_upgrade(ctx: Ctx, socket: Socket) -> onloop::Result<()> {
     match ctx.kind {
         Kind::SocketTimeout | Kind::SocketError => {}
         Kind::SocketDrain => {}
-        _ => drop(socket.write("ping")),
+        _ => _ = socket.write("ping"),
     }
     Ok(())
 }

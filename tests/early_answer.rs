@@ -1,0 +1,50 @@
+//! A server may answer before it has the whole request, and close (RFC 9112 §9.3): the client has its answer
+//! and does not wait for a request that nobody wants any more.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use onloop::sim::{SimNet, stats};
+use onloop::{Address, LoopOptions, http};
+
+#[test]
+fn a_request_that_is_answered_early_and_hung_up_on_is_over() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::new());
+    let listener = net.listen(&Address::from(SocketAddr::from(([127, 0, 0, 1], 80)))).unwrap();
+    let events: Rc<RefCell<Vec<String>>> = Rc::default();
+    let log = |events: &Rc<RefCell<Vec<String>>>, what: &'static str| {
+        let events = events.clone();
+        move || events.borrow_mut().push(what.into())
+    };
+
+    let request = http::request(event_loop.handle(), "POST", "http://127.0.0.1/upload").unwrap();
+    request.write("the first part");
+    let (end, errors) = (log(&events, "end"), events.clone());
+    request.on_response(move |response| {
+        assert_eq!(response.status(), 413);
+        response.on_data(|_| {});
+        response.on_end(end);
+    });
+    request.on_finish(log(&events, "finish"));
+    request.on_error(move |error| errors.borrow_mut().push(error.to_string()));
+    request.on_close(log(&events, "close"));
+
+    let mut server = None;
+    let deadline = Duration::from_secs(5);
+    while net.now() < deadline && !events.borrow().iter().any(|event| event == "close") {
+        event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+        server = server.take().or_else(|| listener.accept());
+        if let Some(peer) = server.as_ref().filter(|peer: &&onloop::sim::SimPeer| peer.available() > 0) {
+            peer.read();
+            peer.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
+            peer.shutdown_write();
+        }
+    }
+    // The request was never finished, and that is no error: it has its answer.
+    assert_eq!(*events.borrow(), ["end", "close"]);
+    assert!(!request.is_open());
+    assert!(stats(&event_loop).is_empty(), "{:?}", stats(&event_loop));
+}

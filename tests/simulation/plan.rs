@@ -1,0 +1,118 @@
+//! What is asked for, drawn from the seed, and the content that travels.
+
+use std::sync::OnceLock;
+
+/// The most content that one message carries.
+pub(crate) const LARGE: usize = 300_000;
+
+/// A small generator of its own, so that what is asked for does not depend on what the network draws.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        // xorshift64*
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+}
+
+/// Content has no period that fits a buffer, so that a piece in the wrong place is seen.
+pub(crate) fn content(start: usize, length: usize) -> &'static [u8] {
+    static CONTENT: OnceLock<Vec<u8>> = OnceLock::new();
+    let all = CONTENT.get_or_init(|| {
+        let mut random = Random::new(77);
+        (0..LARGE + 1000).map(|_| random.next() as u8).collect()
+    });
+    &all[start..start + length]
+}
+
+/// One request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Hello,
+    Head,
+    /// Answered by a timer.
+    Late { millis: usize },
+    /// The content comes back through `pipe`.
+    Piped { start: usize, length: usize },
+    /// The content comes back through `on_data`, `write` and `on_drain`, in chunks.
+    Echoed { start: usize, length: usize, waits: bool },
+    /// The handler asks another server and pipes both ways.
+    Proxied { start: usize, length: usize },
+    /// Nobody reads the content.
+    Unread { length: usize },
+    /// The handler destroys the exchange, before or behind the head.
+    Never { begins: bool },
+    /// The handler returns an error.
+    Failing,
+    Stream { length: usize },
+    /// `Connection: close`.
+    Closing,
+    Upgrade { length: usize },
+}
+
+impl Ask {
+    pub(crate) fn draw(random: &mut Random) -> Ask {
+        let start = random.below(1000);
+        match random.below(1000) {
+            0..600 => Ask::Hello,
+            600..630 => Ask::Head,
+            630..700 => Ask::Late { millis: random.below(50) },
+            700..790 => Ask::Piped { start, length: random.below(2000) },
+            790..860 => Ask::Echoed { start, length: random.below(2000), waits: false },
+            860..880 => Ask::Echoed { start, length: random.below(500), waits: true },
+            880..900 => Ask::Unread { length: random.below(3000) },
+            900..920 => Ask::Never { begins: random.below(2) == 0 },
+            920..930 => Ask::Failing,
+            930..931 => Ask::Stream { length: LARGE },
+            931..932 => Ask::Piped { start, length: LARGE / 2 },
+            932..950 => Ask::Closing,
+            950..979 => Ask::Proxied { start, length: random.below(3000) },
+            979..980 => Ask::Proxied { start, length: LARGE / 3 },
+            _ => Ask::Upgrade { length: random.below(1000) },
+        }
+    }
+
+    pub(crate) fn target(self) -> String {
+        match self {
+            Ask::Hello | Ask::Head | Ask::Closing => "/hello".into(),
+            Ask::Late { millis } => format!("/late/{millis}"),
+            Ask::Piped { .. } => "/pipe".into(),
+            Ask::Echoed { .. } => "/echo".into(),
+            Ask::Proxied { .. } => "/proxy".into(),
+            Ask::Unread { .. } => "/unread".into(),
+            Ask::Never { begins: false } => "/never".into(),
+            Ask::Never { begins: true } => "/breaks".into(),
+            Ask::Failing => "/fails".into(),
+            Ask::Stream { length } => format!("/stream/{length}"),
+            Ask::Upgrade { .. } => "/upgrade".into(),
+        }
+    }
+
+    /// The answer's status and content. `None`: there is none, on the best of networks.
+    pub(crate) fn answer(self) -> Option<(u16, &'static [u8])> {
+        match self {
+            Ask::Hello | Ask::Closing => Some((200, b"hello")),
+            Ask::Head => Some((200, b"")),
+            Ask::Late { .. } => Some((200, b"late")),
+            Ask::Piped { start, length }
+            | Ask::Echoed { start, length, .. }
+            | Ask::Proxied { start, length } => Some((200, content(start, length))),
+            Ask::Unread { .. } => Some((200, b"unread")),
+            Ask::Never { .. } => None,
+            Ask::Failing => Some((500, b"")),
+            Ask::Stream { length } => Some((200, content(0, length))),
+            Ask::Upgrade { length } => Some((101, content(0, length))),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The handlers, as a user would write them, and the account of the exchanges they had.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use onloop::http::{self, Request, Response, Server, ServerOptions, Socket};
+use onloop::{Error, LoopHandle};
+
+use crate::plan::content;
+
+pub(crate) type Site = &'static ServerSite;
+
+/// What the server saw.
+pub(crate) struct ServerSite {
+    lp: LoopHandle,
+    exchanges: RefCell<Vec<Exchange>>,
+    open: Cell<usize>,
+}
+
+#[derive(Default)]
+struct Exchange {
+    finishes: u8,
+    errors: u8,
+    closes: u8,
+}
+
+pub(crate) fn serve(lp: LoopHandle) -> onloop::Result<(Server, Site)> {
+    let site: Site = Box::leak(Box::new(ServerSite {
+        lp,
+        exchanges: RefCell::default(),
+        open: Cell::new(0),
+    }));
+    let options = ServerOptions::new()
+        .headers_timeout(Duration::from_secs(5))
+        .request_timeout(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(8))
+        .write_timeout(Duration::from_secs(5));
+    let server = Server::new(lp, options)?;
+    server.on_request(move |req, res| handle(site, req, res));
+    server.on_upgrade(move |_, socket, head| upgrade(site, socket, head));
+    server.listen("127.0.0.1:80")?;
+    Ok((server, site))
+}
+
+fn handle(site: Site, req: Request, res: Response) -> onloop::Result<()> {
+    let tracked = track(site, res);
+    let (path, number) = match req.url()[1..].split_once('/') {
+        Some((path, number)) => (path, number.parse().unwrap_or(0)),
+        None => (&req.url()[1..], 0),
+    };
+    match path {
+        "hello" => res.end("hello"),
+        "late" => {
+            let delay = Duration::from_millis(number as u64);
+            site.lp.set_timeout(delay, move || res.end("late"));
+        }
+        "pipe" => req.pipe(res),
+        "echo" => {
+            let body = req.body();
+            req.on_data(move |chunk| {
+                if !res.write(chunk) {
+                    body.pause();
+                }
+            });
+            res.on_drain(move || body.resume());
+            req.on_end(move || res.end(""));
+        }
+        "proxy" => return proxy(site, &req, res, tracked),
+        "unread" => res.end("unread"),
+        "breaks" => {
+            res.write("only a part");
+            site.lp.set_timeout(Duration::from_millis(20), move || res.destroy());
+        }
+        "never" => {
+            site.lp.set_timeout(Duration::from_millis(20), move || res.destroy());
+        }
+        "fails" => return Err(Error::other("as it should")),
+        "stream" => {
+            let sent = Cell::new(0);
+            let more = move || stream(res, number, &sent);
+            more();
+            res.on_drain(more);
+        }
+        other => panic!("nobody asks for {other}"),
+    }
+    Ok(())
+}
+
+/// A reverse proxy as the documentation has it.
+fn proxy(site: Site, req: &Request, res: Response, number: usize) -> onloop::Result<()> {
+    let up = http::request(site.lp, req.method(), "http://sim.test/pipe")?;
+    for (name, value) in req.headers() {
+        if !http::is_hop_by_hop(name) && !name.eq_ignore_ascii_case("host") {
+            up.append_header(name, value)?;
+        }
+    }
+    // The inactivity timeout begins with the connection, and this network makes some of them for ever.
+    let timer = site.lp.set_timeout(Duration::from_secs(5), move || up.destroy());
+    up.on_response(move |response| {
+        res.set_status(response.status());
+        for (name, value) in response.headers() {
+            if !http::is_hop_by_hop(name) {
+                res.append_header(name, value)?;
+            }
+        }
+        response.pipe(res);
+        Ok(())
+    });
+    let upstream = begin(site);
+    up.on_error(move |_| {
+        site.exchanges.borrow_mut()[upstream].errors += 1;
+        res.set_status(502);
+        res.end("bad gateway");
+    });
+    up.on_close(move || {
+        timer.clear();
+        close(site, upstream);
+    });
+    res.on_close(move || {
+        up.destroy();
+        close(site, number);
+    });
+    req.pipe(up);
+    Ok(())
+}
+
+fn stream(res: Response, length: usize, sent: &Cell<usize>) {
+    while sent.get() < length {
+        let size = (length - sent.get()).min(20_000);
+        let wants_more = res.write(content(sent.get(), size));
+        sent.set(sent.get() + size);
+        if !wants_more && sent.get() < length {
+            return;
+        }
+    }
+    res.end("");
+}
+
+fn upgrade(site: Site, socket: Socket, head: &[u8]) {
+    let number = begin(site);
+    socket.on_error(move |_| site.exchanges.borrow_mut()[number].errors += 1);
+    socket.on_close(move || close(site, number));
+    socket.set_timeout(Duration::from_secs(5));
+    socket.on_timeout(move || socket.destroy());
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+    socket.write(head);
+    socket.pipe(socket);
+}
+
+fn track(site: Site, res: Response) -> usize {
+    let number = begin(site);
+    res.on_finish(move || site.exchanges.borrow_mut()[number].finishes += 1);
+    res.on_error(move |_| site.exchanges.borrow_mut()[number].errors += 1);
+    res.on_close(move || close(site, number));
+    number
+}
+
+fn begin(site: Site) -> usize {
+    site.open.set(site.open.get() + 1);
+    site.exchanges.borrow_mut().push(Exchange::default());
+    site.exchanges.borrow().len() - 1
+}
+
+fn close(site: Site, number: usize) {
+    let exchange = &mut site.exchanges.borrow_mut()[number];
+    exchange.closes += 1;
+    assert_eq!(exchange.closes, 1, "on_close of a response came twice");
+    site.open.set(site.open.get() - 1);
+}
+
+impl ServerSite {
+    /// Exchanges that have not had their `on_close`.
+    pub(crate) fn open(&self) -> usize {
+        self.open.get()
+    }
+
+    pub(crate) fn check(&self) {
+        for (number, exchange) in self.exchanges.borrow().iter().enumerate() {
+            assert_eq!(exchange.closes, 1, "response {number}: on_close");
+            let outcomes = exchange.finishes + exchange.errors;
+            assert!(outcomes <= 1, "response {number}: {outcomes} of on_finish and on_error");
+        }
+    }
+}
