@@ -28,7 +28,6 @@ pub(crate) struct ClientState {
     pub(crate) port: u16,
     /// Connect here instead of to `host`.
     pub(crate) unix: Option<PathBuf>,
-    pub(crate) local_host_only: bool,
     /// The connection may go to the pool afterwards.
     pub(crate) keep_alive: bool,
     pub(crate) head_limits: Option<HeadLimits>,

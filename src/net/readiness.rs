@@ -35,21 +35,19 @@ impl Readiness {
         self.0 |= other.0;
     }
 
-    #[inline]
-    pub(crate) fn remove(&mut self, other: Readiness) {
-        self.0 &= !other.0;
-    }
-
+    #[cfg(any(test, feature = "sim"))]
     #[inline]
     pub(crate) const fn union(self, other: Readiness) -> Readiness {
         Readiness(self.0 | other.0)
     }
 
+    #[cfg(any(test, feature = "sim"))]
     #[inline]
     pub(crate) const fn intersection(self, other: Readiness) -> Readiness {
         Readiness(self.0 & other.0)
     }
 
+    #[cfg(any(test, feature = "sim"))]
     #[inline]
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
