@@ -183,7 +183,7 @@ impl Core {
         let mut head = self.pool.head();
         let default_limits = self.agent.head_limits;
         let active = self.active(key);
-        let Some(client) = active.client.as_deref_mut() else { return None };
+        let client = active.client.as_deref_mut()?;
         let limits = client.head_limits.unwrap_or(default_limits);
         let parsed = parse_response(
             input.bytes(),
