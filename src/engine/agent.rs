@@ -138,7 +138,7 @@ impl Core {
         {
             return false;
         }
-        if free.since == now && !slot.flags.has(Flags::READABLE) {
+        if self.in_turn && free.since == now && !slot.flags.has(Flags::READABLE) {
             // It was in use a moment ago in this very turn.
             return true;
         }

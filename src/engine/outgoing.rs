@@ -195,10 +195,8 @@ impl Core {
             // RFC 9110 §15.2: never to a client of HTTP/1.0, which would take it for the answer.
             return Ok(());
         }
-        if status == 100 {
-            if !std::mem::take(&mut active.incoming.continue_owed) {
-                return Ok(());
-            }
+        if status == 100 && !std::mem::take(&mut active.incoming.continue_owed) {
+            return Ok(());
         }
         let tail = active.output.tail();
         push_status_line(tail.bytes, status, crate::h1::reason_phrase(status));

@@ -613,7 +613,7 @@ impl Core {
             return Step::Event(self.drop_connection(key, Some(error)));
         }
         match active.stage {
-            Stage::Head if active.input.iter().all(|byte| matches!(byte, b'\r' | b'\n')) => {
+            Stage::Head if active.progress.is_blank() => {
                 self.slot(key).flags.set(Flags::CLOSING);
                 Step::Again
             }

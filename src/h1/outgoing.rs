@@ -138,11 +138,6 @@ impl Outgoing {
     }
 
     #[inline]
-    pub(crate) fn phase(&self) -> Phase {
-        self.phase
-    }
-
-    #[inline]
     pub(crate) fn is_ended(&self) -> bool {
         self.phase == Phase::Ended
     }

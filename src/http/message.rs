@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use crate::engine::ExchangeId;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::h1::Head;
 use crate::http::value::Outcome;
 use crate::http::{ClientRequest, Response, Socket};
@@ -109,28 +109,6 @@ impl Request {
     pub fn body(&self) -> Body {
         self.body
     }
-
-    /// The head in the types of the `http` crate.
-    ///
-    /// # Errors
-    /// The `http` crate does not take a part of it, such as a target that its `Uri` refuses.
-    #[cfg(feature = "http")]
-    pub fn to_http(&self) -> Result<http::Request<()>> {
-        let mut builder = http::Request::builder().method(self.method()).uri(self.url());
-        builder = builder.version(version(self.http_version()));
-        for (name, value) in self.headers() {
-            builder = builder.header(name, value);
-        }
-        builder.body(()).map_err(|error| Error::local("ERR_INVALID_ARG_VALUE", error.to_string()))
-    }
-}
-
-#[cfg(feature = "http")]
-fn version(text: &str) -> http::Version {
-    match text {
-        "1.0" => http::Version::HTTP_10,
-        _ => http::Version::HTTP_11,
-    }
 }
 
 impl Deref for Request {
@@ -182,20 +160,6 @@ impl IncomingResponse {
     /// The handle of the content: `Copy`, for other callbacks.
     pub fn body(&self) -> Body {
         self.body
-    }
-
-    /// The head in the types of the `http` crate.
-    ///
-    /// # Errors
-    /// The `http` crate does not take a part of it.
-    #[cfg(feature = "http")]
-    pub fn to_http(&self) -> Result<http::Response<()>> {
-        let mut builder = http::Response::builder().status(self.status());
-        builder = builder.version(version(self.http_version()));
-        for (name, value) in self.headers() {
-            builder = builder.header(name, value);
-        }
-        builder.body(()).map_err(|error| Error::local("ERR_INVALID_ARG_VALUE", error.to_string()))
     }
 }
 

@@ -12,6 +12,8 @@
 //! Is not in this crate. Connections speak HTTP/1.1 and HTTP/1.0.
 
 mod client;
+#[cfg(feature = "http")]
+mod convert;
 mod message;
 mod options;
 mod outgoing;
@@ -30,6 +32,9 @@ use crate::engine::{ExchangeId, Hook};
 use crate::error::Error;
 use crate::net::Address;
 use crate::shell::LoopShell;
+
+#[cfg(feature = "http")]
+pub use convert::request_from_http;
 
 pub use client::{ClientRequest, RequestOptions, get, request, request_with};
 pub use message::{Body, IncomingResponse, Information, PipeTarget, Request};

@@ -40,29 +40,6 @@ macro_rules! outgoing_methods {
             })
         }
 
-        /// Sets all fields of an `http::HeaderMap`.
-        ///
-        /// # Errors
-        /// As [`Self::set_header`]; fields before the refused one are set.
-        #[cfg(feature = "http")]
-        pub fn set_headers(&self, headers: &http::HeaderMap) -> crate::Result<()> {
-            for name in headers.keys() {
-                self.remove_if_set(name.as_str())?;
-                for value in headers.get_all(name) {
-                    self.append_header(name, value)?;
-                }
-            }
-            Ok(())
-        }
-
-        #[cfg(feature = "http")]
-        fn remove_if_set(&self, name: &str) -> crate::Result<()> {
-            self.head_mut(name, |outgoing| {
-                outgoing.fields.remove_quietly(name.as_bytes());
-                Ok(())
-            })
-        }
-
         /// Removes a field. One that would be added by itself (`Date`, `Connection`, `Content-Length`,
         /// `Transfer-Encoding`, `Host`) is left out. (Node: `removeHeader`)
         ///

@@ -99,7 +99,7 @@ impl Server {
     ///     println!("a tunnel to {}?", req.url()); // `example.com:443`
     ///     socket.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     /// });
-    /// # onloop::Result::Ok(())
+    /// # Ok::<(), onloop::Error>(())
     /// ```
     pub fn on_connect<R: Outcome>(
         &self,

@@ -6,7 +6,21 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for () {}
     impl Sealed for super::Result<()> {}
+    impl Sealed for super::Never {}
+
+    /// Names what a function returns, by which `!` can be named as well.
+    pub trait Returning {
+        type Output;
+    }
+
+    impl<T> Returning for fn() -> T {
+        type Output = T;
+    }
 }
+
+/// The type `!` of what never returns. From edition 2024 on it is the type of closures such as
+/// `|| std::process::exit(1)` or `|_| todo!()`, and stable Rust names it in no other way.
+type Never = <fn() -> ! as sealed::Returning>::Output;
 
 /// What a handler returns: nothing, or a `Result`, so that `?` works in it.
 ///
@@ -21,6 +35,12 @@ impl Outcome for () {
     #[inline]
     fn into_result(self) -> Result<()> {
         Ok(())
+    }
+}
+
+impl Outcome for Never {
+    fn into_result(self) -> Result<()> {
+        self
     }
 }
 

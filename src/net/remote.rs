@@ -60,7 +60,7 @@ impl Waker {
         }
     }
 
-    #[cfg(feature = "sim")]
+    /// A wake-up was made that the loop has not answered yet.
     pub(super) fn is_pending(&self) -> bool {
         self.shared.pending.load(Ordering::Acquire)
     }

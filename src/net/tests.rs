@@ -326,3 +326,18 @@ fn an_idle_poll_returns_at_its_timeout() {
     assert_eq!(net.as_raw_fd().is_some(), net.short_read_drains());
     assert!(net.wall_clock() > SystemTime::UNIX_EPOCH);
 }
+
+#[test]
+fn a_wake_up_is_not_lost_to_a_registration() {
+    let mut net = net();
+    net.remote().wake();
+    let mut listener = net.listen(&loopback(), &ListenOptions::default()).unwrap();
+    net.register(&mut listener, LISTENER).unwrap();
+    let mut batch = Vec::new();
+    net.poll(Some(PATIENCE), &mut batch).unwrap();
+    assert!(net.take_posted());
+    // And a later one still comes through.
+    net.remote().wake();
+    net.poll(Some(PATIENCE), &mut batch).unwrap();
+    assert!(net.take_posted());
+}

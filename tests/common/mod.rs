@@ -159,10 +159,13 @@ impl World {
     pub(crate) fn expect(&mut self, peer: &mut Peer, text: &str) -> String {
         let end = self.wait(text, || {
             peer.pump();
-            let place = peer
-                .received
-                .windows(text.len())
-                .position(|part| part == text.as_bytes());
+            let place = match text {
+                "" => Some(0),
+                text => peer
+                    .received
+                    .windows(text.len())
+                    .position(|part| part == text.as_bytes()),
+            };
             assert!(
                 place.is_some() || peer.ending.is_none(),
                 "{:?} before {text:?}: {:?}",
@@ -381,6 +384,12 @@ impl Log {
     pub(crate) fn noting_error(&self, line: &'static str) -> impl Fn(onloop::Error) + 'static {
         let log = self.clone();
         move |error| log.note(format!("{line} {}", error.code()))
+    }
+
+    /// A callback that notes the status of a response.
+    pub(crate) fn noting_response(&self) -> impl Fn(http::IncomingResponse) + 'static {
+        let log = self.clone();
+        move |response| log.note(response.status().to_string())
     }
 
     pub(crate) fn has(&self, line: &str) -> bool {
