@@ -361,7 +361,10 @@ impl Drop for Interval {
 
 impl Drop for EventLoop {
     fn drop(&mut self) {
-        let core = self.shell.retire();
+        let mut core = self.shell.retire();
+        if let Some(core) = core.as_deref_mut() {
+            core.close_all_listeners();
+        }
         // Closures of the user's are dropped here. Their handles find no loop any more.
         drop(core);
         self.shell.release();
