@@ -40,12 +40,11 @@ fn a_callback_runs_only_from_the_loops_turn_never_inside_a_call_that_the_user_ma
         });
         req.on_end(move || {
             end(&|| {
-                res.end("end");
                 lp.set_timeout(Duration::ZERO, || {});
                 lp.set_immediate(|| {}).clear();
             });
         });
-        res.on_drain(move || drain(&|| _ = res.write("more")));
+        res.on_drain(move || drain(&|| res.end("end")));
         res.on_finish(move || finish(&|| res.destroy()));
         res.on_close(move || {
             close(&|| {
