@@ -49,9 +49,6 @@ impl Chunk<'_> {
         self.len() == 0
     }
 
-    pub(crate) fn is_borrowed(&self) -> bool {
-        matches!(self, Chunk::Borrowed(_))
-    }
 }
 
 impl<'a> From<&'a str> for Chunk<'a> {

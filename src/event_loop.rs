@@ -49,7 +49,6 @@ pub struct EventLoop {
     posts_left: bool,
     policy: PanicPolicy,
     posts_per_turn: usize,
-    /// Is always `None` but for a moment: state that is to be dropped outside of every borrow.
     handle: LoopHandle,
 }
 

@@ -1,7 +1,6 @@
 //! Node.js's `http` module, server and client, on one hand-written single-threaded reactor.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-#![allow(dead_code)] // while the layers grow towards each other
 
 mod content;
 mod dispatch;

@@ -20,7 +20,9 @@ fn echoing(world: &World) -> Server {
         assert_eq!(req.header("upgrade"), Some("raw-echo"));
         socket.write(SWITCHED);
         socket.write(head);
-        socket.on_data(move |bytes| drop(socket.write(bytes)));
+        socket.on_data(move |bytes| {
+            socket.write(bytes);
+        });
         socket.on_end(move || socket.end("bye"));
     });
     server

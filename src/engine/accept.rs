@@ -90,6 +90,9 @@ impl Core {
             // A socket that is gone already will say so when it is read.
             let _ = self.net.set_nodelay(&mut source, true);
         }
+        if let Some(delay) = server.options.tcp_keep_alive {
+            let _ = self.net.set_keepalive(&mut source, Some(delay));
+        }
         server.connections += 1;
         let patience = super::ticks_or_never(server.options.headers_timeout);
         match self.insert_slot(source, Kind::Server, owner) {

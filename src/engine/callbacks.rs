@@ -13,16 +13,12 @@ pub(crate) type UpgradeFn = Box<dyn FnOnce(IncomingResponse, Socket, &[u8]) -> R
 
 /// A callback that runs more than once. It is taken out while it runs, so that it can replace or remove
 /// itself: what it leaves behind wins over putting it back.
+#[derive(Default)]
 pub(crate) enum Listener<T> {
+    #[default]
     Empty,
     Set(T),
     Running,
-}
-
-impl<T> Default for Listener<T> {
-    fn default() -> Self {
-        Listener::Empty
-    }
 }
 
 impl<T> Listener<T> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::engine::callbacks::Finale;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::{Content, Read};
-use crate::engine::server_side::violation_error;
+use crate::engine::server_failure::violation_error;
 use crate::engine::slot::{ExchangeId, Flags, Stage};
 use crate::engine::Core;
 use crate::error::{Error, ErrorKind, Limit, Sent};
@@ -28,7 +28,6 @@ pub(crate) struct ClientState {
     pub(crate) port: u16,
     /// Connect here instead of to `host`.
     pub(crate) unix: Option<PathBuf>,
-    pub(crate) local_host_only: bool,
     /// The connection may go to the pool afterwards.
     pub(crate) keep_alive: bool,
     pub(crate) head_limits: Option<HeadLimits>,
@@ -184,7 +183,7 @@ impl Core {
         let mut head = self.pool.head();
         let default_limits = self.agent.head_limits;
         let active = self.active(key);
-        let Some(client) = active.client.as_deref_mut() else { return None };
+        let client = active.client.as_deref_mut()?;
         let limits = client.head_limits.unwrap_or(default_limits);
         let parsed = parse_response(
             input.bytes(),

@@ -21,7 +21,10 @@ mod pipe;
 pub(crate) mod pool;
 pub(crate) mod raw;
 pub(crate) mod server;
+mod server_clock;
+mod server_failure;
 pub(crate) mod server_side;
+mod server_stream;
 pub(crate) mod slot;
 #[cfg(feature = "sim")]
 pub(crate) mod stats;
@@ -448,10 +451,12 @@ impl Core {
     /// The drive was cut short by a panic: what was read and not consumed is kept, the slot is driven again.
     pub(crate) fn interrupt_drive(&mut self, input: &mut Input<'_>) {
         let key = std::mem::replace(&mut self.current, NONE);
-        if self.slots.contains(key as usize) {
+        // The connection may have ended, and a callback have begun another one in its place: that one's
+        // first drive is due, but the window is not its own.
+        if self.slots.get(key as usize).is_some_and(|slot| slot.generation == self.current_generation) {
             self.keep_input(key, input);
-            self.mark_dirty_later(key);
         }
+        self.mark_dirty_later(key);
     }
 
     /// Keeps what is left of the window for the next drive.

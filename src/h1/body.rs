@@ -105,11 +105,13 @@ impl BodyDecoder {
     }
 
     /// Whether the content came or comes in chunks.
+    #[cfg(test)]
     pub(crate) fn is_chunked(&self) -> bool {
         !matches!(self.state, State::Done | State::Length | State::UntilClose)
     }
 
     /// Bytes of content that are still to come, where the message told.
+    #[cfg(test)]
     pub(crate) fn remaining_hint(&self) -> Option<u64> {
         match self.state {
             State::Length => Some(self.remaining),

@@ -4,7 +4,7 @@
 //! are checked here and nowhere else: nothing that gets in can end a line. Which fields are added by
 //! themselves is not known here; the list only says which of the names with rules are there.
 
-use super::token::{class_of, is_field_value, is_name, is_token, names_equal};
+use super::token::{is_field_value, is_name, is_token, names_equal};
 
 /// Why a field was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +187,7 @@ impl FieldList {
     }
 
     /// Names and values in order.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
         self.lines
             .iter()

@@ -193,13 +193,6 @@ impl Head {
         }
     }
 
-    /// The target of a request as it was received; empty for a response.
-    /// Whether the method is this one, without proving that it is text.
-    #[inline]
-    pub(crate) fn method_is(&self, method: &[u8]) -> bool {
-        slice(&self.bytes, 0, self.method_bytes) == method
-    }
-
     pub(crate) fn target(&self) -> &str {
         if self.status == 0 {
             text(slice(&self.bytes, self.text_start, self.text_bytes))
@@ -228,6 +221,7 @@ impl Head {
     }
 
     /// How many field lines there are.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn field_count(&self) -> usize {
         self.index.len()
     }
@@ -271,6 +265,7 @@ impl Head {
     }
 
     /// Forgets the message and keeps the capacity.
+    #[cfg(test)]
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.index.clear();

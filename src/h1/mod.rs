@@ -9,7 +9,6 @@
 //! Deliberately not here: who answers what and when (the engine), limits of content (the engine),
 //! decoding of content, HTTP/2. Read `head` first, then `framing`, then `body`.
 
-#![allow(unused_imports)] // while the engine grows towards this face
 // Bytes of a peer cannot reach a panic here.
 #![cfg_attr(
     not(test),
@@ -37,20 +36,23 @@ mod token;
 mod violation;
 
 pub(crate) use body::{BodyDecoder, BodyLimits, Decoded};
-pub(crate) use fields::{FieldError, FieldList, Known};
+pub(crate) use fields::{FieldError, FieldList};
 pub(crate) use framing::Framing;
 pub(crate) use head::Head;
-pub(crate) use meaning::{Asked, Expect, Meaning};
+pub(crate) use meaning::{Asked, Expect};
 pub(crate) use outgoing::{
-    Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, digits, push_chunk_size,
+    Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, push_chunk_size,
     push_status_line,
 };
 pub(crate) use read::{HeadLimits, parse_request, parse_response};
 pub(crate) use scan::HeadProgress;
 pub use status::{METHODS, STATUS_CODES};
 pub(crate) use status::reason_phrase;
-pub(crate) use token::{has_list_token, is_field_value, is_token, names_equal};
+pub(crate) use token::{decimal, has_list_token, is_token};
 pub(crate) use violation::{LimitName, Violation};
+
+#[cfg(test)]
+use meaning::Meaning;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use crate::engine::ExchangeId;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::h1::Head;
 use crate::http::value::Outcome;
 use crate::http::{ClientRequest, Response, Socket};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
-use crate::engine::server_side::DISCARDED_BYTES_MAX;
+use crate::engine::server::DISCARDED_BYTES_MAX;
 use crate::error::{Error, Result};
 
 /// Options of a [`Server`](crate::http::Server): its clocks and limits.
@@ -35,6 +35,7 @@ pub struct ServerOptions {
     pub(crate) high_water_mark: usize,
     pub(crate) backlog: u32,
     pub(crate) no_delay: bool,
+    pub(crate) tcp_keep_alive: Option<Duration>,
     pub(crate) reuse_port: bool,
     pub(crate) ipv6_only: bool,
 }
@@ -57,6 +58,7 @@ impl Default for ServerOptions {
             high_water_mark: HIGH_WATER_MARK,
             backlog: 1024,
             no_delay: true,
+            tcp_keep_alive: None,
             reuse_port: false,
             ipv6_only: false,
         }
@@ -167,6 +169,13 @@ impl ServerOptions {
     /// Whether small packets are sent at once (`TCP_NODELAY`). Default: true.
     pub fn no_delay(mut self, no_delay: bool) -> Self {
         self.no_delay = no_delay;
+        self
+    }
+
+    /// Has the system probe connections that are silent for so long, and drop those whose peer is gone
+    /// (`SO_KEEPALIVE`; Node's `keepAlive` and `keepAliveInitialDelay`). In whole seconds. Default: off.
+    pub fn tcp_keep_alive(mut self, initial_delay: Duration) -> Self {
+        self.tcp_keep_alive = Some(initial_delay);
         self
     }
 

@@ -20,8 +20,9 @@ macro_rules! outgoing_methods {
             value: impl crate::http::HeaderValue,
         ) -> crate::Result<()> {
             let name = name.as_ref();
-            self.head_mut(name, |outgoing| {
-                value.with_bytes(|value| crate::engine::set_field(outgoing, name, value, false))
+            // In this order: the value may be of the user's making, and the head is borrowed only within.
+            value.with_bytes(|value| {
+                self.head_mut(name, |outgoing| crate::engine::set_field(outgoing, name, value, false))
             })
         }
 
@@ -35,8 +36,9 @@ macro_rules! outgoing_methods {
             value: impl crate::http::HeaderValue,
         ) -> crate::Result<()> {
             let name = name.as_ref();
-            self.head_mut(name, |outgoing| {
-                value.with_bytes(|value| crate::engine::set_field(outgoing, name, value, true))
+            // In this order: the value may be of the user's making, and the head is borrowed only within.
+            value.with_bytes(|value| {
+                self.head_mut(name, |outgoing| crate::engine::set_field(outgoing, name, value, true))
             })
         }
 
@@ -81,17 +83,16 @@ macro_rules! outgoing_methods {
             value: impl crate::http::HeaderValue,
         ) -> crate::Result<()> {
             let name = name.as_ref();
-            let result = self.shell.with(|core| {
+            let add = |core: &mut crate::engine::Core, value: &[u8]| {
                 let Some(active) = core.exchange(self.id) else { return Err(crate::engine::gone()) };
                 if active.outgoing.is_ended() {
                     return Err(crate::engine::headers_sent("trailers"));
                 }
                 crate::engine::check_trailer(name)?;
-                let added = value.with_bytes(|value| {
-                    active.outgoing.trailers.append(name.as_bytes(), value)
-                });
+                let added = active.outgoing.trailers.append(name.as_bytes(), value);
                 added.map_err(|error| crate::engine::field_error(error, name))
-            });
+            };
+            let result = value.with_bytes(|value| self.shell.with(|core| add(core, value)));
             result.unwrap_or_else(|| Err(crate::engine::gone()))
         }
 

@@ -157,6 +157,7 @@ impl Net {
 
     /// Changes the token of a registered source: a connection moves to another slot. What is true at
     /// this moment is reported again, under the new token.
+    #[cfg(test)]
     pub(crate) fn reregister(&mut self, source: &mut Source, token: usize) -> io::Result<()> {
         debug_assert_ne!(token, WAKE, "the waker's token");
         match self {
@@ -271,6 +272,7 @@ impl Net {
     }
 
     /// Closes with a reset: what is unsent is thrown away and no TIME_WAIT stays behind.
+    #[cfg(test)]
     pub(crate) fn reset(&mut self, source: Source) {
         #[cfg(feature = "sim")]
         if let Source::Sim(id) = source {

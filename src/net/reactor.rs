@@ -91,6 +91,7 @@ impl Reactor {
             .register(self.poll.registry(), Token(token), interest)
     }
 
+    #[cfg(test)]
     pub(super) fn reregister(&self, source: &mut Source, token: usize) -> io::Result<()> {
         let interest = interest(source);
         source

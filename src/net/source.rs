@@ -140,6 +140,7 @@ impl Source {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn reset(self) {
         let Source::Tcp(stream) = &self else { return };
         // A failure leaves an ordinary close, which is no worse than what the peer has to expect.

@@ -227,11 +227,13 @@ impl<T> Timers<T> {
         self.slots.is_empty()
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
     /// Forgets every timer and returns what they carried, to be dropped outside.
+    #[cfg(test)]
     pub(crate) fn drain_all(&mut self) -> Vec<T> {
         self.heap.clear();
         self.deferred.clear();

@@ -137,6 +137,7 @@ impl SimLoop {
         self.with(|state, _| state.close(id));
     }
 
+    #[cfg(test)]
     pub(in super::super) fn reset(&self, id: SocketId) {
         self.with(|state, _| state.reset(id));
     }
