@@ -180,6 +180,27 @@ fn looking_at_the_head_allocates_nothing() {
 }
 
 #[test]
+fn a_new_second_allocates_nothing() {
+    fn date(answer: &[u8]) -> &[u8] {
+        let at = answer
+            .windows(6)
+            .position(|part| part == b"Date: ")
+            .expect("a date");
+        &answer[at..at + 37]
+    }
+    let mut exchange = Exchange::new(hello);
+    let length = exchange.learn(PLAIN);
+    exchange.run(PLAIN, length);
+    let mut first = [0; 37];
+    first.copy_from_slice(date(&exchange.buffer));
+    let before = ALLOCATIONS.get();
+    while date(&exchange.buffer) == first {
+        exchange.run(PLAIN, length);
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
+#[test]
 fn an_idle_connection_keeps_nothing_but_its_slot() {
     const CONNECTIONS: usize = 200;
     let mut exchange = Exchange::new(hello);

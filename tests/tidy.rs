@@ -240,28 +240,19 @@ fn paths_are_read_as_they_are_written() {
     assert_eq!(paths[3].1, ["Time"]);
 }
 
-/// Files that are to be split, and what they may not outgrow meanwhile. An entry that is not needed any more
-/// fails the test.
-const TO_BE_SPLIT: [(&str, usize); 1] = [("src/engine/server_side.rs", 850)];
-
 #[test]
 fn files_are_short() {
-    let mut wrong = Vec::new();
-    for source in sources(&["src"]).iter().filter(|source| !source.is_test()) {
-        let lines = source.code().lines().count();
-        let exception = TO_BE_SPLIT.iter().find(|(name, _)| *name == source.name);
-        let max = exception.map_or(FILE_LINES_MAX, |(_, max)| *max);
-        if lines > max {
-            wrong.push(format!("{}: {lines} lines, at most {max}", source.name));
-        }
-        if exception.is_some() && lines <= FILE_LINES_MAX {
-            wrong.push(format!(
-                "{}: is short enough now, take it from the list",
-                source.name
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    let long: Vec<String> = sources(&["src"])
+        .iter()
+        .filter(|source| !source.is_test())
+        .map(|source| (source.code().lines().count(), &source.name))
+        .filter(|(lines, _)| *lines > FILE_LINES_MAX)
+        .map(|(lines, name)| format!("{name}: {lines} lines"))
+        .collect();
+    assert!(
+        long.is_empty(),
+        "longer than {FILE_LINES_MAX} lines: {long:#?}"
+    );
 }
 
 /// The functions of some code, by their first lines, and how long they are: counted by braces, which strings
