@@ -49,7 +49,6 @@ pub struct EventLoop {
     posts_left: bool,
     policy: PanicPolicy,
     posts_per_turn: usize,
-    /// Is always `None` but for a moment: state that is to be dropped outside of every borrow.
     handle: LoopHandle,
 }
 
@@ -361,7 +360,10 @@ impl Drop for Interval {
 
 impl Drop for EventLoop {
     fn drop(&mut self) {
-        let core = self.shell.retire();
+        let mut core = self.shell.retire();
+        if let Some(core) = core.as_deref_mut() {
+            core.close_all_listeners();
+        }
         // Closures of the user's are dropped here. Their handles find no loop any more.
         drop(core);
         self.shell.release();

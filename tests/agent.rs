@@ -100,7 +100,7 @@ fn a_request_made_in_on_end_finds_the_connection() {
     let url = url_of(&server);
     let log = Log::new();
     let notes = log.clone();
-    http::get(lp, &url.clone(), move |response| {
+    http::get(lp, url.clone(), move |response| {
         response.resume();
         response.on_end(move || {
             let next = http::get(lp, &url, |response| response.resume())?;

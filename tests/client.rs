@@ -13,6 +13,11 @@ fn head(world: &mut World, peer: &mut Peer) -> String {
     world.expect(peer, "\r\n\r\n")
 }
 
+fn end(request: ClientRequest, content: &str) -> onloop::Result<()> {
+    request.end(content);
+    Ok(())
+}
+
 #[test]
 fn a_request_says_what_it_must() {
     let (listener, url) = raw_server();
@@ -23,31 +28,31 @@ fn a_request_says_what_it_must() {
         (
             "GET",
             "",
-            |r| Ok(r.end("")),
+            |r| end(r, ""),
             "GET / HTTP/1.1|Connection: keep-alive|",
         ),
         (
             "GET",
             "a/b?c=d#fragment",
-            |r| Ok(r.end("")),
+            |r| end(r, ""),
             "GET /a/b?c=d HTTP/1.1|Connection: keep-alive|",
         ),
         (
             "DELETE",
             "x",
-            |r| Ok(r.end("")),
+            |r| end(r, ""),
             "DELETE /x HTTP/1.1|Connection: keep-alive|",
         ),
         (
             "POST",
             "",
-            |r| Ok(r.end("")),
+            |r| end(r, ""),
             "POST / HTTP/1.1|Connection: keep-alive|Content-Length: 0|",
         ),
         (
             "POST",
             "",
-            |r| Ok(r.end("hello")),
+            |r| end(r, "hello"),
             "POST / HTTP/1.1|Connection: keep-alive|Content-Length: 5|hello",
         ),
         (
@@ -74,7 +79,7 @@ fn a_request_says_what_it_must() {
         (
             "GET",
             "",
-            |r| Ok(r.end("x")),
+            |r| end(r, "x"),
             "GET / HTTP/1.1|Connection: keep-alive|Content-Length: 1|x",
         ),
         (

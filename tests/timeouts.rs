@@ -331,6 +331,21 @@ fn set_timeout_of_a_response_tells_and_ends_where_nobody_listens() {
 }
 
 #[test]
+fn no_clock_of_the_server_runs_on_an_upgraded_connection() {
+    let mut clocked = Clocked::new();
+    let server = clocked.serve(ServerOptions::new(), |_req, res| res.end(""));
+    server.on_upgrade(|_req, socket, _head| {
+        socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+        socket.set_timeout(seconds(4000));
+        socket.on_timeout(move || socket.end("idle"));
+    });
+    let peer = clocked.send(&get("/", "Connection: upgrade\r\nUpgrade: x\r\n"));
+    let (took, text) = clocked.until_end(&peer);
+    assert_about(took, seconds(4000));
+    assert!(text.ends_with("\r\n\r\nidle"), "{text}");
+}
+
+#[test]
 fn a_closed_connection_does_not_wait_for_its_peer_for_ever() {
     let mut clocked = Clocked::new();
     clocked.serve(ServerOptions::new(), |_req, res| res.end("x"));

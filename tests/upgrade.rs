@@ -4,10 +4,9 @@ mod common;
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use common::{Ending, Log, World, get, post, raw_server, url_of};
-use onloop::http::{self, Server, ServerOptions};
+use onloop::http::{self, Server};
 
 const SWITCHED: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: raw-echo\r\n\r\n";
@@ -112,42 +111,6 @@ fn a_socket_pipes_into_itself_and_ends_with_its_peer() {
     );
     let lines = log.clone();
     world.until("on_close", || lines.has("closed"));
-}
-
-#[test]
-fn no_clock_of_the_server_runs_on_an_upgraded_connection() {
-    let log = Log::new();
-    let notes = log.clone();
-    let mut world = World::new();
-    let short = Duration::from_millis(50);
-    let options = ServerOptions::new()
-        .headers_timeout(short)
-        .request_timeout(short)
-        .keep_alive_timeout(short)
-        .keep_alive_timeout_buffer(Duration::ZERO);
-    let server = world.serve_with(options, |_req, res| res.end(""));
-    server.on_upgrade(move |_req, socket, _head| {
-        socket.write(SWITCHED);
-        let (notes, end) = (notes.clone(), socket);
-        socket.set_timeout(Duration::from_millis(300));
-        socket.on_timeout(move || {
-            notes.note("timeout");
-            end.end("idle");
-        });
-    });
-    // A later idle connection is closed by its clock meanwhile.
-    let mut peer = world.send(&server, asks());
-    world.expect(&mut peer, SWITCHED);
-    let mut idle = world.send(&server, get("/", ""));
-    world.answer(&mut idle);
-    world.until_end(&mut idle);
-    peer.pump();
-    assert_eq!(peer.ending, None);
-    world.until_end(&mut peer);
-    assert_eq!(
-        (peer.text().as_str(), log.all()),
-        ("idle", vec!["timeout".to_owned()])
-    );
 }
 
 #[test]

@@ -179,11 +179,15 @@ impl Stage {
                 }
                 Step::Wait(time) => self.pass(*time, &mut play),
                 Step::End => {
-                    play.peer.as_ref().inspect(|peer| peer.shutdown_write());
+                    if let Some(peer) = &play.peer {
+                        peer.shutdown_write();
+                    }
                     self.settle(&mut play);
                 }
                 Step::Reset => {
-                    play.peer.take().map(SimPeer::reset);
+                    if let Some(peer) = play.peer.take() {
+                        peer.reset();
+                    }
                     self.settle(&mut play);
                 }
                 Step::Expect(expected) => play.expect(expected)?,
@@ -247,9 +251,9 @@ impl Play {
 
     fn write(&mut self, bytes: &[u8]) {
         // A server that has refused may have closed; a client's bytes go nowhere then.
-        self.peer
-            .as_ref()
-            .inspect(|peer| drop(peer.write(bytes).to_string()));
+        if let Some(peer) = &self.peer {
+            peer.write(bytes);
+        }
     }
 
     fn read(&mut self) {

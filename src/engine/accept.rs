@@ -128,6 +128,15 @@ impl Core {
         self.blocked_listeners.retain(|blocked| *blocked != listener);
     }
 
+    /// The loop is about to go. The files of Unix sockets would stay behind if their descriptors were only
+    /// dropped.
+    pub(crate) fn close_all_listeners(&mut self) {
+        let Core { slots, net, .. } = self;
+        for (_, slot) in slots.iter_mut().filter(|(_, slot)| slot.kind == Kind::Listener) {
+            net.close(slot.source.take());
+        }
+    }
+
     /// Stops listening.
     pub(crate) fn close_listeners(&mut self, server_key: u32) {
         let listeners = std::mem::take(&mut self.servers[server_key as usize].listeners);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::engine::callbacks::Finale;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::{Content, Read};
-use crate::engine::server_side::violation_error;
+use crate::engine::server_failure::violation_error;
 use crate::engine::slot::{ExchangeId, Flags, Stage};
 use crate::engine::Core;
 use crate::error::{Error, ErrorKind, Limit, Sent};

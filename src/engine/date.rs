@@ -1,5 +1,6 @@
 //! The `Date` field (RFC 9110 §6.6.1), rendered once a second.
 
+use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::net::Time;
@@ -30,8 +31,8 @@ impl DateCache {
         self.second = since_epoch.as_secs();
         let into_second = Duration::from_nanos(u64::from(since_epoch.subsec_nanos()));
         self.valid_until = now.after(Duration::from_secs(1).saturating_sub(into_second));
-        let text = format!("Date: {}\r\n", httpdate::fmt_http_date(wall));
-        self.line.copy_from_slice(text.as_bytes());
+        // In place, without a `String`: the text always has the line's length.
+        let _ = write!(&mut self.line[..], "Date: {}\r\n", httpdate::HttpDate::from(wall));
     }
 
     /// The field line with its CRLF.

@@ -21,7 +21,10 @@ mod pipe;
 pub(crate) mod pool;
 pub(crate) mod raw;
 pub(crate) mod server;
+mod server_clock;
+mod server_failure;
 pub(crate) mod server_side;
+mod server_stream;
 pub(crate) mod slot;
 #[cfg(feature = "sim")]
 pub(crate) mod stats;

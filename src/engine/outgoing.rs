@@ -8,7 +8,7 @@ use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Slot, Stage};
 use crate::engine::{Core, ServerEntry};
 use crate::error::{Error, ErrorKind, Limit, Result};
 use crate::h1::{
-    Automatic, Delimiter, FieldError, Frame, LengthMismatch, Outgoing, Plan, StartLine, digits,
+    Automatic, Delimiter, FieldError, Frame, LengthMismatch, Outgoing, Plan, StartLine, decimal,
     has_list_token, push_chunk_size, push_status_line,
 };
 
@@ -327,7 +327,7 @@ fn steers_framing(name: &str) -> bool {
 
 #[cold]
 fn check_framing_field(name: &str, value: &[u8]) -> Result<()> {
-    if name.eq_ignore_ascii_case("content-length") && digits(value).is_none() {
+    if name.eq_ignore_ascii_case("content-length") && decimal(value).is_none() {
         let message = "a Content-Length is a decimal number of bytes";
         return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
     }

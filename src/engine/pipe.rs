@@ -77,7 +77,9 @@ impl Core {
         let Some(active) = self.exchange(target) else { return };
         if !active.outgoing.is_ended() {
             let message = "the message that was piped in was cut off";
-            active.failure = Some(Error::new(ErrorKind::Peer, "ERR_STREAM_PREMATURE_CLOSE", message));
+            // Where no byte of a response was sent yet, its client gets to know whose fault it was.
+            let error = Error::new(ErrorKind::Peer, "ERR_STREAM_PREMATURE_CLOSE", message);
+            active.failure = Some(error.with_status(502));
             self.mark_dirty(target.key);
         }
     }

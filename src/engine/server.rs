@@ -5,8 +5,10 @@ use crate::error::{Error, Result};
 use crate::h1::{BodyLimits, HeadLimits};
 use crate::http::{Request, Response, ServerOptions, Socket};
 
+use super::Core;
 use super::callbacks::{Hook, Listener};
 use super::date::DateCache;
+use super::slot::Kind;
 
 pub(crate) type RequestFn = Box<dyn FnMut(Request, Response) -> Result<()>>;
 pub(crate) type ServerUpgradeFn = Box<dyn FnMut(Request, Socket, &[u8]) -> Result<()>>;
@@ -105,3 +107,32 @@ impl ServerEntry {
         }
     }
 }
+
+impl Core {
+    /// The content limits that hold for this connection.
+    pub(crate) fn body_limits(&self, key: u32) -> BodyLimits {
+        let slot = &self.slots[key as usize];
+        match slot.kind {
+            Kind::Server => self
+                .servers
+                .get(slot.owner as usize)
+                .map_or_else(BodyLimits::default, |server| server.body_limits),
+            _ => BodyLimits::default(),
+        }
+    }
+
+    /// How much unread content is dropped to keep the connection.
+    pub(crate) fn discarded_bytes_max(&self, key: u32) -> usize {
+        let slot = &self.slots[key as usize];
+        match slot.kind {
+            Kind::Server => self
+                .servers
+                .get(slot.owner as usize)
+                .map_or(DISCARDED_BYTES_MAX, |server| server.options.max_discarded),
+            _ => DISCARDED_BYTES_MAX,
+        }
+    }
+}
+
+/// Default of `max_discarded`, and the bound for responses that nobody reads.
+pub(crate) const DISCARDED_BYTES_MAX: usize = 256 * 1024;

@@ -179,3 +179,31 @@ impl Active {
         self.callbacks.get_or_insert_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The shape of the slab's entries.
+    #[expect(dead_code, reason = "only its size is asked for")]
+    enum Entry {
+        Vacant(usize),
+        Occupied(Slot),
+    }
+
+    #[test]
+    fn an_idle_connection_is_40_bytes() {
+        // A source is eight bytes as it is shipped; with debug assertions mio's sockets know their poller.
+        assert!(size_of::<Slot>() <= 32 + size_of::<Source>(), "{}", size_of::<Slot>());
+        #[cfg(all(not(debug_assertions), not(mio_unsupported_force_poll_poll)))]
+        assert!(size_of::<Slot>() <= 40, "{}", size_of::<Slot>());
+        // A free entry is told by a value that no slot has: it costs nothing.
+        assert_eq!(size_of::<Entry>(), size_of::<Slot>());
+    }
+
+    #[test]
+    fn what_is_boxed_is_small_where_it_is_kept() {
+        assert_eq!(size_of::<Option<Box<Active>>>(), size_of::<usize>());
+        assert!(size_of::<ExchangeId>() <= 12);
+    }
+}

@@ -41,14 +41,14 @@ pub(crate) use framing::Framing;
 pub(crate) use head::Head;
 pub(crate) use meaning::{Asked, Expect};
 pub(crate) use outgoing::{
-    Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, digits, push_chunk_size,
+    Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, push_chunk_size,
     push_status_line,
 };
 pub(crate) use read::{HeadLimits, parse_request, parse_response};
 pub(crate) use scan::HeadProgress;
 pub use status::{METHODS, STATUS_CODES};
 pub(crate) use status::reason_phrase;
-pub(crate) use token::{has_list_token, is_token};
+pub(crate) use token::{decimal, has_list_token, is_token};
 pub(crate) use violation::{LimitName, Violation};
 
 #[cfg(test)]

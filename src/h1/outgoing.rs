@@ -6,7 +6,7 @@
 
 use super::fields::{FieldList, Known};
 use super::status::reason_phrase;
-use super::token::has_list_token;
+use super::token::{decimal, has_list_token};
 
 /// Fields that have a say in how a response is framed or what is added to it.
 const STEERING: Known = Known::CONTENT_LENGTH
@@ -213,7 +213,7 @@ impl Outgoing {
             // Both would be a smuggling vector; chunked is the one that tells the truth by itself.
             self.fields.remove_quietly(b"content-length");
             self.delimiter = Delimiter::Chunked;
-        } else if let Some(length) = self.fields.first(b"content-length").and_then(digits) {
+        } else if let Some(length) = self.fields.first(b"content-length").and_then(decimal) {
             self.delimiter = Delimiter::Length(length);
         } else {
             self.delimiter = self.automatic_delimiter(is_response, plan);
@@ -272,15 +272,20 @@ impl Outgoing {
         self.phase = Phase::Ended;
         self.delimiter = Delimiter::Length(0);
         let fields = self.fields.wire();
-        let mut line = [0u8; LENGTH_LINE_MAX];
-        let length = length_line(&mut line, content.len() as u64);
+        let mut digits = itoa::Buffer::new();
+        let length = digits.format(content.len()).as_bytes();
         let block = automatic.persistent_block;
         const STATUS_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
-        out.reserve(STATUS_LINE.len() + fields.len() + block.len() + LENGTH_LINE_MAX + content.len());
+        // The status line and the last line with 20 digits.
+        const FIXED_BYTES: usize = 64;
+        let parts = [fields.len(), block.len(), content.len(), FIXED_BYTES];
+        out.reserve(parts.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes)));
         out.extend_from_slice(STATUS_LINE);
         out.extend_from_slice(fields);
         out.extend_from_slice(block);
+        out.extend_from_slice(b"Content-Length: ");
         out.extend_from_slice(length);
+        out.extend_from_slice(b"\r\n\r\n");
         out.extend_from_slice(content);
         true
     }
@@ -436,29 +441,6 @@ pub(crate) fn push_status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// `Content-Length: ` with 20 digits, line end and empty line.
-const LENGTH_LINE_MAX: usize = 40;
-
-/// The last line of a head: `Content-Length`, its line end, and the empty line.
-#[inline]
-fn length_line(line: &mut [u8; LENGTH_LINE_MAX], length: u64) -> &[u8] {
-    const NAME: &[u8; 16] = b"Content-Length: ";
-    let mut at = LENGTH_LINE_MAX - 4;
-    line[at..].copy_from_slice(b"\r\n\r\n");
-    let mut rest = length;
-    loop {
-        at -= 1;
-        line[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    let start = at - NAME.len();
-    line[start..at].copy_from_slice(NAME);
-    &line[start..]
-}
-
 fn push_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"Content-Length: ");
     out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
@@ -467,31 +449,13 @@ fn push_length(out: &mut Vec<u8>, length: u64) {
 
 /// The chunk-size line of a chunk of `length` bytes.
 pub(crate) fn push_chunk_size(out: &mut Vec<u8>, length: usize) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut line = [0u8; 18];
-    line[17] = b'\n';
-    line[16] = b'\r';
-    let (mut at, mut rest) = (16, length);
-    loop {
-        at -= 1;
-        line[at] = DIGITS[rest & 15];
-        rest >>= 4;
-        if rest == 0 {
-            break;
-        }
+    let nibbles = (usize::BITS.wrapping_sub((length | 1).leading_zeros())).div_ceil(4);
+    for place in (0..nibbles).rev() {
+        let nibble = (length >> place.wrapping_mul(4)) & 15;
+        let digit = char::from_digit(nibble as u32, 16).unwrap_or('0');
+        out.push(digit as u8);
     }
-    out.extend_from_slice(&line[at..]);
-}
-
-/// A decimal number of digits alone, as RFC 9110 §8.6 defines Content-Length.
-pub(crate) fn digits(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    value.iter().try_fold(0u64, |sum, byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        sum.checked_mul(10)?.checked_add(u64::from(digit))
-    })
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
@@ -608,14 +572,6 @@ mod tests {
             let mut out = Vec::new();
             push_chunk_size(&mut out, length);
             assert_eq!(out, format!("{length:x}\r\n").into_bytes());
-        }
-    }
-
-    #[test]
-    fn digits_are_digits_only() {
-        assert_eq!(digits(b"0012"), Some(12));
-        for bad in [&b""[..], b"+5", b"-1", b"1.0", b" 1", b"0x1", b"18446744073709551616"] {
-            assert_eq!(digits(bad), None);
         }
     }
 }

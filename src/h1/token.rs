@@ -250,7 +250,7 @@ pub(crate) fn has_list_token(value: &[u8], token: &str) -> bool {
 }
 
 /// A plain decimal number: digits only, at most 20 of them, below 2^64.
-pub(super) fn decimal(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn decimal(bytes: &[u8]) -> Option<u64> {
     if bytes.is_empty() || bytes.len() > 20 {
         return None;
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
-use crate::engine::server_side::DISCARDED_BYTES_MAX;
+use crate::engine::server::DISCARDED_BYTES_MAX;
 use crate::error::{Error, Result};
 
 /// Options of a [`Server`](crate::http::Server): its clocks and limits.
