@@ -144,3 +144,18 @@ fn the_later_of_two_pipes_wins() {
     let answer = String::from_utf8(two.read()).unwrap();
     assert!(answer.ends_with("\r\n7\r\ncontent\r\n0\r\n\r\n"), "{answer}");
 }
+
+/// All of the request has been read when the response has room again: no edge will say so.
+#[test]
+fn an_echo_goes_on_by_itself_when_there_is_room_again() {
+    let mut bench = Bench::new();
+    bench.serve(ServerOptions::new().high_water_mark(1000), |req, res| req.pipe(res));
+    let peer = bench.connect();
+    let chunk = [b"5dc\r\n".as_slice(), &[b'x'; 1500], b"\r\n"].concat();
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    peer.write(&[head.as_slice(), chunk.repeat(2).as_slice(), b"0\r\n\r\n"].concat());
+    bench.settle();
+    let answer = peer.read();
+    assert_eq!(answer.iter().filter(|byte| **byte == b'x').count(), 3000);
+    assert!(answer.ends_with(b"\r\n0\r\n\r\n") && peer.is_eof());
+}
