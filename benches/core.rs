@@ -14,18 +14,13 @@ use messages::{
 fn request_heads(c: &mut Criterion) {
     let mut group = c.benchmark_group("request_head");
     let hundred = request_of_fields(100);
-    let cases = [
-        ("small", SMALL_REQUEST),
-        ("browser", BROWSER_REQUEST),
-        ("100_fields", hundred.as_str()),
-    ];
+    let cases =
+        [("small", SMALL_REQUEST), ("browser", BROWSER_REQUEST), ("100_fields", hundred.as_str())];
     for (name, text) in cases {
         let mut reader = HeadReader::default();
         assert_eq!(reader.request(text.as_bytes()), Some(text.len()), "{name}");
         group.throughput(Throughput::Bytes(text.len() as u64));
-        group.bench_function(name, |b| {
-            b.iter(|| reader.request(black_box(text.as_bytes())))
-        });
+        group.bench_function(name, |b| b.iter(|| reader.request(black_box(text.as_bytes()))));
     }
     group.finish();
 }
@@ -38,19 +33,14 @@ fn response_heads_read(c: &mut Criterion) {
         assert_eq!(reader.response(text.as_bytes()), Some(text.len()), "{name}");
         assert_eq!(reader.field_count(), count);
         group.throughput(Throughput::Bytes(text.len() as u64));
-        group.bench_function(name, |b| {
-            b.iter(|| reader.response(black_box(text.as_bytes())))
-        });
+        group.bench_function(name, |b| b.iter(|| reader.response(black_box(text.as_bytes()))));
     }
     group.finish();
 }
 
 fn chunked(c: &mut Criterion) {
     let mut group = c.benchmark_group("chunked");
-    for (name, count, size) in [
-        ("1000_of_16_bytes", 1000, 16),
-        ("16_of_16_kib", 16, 16 * 1024),
-    ] {
+    for (name, count, size) in [("1000_of_16_bytes", 1000, 16), ("16_of_16_kib", 16, 16 * 1024)] {
         let content = chunked_content(count, size);
         assert_eq!(read_chunked(&content), Some(count * size), "{name}");
         group.throughput(Throughput::Bytes(content.len() as u64));
@@ -67,10 +57,7 @@ fn response_heads_written(c: &mut Criterion) {
         ("Cache-Control", "private, max-age=0, must-revalidate"),
         ("ETag", "\"5f3c-1a2b3c4d5e6f\""),
         ("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT"),
-        (
-            "Set-Cookie",
-            "session=0123456789abcdef; Path=/; HttpOnly; SameSite=Lax",
-        ),
+        ("Set-Cookie", "session=0123456789abcdef; Path=/; HttpOnly; SameSite=Lax"),
         ("Strict-Transport-Security", "max-age=31536000"),
         ("Vary", "Accept-Encoding"),
         ("X-Content-Type-Options", "nosniff"),

@@ -71,33 +71,18 @@ fn compare() -> Result<ExitCode> {
     if !has_valgrind() {
         println!("skipped: valgrind is not installed");
         let is_required = env::var_os("ONLOOP_REQUIRE_INTEROP").is_some_and(|value| value == "1");
-        return Ok(if is_required {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        });
+        return Ok(if is_required { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
     let baseline = fs::read_to_string(baseline_path()).map_err(|error| {
-        format!(
-            "{}: {error}: write it with --update",
-            baseline_path().display()
-        )
+        format!("{}: {error}: write it with --update", baseline_path().display())
     })?;
-    let is_comparable = baseline
-        .lines()
-        .any(|line| line.strip_prefix("# ") == Some(&build()));
+    let is_comparable = baseline.lines().any(|line| line.strip_prefix("# ") == Some(&build()));
     let mut worse = Vec::new();
-    println!(
-        "{:<20} {:>9} {:>9} {:>8}",
-        "instructions", "baseline", "now", "change"
-    );
+    println!("{:<20} {:>9} {:>9} {:>8}", "instructions", "baseline", "now", "change");
     for workload in WORKLOADS {
         let now = measure(workload)?;
         let before = baseline_of(&baseline, workload.name).ok_or_else(|| {
-            format!(
-                "{} is not in the baseline: write it with --update",
-                workload.name
-            )
+            format!("{} is not in the baseline: write it with --update", workload.name)
         })?;
         let change = (now as f64 / before as f64 - 1.0) * 100.0;
         println!("{:<20} {before:>9} {now:>9} {change:>+7.1}%", workload.name);
@@ -149,9 +134,7 @@ fn baseline_of(baseline: &str, name: &str) -> Option<u64> {
 fn measure(workload: &workload::Workload) -> Result<u64> {
     let (few, many) = (count(workload.name, FEW)?, count(workload.name, MANY)?);
     let requests = (MANY - FEW) * workload.requests_per_exchange;
-    let difference = many
-        .checked_sub(few)
-        .ok_or("fewer instructions for more requests")?;
+    let difference = many.checked_sub(few).ok_or("fewer instructions for more requests")?;
     Ok((difference + requests / 2) / requests)
 }
 
@@ -167,17 +150,13 @@ fn count(name: &str, exchanges: u64) -> Result<u64> {
     if !output.status.success() {
         return Err(format!("{name} failed under callgrind:\n{report}").into());
     }
-    let collected = report
-        .lines()
-        .find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
+    let collected =
+        report.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
     collected.ok_or_else(|| format!("callgrind reported no count:\n{report}").into())
 }
 
 fn has_valgrind() -> bool {
-    Command::new("valgrind")
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success())
+    Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
 /// The compiler and its target, which the figures belong to.
@@ -188,10 +167,7 @@ fn build() -> String {
         .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
         .unwrap_or_default();
     let word = |key: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(key))
-            .unwrap_or("unknown")
-            .to_owned()
+        text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("unknown").to_owned()
     };
     format!("rustc {} {}", word("release: "), word("host: "))
 }

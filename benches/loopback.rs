@@ -34,21 +34,14 @@ impl Bench {
             stream
         };
         let streams = (0..connections).map(connect).collect();
-        let mut bench = Bench {
-            event_loop,
-            streams,
-            length: 0,
-            buffer: vec![0; 64 * 1024],
-        };
+        let mut bench = Bench { event_loop, streams, length: 0, buffer: vec![0; 64 * 1024] };
         bench.length = bench.first_response();
         bench
     }
 
     /// The length of a response, learnt from one.
     fn first_response(&mut self) -> usize {
-        self.streams[0]
-            .write_all(SMALL_REQUEST.as_bytes())
-            .expect("an empty socket takes it");
+        self.streams[0].write_all(SMALL_REQUEST.as_bytes()).expect("an empty socket takes it");
         let mut length = 0;
         while !self.buffer[..length].ends_with(GREETING.as_bytes()) {
             length += self.read_some(0, length..64 * 1024);
@@ -66,18 +59,14 @@ impl Bench {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
             }
             // Not for ever: the answer may be written already and still be on its way through the kernel.
-            self.event_loop
-                .turn(Some(Duration::from_millis(1)))
-                .expect("the poller works");
+            self.event_loop.turn(Some(Duration::from_millis(1))).expect("the poller works");
         }
     }
 
     /// Sends `requests` on every connection and reads all answers.
     fn round(&mut self, requests: &[u8], count: usize) -> usize {
         for stream in &mut self.streams {
-            stream
-                .write_all(requests)
-                .expect("an empty socket takes it");
+            stream.write_all(requests).expect("an empty socket takes it");
         }
         let wanted = count * self.length;
         for index in 0..self.streams.len() {

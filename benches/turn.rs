@@ -27,14 +27,10 @@ impl Bench {
         let mut event_loop = net.event_loop(LoopOptions::default());
         let server = server::start(&event_loop, "10.0.0.1:80").expect("the address is free");
         let address = server.address().expect("it listens");
-        let Address::Ip(_) = address else {
-            unreachable!("an IP address was given")
-        };
+        let Address::Ip(_) = address else { unreachable!("an IP address was given") };
         let peer = net.connect(&address);
         while !peer.is_connected() {
-            event_loop
-                .turn(None)
-                .expect("a simulated poll does not fail");
+            event_loop.turn(None).expect("a simulated poll does not fail");
         }
         Bench { event_loop, peer }
     }
@@ -43,9 +39,7 @@ impl Bench {
     fn exchange(&mut self, requests: &[u8], length: usize) -> usize {
         assert_eq!(self.peer.write(requests), requests.len());
         while self.peer.available() < length {
-            self.event_loop
-                .turn(None)
-                .expect("a simulated poll does not fail");
+            self.event_loop.turn(None).expect("a simulated poll does not fail");
         }
         black_box(self.peer.read()).len()
     }
@@ -81,9 +75,7 @@ fn turns(c: &mut Criterion) {
         server::check(&answer, count);
         let length = answer.len();
         group.throughput(Throughput::Elements(count as u64));
-        group.bench_function(name, |b| {
-            b.iter(|| bench.exchange(requests.as_bytes(), length))
-        });
+        group.bench_function(name, |b| b.iter(|| bench.exchange(requests.as_bytes(), length)));
     }
     group.finish();
 }

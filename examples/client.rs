@@ -9,9 +9,7 @@ use onloop::{EventLoop, Result, http};
 
 fn main() -> Result<ExitCode> {
     env_logger::init();
-    let url = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "http://localhost:8080/".to_string());
+    let url = std::env::args().nth(1).unwrap_or_else(|| "http://localhost:8080/".to_string());
     let mut event_loop = EventLoop::new()?;
     let exit_code = Rc::new(Cell::new(ExitCode::SUCCESS));
 

@@ -49,15 +49,8 @@ fn main() -> Result<()> {
     event_loop.run()?;
 
     let Progress { mut report, hash } = progress.take();
-    report.body_sha256 = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    println!(
-        "{}",
-        serde_json::to_string(&report).map_err(std::io::Error::from)?
-    );
+    report.body_sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("{}", serde_json::to_string(&report).map_err(std::io::Error::from)?);
     Ok(())
 }
 
@@ -82,10 +75,8 @@ fn fetch(lp: LoopHandle, method: &str, url: &str, progress: &Rc<RefCell<Progress
 fn receive(response: &IncomingResponse, progress: &Rc<RefCell<Progress>>) {
     let mut known = progress.borrow_mut();
     known.report.status = Some(response.status());
-    known.report.headers = response
-        .headers()
-        .map(|(name, value)| (name.to_string(), text(value)))
-        .collect();
+    known.report.headers =
+        response.headers().map(|(name, value)| (name.to_string(), text(value))).collect();
     let receiving = progress.clone();
     response.on_data(move |chunk| {
         let mut progress = receiving.borrow_mut();
@@ -95,10 +86,8 @@ fn receive(response: &IncomingResponse, progress: &Rc<RefCell<Progress>>) {
     let (ending, body) = (progress.clone(), response.body());
     response.on_end(move || {
         let trailers = body.trailers();
-        ending.borrow_mut().report.trailers = trailers
-            .iter()
-            .map(|(name, value)| (name.clone(), text(value)))
-            .collect();
+        ending.borrow_mut().report.trailers =
+            trailers.iter().map(|(name, value)| (name.clone(), text(value))).collect();
     });
 }
 

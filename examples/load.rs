@@ -64,9 +64,7 @@ fn main() -> Result<()> {
         std::process::exit(2);
     };
     let connections = arguments.connections;
-    let options = LoopOptions::new()
-        .reserve(connections)
-        .free_connections_per_origin(connections);
+    let options = LoopOptions::new().reserve(connections).free_connections_per_origin(connections);
     let mut event_loop = EventLoop::with_options(options)?;
     let lp = event_loop.handle();
     let highest = LATENCY_MAX.as_micros() as u64;
@@ -75,12 +73,7 @@ fn main() -> Result<()> {
         lp,
         request: arguments.request,
         body: arguments.body,
-        counts: RefCell::new(Counts {
-            requests: 0,
-            errors: 0,
-            bytes: 0,
-            latencies,
-        }),
+        counts: RefCell::new(Counts { requests: 0, errors: 0, bytes: 0, latencies }),
     });
     let started = Instant::now();
     for _ in 0..connections {
@@ -100,10 +93,7 @@ fn main() -> Result<()> {
         p50_us: counts.latencies.value_at_quantile(0.5),
         p99_us: counts.latencies.value_at_quantile(0.99),
     };
-    println!(
-        "{}",
-        serde_json::to_string(&report).map_err(std::io::Error::from)?
-    );
+    println!("{}", serde_json::to_string(&report).map_err(std::io::Error::from)?);
     Ok(())
 }
 
@@ -118,10 +108,7 @@ fn next(load: &Rc<Load>, started: Instant) -> Result<()> {
         response.on_data(move |chunk| counting.counts.borrow_mut().bytes += chunk.len() as u64);
         response.on_end(move || {
             let now = Instant::now();
-            receiving
-                .counts
-                .borrow_mut()
-                .completed(now - started, failed);
+            receiving.counts.borrow_mut().completed(now - started, failed);
             next(&receiving, now)
         });
     });

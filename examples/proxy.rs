@@ -32,11 +32,7 @@ fn main() -> Result<()> {
 }
 
 fn forward(lp: LoopHandle, upstream: &str, req: Request, res: Response) -> Result<()> {
-    let up = http::request(
-        lp,
-        req.method(),
-        format!("{upstream}{}", origin_form(req.url())),
-    )?;
+    let up = http::request(lp, req.method(), format!("{upstream}{}", origin_form(req.url())))?;
     let named = named_by_connection(req.header_all("connection"));
     for (name, value) in req.headers() {
         if !is_dropped(name, &named) {
@@ -44,14 +40,7 @@ fn forward(lp: LoopHandle, upstream: &str, req: Request, res: Response) -> Resul
         }
     }
     // RFC 9110 §7.6.3: who forwards a request says so.
-    up.append_header(
-        "Via",
-        if req.http_version() == "1.0" {
-            "1.0 onloop"
-        } else {
-            "1.1 onloop"
-        },
-    )?;
+    up.append_header("Via", if req.http_version() == "1.0" { "1.0 onloop" } else { "1.1 onloop" })?;
     up.on_information(move |information| match information.status() {
         103 => res.write_early_hints(information.headers()),
         _ => Ok(()),
@@ -92,10 +81,7 @@ fn refuse(res: Response, status: u16, text: &str) {
 /// The target as the upstream is asked for it: without scheme and host, which `Host` says again
 /// (RFC 9112 §3.2.2).
 fn origin_form(target: &str) -> &str {
-    let Some((_, rest)) = target
-        .split_once("://")
-        .filter(|_| !target.starts_with('/'))
-    else {
+    let Some((_, rest)) = target.split_once("://").filter(|_| !target.starts_with('/')) else {
         return target;
     };
     rest.find(['/', '?']).map_or("/", |start| &rest[start..])
@@ -103,13 +89,8 @@ fn origin_form(target: &str) -> &str {
 
 /// The fields that `Connection` names are for this connection only (RFC 9110 §7.6.1).
 fn named_by_connection<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
-    let text = values
-        .map(String::from_utf8_lossy)
-        .collect::<Vec<_>>()
-        .join(",");
-    text.split(',')
-        .map(|name| name.trim().to_string())
-        .collect()
+    let text = values.map(String::from_utf8_lossy).collect::<Vec<_>>().join(",");
+    text.split(',').map(|name| name.trim().to_string()).collect()
 }
 
 fn is_dropped(name: &str, named: &[String]) -> bool {

@@ -5,9 +5,7 @@ use onloop::{EventLoop, Result, http};
 
 fn main() -> Result<()> {
     env_logger::init();
-    let address = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "0.0.0.0:8080".to_string());
+    let address = std::env::args().nth(1).unwrap_or_else(|| "0.0.0.0:8080".to_string());
     let mut event_loop = EventLoop::new()?;
 
     let server = http::create_server(event_loop.handle(), |req, res| {

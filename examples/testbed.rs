@@ -47,9 +47,7 @@ fn main() -> Result<()> {
     let server = http::Server::new(lp, options)?;
     server.on_request(move |req, res| route(lp, req, res));
     server.should_upgrade(|req| {
-        let asked = req
-            .header("upgrade")
-            .is_some_and(|name| name.eq_ignore_ascii_case("raw-echo"));
+        let asked = req.header("upgrade").is_some_and(|name| name.eq_ignore_ascii_case("raw-echo"));
         asked && path_and_query(req.url()).0 == "/upgrade"
     });
     server.on_upgrade(raw_echo);
@@ -90,13 +88,8 @@ fn route(lp: LoopHandle, req: Request, res: Response) -> Result<()> {
         ("POST", "/trailers") => trailers(&req, res),
         ("GET" | "HEAD", "/plaintext") => text(res, "Hello, World!"),
         ("GET" | "HEAD", "/json") => {
-            let greeting = Greeting {
-                message: "Hello, World!",
-            };
-            text(
-                res,
-                serde_json::to_vec(&greeting).map_err(std::io::Error::from)?,
-            )
+            let greeting = Greeting { message: "Hello, World!" };
+            text(res, serde_json::to_vec(&greeting).map_err(std::io::Error::from)?)
         }
         ("GET" | "HEAD", "/inject") => inject(query, res),
         _ if !is_read => whole_body(&req, res),
@@ -160,18 +153,11 @@ fn lines<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
 
 fn cookies(req: &Request, res: Response) -> Result<()> {
     let mut pairs = Vec::new();
-    for pair in req
-        .header_all("cookie")
-        .flat_map(|value| value.split(|byte| *byte == b';'))
-    {
+    for pair in req.header_all("cookie").flat_map(|value| value.split(|byte| *byte == b';')) {
         let leading = pair.iter().take_while(|byte| **byte == b' ').count();
         let pair = &pair[leading..];
         // What stands before the first `=` is the name.
-        if pair
-            .iter()
-            .position(|byte| *byte == b'=')
-            .is_some_and(|length| length > 0)
-        {
+        if pair.iter().position(|byte| *byte == b'=').is_some_and(|length| length > 0) {
             pairs.extend_from_slice(pair);
             pairs.push(b'\n');
         }
@@ -192,13 +178,7 @@ fn whole_body(req: &Request, res: Response) -> Result<()> {
         collected.extend_from_slice(chunk);
         Ok(())
     });
-    req.on_end(move || {
-        if res.is_open() {
-            text(res, collected.take())
-        } else {
-            Ok(())
-        }
-    });
+    req.on_end(move || if res.is_open() { text(res, collected.take()) } else { Ok(()) });
     Ok(())
 }
 
@@ -207,14 +187,7 @@ fn trailers(req: &Request, res: Response) -> Result<()> {
     req.on_data(|_| {});
     req.on_end(move || {
         let trailers = body.trailers();
-        text(
-            res,
-            lines(
-                trailers
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_slice())),
-            ),
-        )
+        text(res, lines(trailers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))))
     });
     Ok(())
 }
@@ -250,18 +223,14 @@ fn pump(
 
 fn stream(req: &Request, res: Response, size: u64) -> Result<()> {
     res.set_header("Content-Type", "text/plain")?;
-    pump(req, res, size, STREAM_BLOCK_BYTES, move |part| {
-        res.write(&BLOCK[..part])
-    });
+    pump(req, res, size, STREAM_BLOCK_BYTES, move |part| res.write(&BLOCK[..part]));
     Ok(())
 }
 
 fn shared_bytes(req: &Request, res: Response, size: u64) -> Result<()> {
     res.set_header("Content-Type", "text/plain")?;
     res.set_header("Content-Length", size)?;
-    pump(req, res, size, BLOCK.len(), move |part| {
-        res.write(Bytes::from_static(&BLOCK[..part]))
-    });
+    pump(req, res, size, BLOCK.len(), move |part| res.write(Bytes::from_static(&BLOCK[..part])));
     Ok(())
 }
 
@@ -273,10 +242,7 @@ fn slow(lp: LoopHandle, res: Response, delay: Duration) -> Result<()> {
 
 /// Sets a response field from the percent-decoded `v`, if the library lets us.
 fn inject(query: &str, res: Response) -> Result<()> {
-    let value = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("v="))
-        .unwrap_or("");
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("v=")).unwrap_or("");
     match res.set_header("X-Inject", percent_decoded(value)) {
         Ok(()) => text(res, "OK"),
         Err(error) => {

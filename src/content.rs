@@ -48,7 +48,6 @@ impl Chunk<'_> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
 }
 
 impl<'a> From<&'a str> for Chunk<'a> {

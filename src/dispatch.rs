@@ -77,13 +77,17 @@ impl Drive<'_> {
                 id,
                 callback,
                 |callback, input| callback(input.slice(range)),
-                |core, callback| put_back(core, id, callback, |callbacks, c| callbacks.data.put_back(c)),
+                |core, callback| {
+                    put_back(core, id, callback, |callbacks, c| callbacks.data.put_back(c))
+                },
             ),
             Event::Drain { callback, id } => self.run(
                 id,
                 callback,
                 |callback, _| callback(),
-                |core, callback| put_back(core, id, callback, |callbacks, c| callbacks.drain.put_back(c)),
+                |core, callback| {
+                    put_back(core, id, callback, |callbacks, c| callbacks.drain.put_back(c))
+                },
             ),
             Event::End { callback, id }
             | Event::Proceed { callback, id }
@@ -113,7 +117,9 @@ impl Drive<'_> {
                 id,
                 callback,
                 |callback, _| callback(),
-                |core, callback| put_back(core, id, callback, |callbacks, c| callbacks.timeout.put_back(c)),
+                |core, callback| {
+                    put_back(core, id, callback, |callbacks, c| callbacks.timeout.put_back(c))
+                },
             ),
             Event::Information { callback, id, head } => {
                 let information = Information::new(shell, head);
@@ -122,13 +128,17 @@ impl Drive<'_> {
                     callback,
                     |callback, _| callback(information),
                     |core, callback| {
-                        put_back(core, id, callback, |callbacks, c| callbacks.information.put_back(c))
+                        put_back(core, id, callback, |callbacks, c| {
+                            callbacks.information.put_back(c)
+                        })
                     },
                 )
             }
             Event::ClientUpgrade { callback, id, head, rest } => {
                 let response = IncomingResponse::new(shell, id, head);
-                self.run_once(id, |input| callback(response, Socket::new(shell, id), input.slice(rest)))
+                self.run_once(id, |input| {
+                    callback(response, Socket::new(shell, id), input.slice(rest))
+                })
             }
             Event::ServerUpgrade { handler, is_connect, server, id, head, rest } => {
                 let request = Request::new(shell, id, head);
@@ -185,7 +195,9 @@ impl Drive<'_> {
             wanted = handler(&request);
             Ok(())
         });
-        let Some((handler, restore)) = running.callback.take() else { return Event::Done };
+        let Some((handler, restore)) = running.callback.take() else {
+            return Event::Done;
+        };
         std::mem::forget(running);
         let head = request.into_head();
         let after = self.shell.with(|core| {
@@ -225,7 +237,9 @@ impl Drive<'_> {
     ) -> Event {
         let mut running = Running { drive: self, id, callback: Some((callback, restore)) };
         let result = running.call(call);
-        let Some((callback, restore)) = running.callback.take() else { return Event::Done };
+        let Some((callback, restore)) = running.callback.take() else {
+            return Event::Done;
+        };
         std::mem::forget(running);
         let after = self.shell.with(|core| {
             let displaced = restore(core, callback);
@@ -274,7 +288,9 @@ struct Running<'d, 'b, T, R: FnOnce(&mut Core, T) -> Option<T>> {
 impl<T, R: FnOnce(&mut Core, T) -> Option<T>> Running<'_, '_, T, R> {
     #[inline]
     fn call(&mut self, call: impl FnOnce(&mut T, &Input<'_>) -> Result<()>) -> Result<()> {
-        let Some((callback, _)) = &mut self.callback else { return Ok(()) };
+        let Some((callback, _)) = &mut self.callback else {
+            return Ok(());
+        };
         let input = &self.drive.input;
         invoke(self.drive.policy, || call(callback, input))
     }

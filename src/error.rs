@@ -95,18 +95,9 @@ pub enum Sent {
 impl Error {
     pub(crate) fn new(kind: ErrorKind, code: &'static str, message: impl Into<Box<str>>) -> Self {
         let message = message.into();
-        let inner = Inner {
-            kind,
-            code,
-            message,
-            status: 0,
-            bytes_parsed: None,
-            sent: None,
-            io: None,
-        };
-        Error {
-            inner: Box::new(inner),
-        }
+        let inner =
+            Inner { kind, code, message, status: 0, bytes_parsed: None, sent: None, io: None };
+        Error { inner: Box::new(inner) }
     }
 
     pub(crate) fn local(code: &'static str, message: impl Into<Box<str>>) -> Self {
@@ -190,9 +181,7 @@ impl Error {
 
 impl Clone for Error {
     fn clone(&self) -> Self {
-        Error {
-            inner: self.inner.clone(),
-        }
+        Error { inner: self.inner.clone() }
     }
 }
 

@@ -65,7 +65,8 @@ impl EventLoop {
     /// # Errors
     /// As [`EventLoop::new`].
     pub fn with_options(options: LoopOptions) -> Result<EventLoop> {
-        let net = Net::system(options.events_per_turn).map_err(|error| Error::io(&error, "poll"))?;
+        let net =
+            Net::system(options.events_per_turn).map_err(|error| Error::io(&error, "poll"))?;
         Ok(EventLoop::on(net, options))
     }
 
@@ -104,7 +105,8 @@ impl EventLoop {
     /// [`unref`](Remote::unref)'d, `run` goes on.
     pub fn remote(&self) -> Remote {
         let posts = self.posts.get_or_init(|| {
-            let made = self.shell.with(|core| Posts::new(core.net.remote(), core.options.posts_max));
+            let made =
+                self.shell.with(|core| Posts::new(core.net.remote(), core.options.posts_max));
             made.expect("the core lives as long as its loop")
         });
         posts.remote()
@@ -125,7 +127,8 @@ impl EventLoop {
                 return Ok(());
             }
             self.turn(None)?;
-            if self.shell.with(|core| core.net.is_stalled() && !core.has_pending()).unwrap_or(true) {
+            if self.shell.with(|core| core.net.is_stalled() && !core.has_pending()).unwrap_or(true)
+            {
                 // Only in simulation: a real loop would sleep for ever.
                 return Ok(());
             }
@@ -251,7 +254,9 @@ impl EventLoop {
 
     fn run_posts(&mut self) -> usize {
         self.shell.with(|core| core.net.take_posted());
-        let Some(posts) = self.posts.get_mut() else { return 0 };
+        let Some(posts) = self.posts.get_mut() else {
+            return 0;
+        };
         self.posts_left = true;
         for handled in 0..self.posts_per_turn {
             let Some(post) = posts.try_take() else {
@@ -273,7 +278,9 @@ impl EventLoop {
         let Some((now, mark)) = self.shell.with(|core| (core.now, core.timers.mark())) else {
             return 0;
         };
-        while let Some((key, task)) = self.shell.with(|core| core.timers.expired(now, mark)).flatten() {
+        while let Some((key, task)) =
+            self.shell.with(|core| core.timers.expired(now, mark)).flatten()
+        {
             handled += 1;
             match task {
                 TimerTask::Once(callback) => {
@@ -297,7 +304,9 @@ impl EventLoop {
         // Those queued meanwhile wait for the next turn.
         let count = self.shell.with(|core| core.immediates.len()).unwrap_or(0);
         for _ in 0..count {
-            let Some(run) = self.shell.with(|core| core.immediates.pop()).flatten() else { break };
+            let Some(run) = self.shell.with(|core| core.immediates.pop()).flatten() else {
+                break;
+            };
             if let Some(callback) = run {
                 log_failure(invoke(self.policy, callback), "an immediate");
             }
@@ -327,7 +336,9 @@ impl EventLoop {
             handled += 1;
             run_finale(self.shell, self.policy, finale);
         }
-        while let Some(mut server) = self.shell.with(|core| core.closed_servers.pop_front()).flatten() {
+        while let Some(mut server) =
+            self.shell.with(|core| core.closed_servers.pop_front()).flatten()
+        {
             handled += 1;
             if let Some(on_close) = server.on_close.take() {
                 log_failure(invoke(self.policy, on_close), "on_close of a server");
@@ -347,7 +358,9 @@ struct Interval {
 
 impl Drop for Interval {
     fn drop(&mut self) {
-        let Some(callback) = self.callback.take() else { return };
+        let Some(callback) = self.callback.take() else {
+            return;
+        };
         let (key, now) = (self.key, self.now);
         let displaced = self
             .shell
@@ -404,7 +417,11 @@ impl LoopHandle {
 
     /// Calls back once, after at least this delay, counted from the time the turn began.
     /// (Node: `setTimeout`)
-    pub fn set_timeout<R: Outcome>(self, delay: Duration, callback: impl FnOnce() -> R + 'static) -> Timer {
+    pub fn set_timeout<R: Outcome>(
+        self,
+        delay: Duration,
+        callback: impl FnOnce() -> R + 'static,
+    ) -> Timer {
         let task: Hook = Box::new(move || callback().into_result());
         self.add_timer(delay, None, TimerTask::Once(task))
     }

@@ -18,15 +18,8 @@ pub struct HeadReader {
 
 impl Default for HeadReader {
     fn default() -> Self {
-        let limits = HeadLimits {
-            head_bytes: 16 * 1024,
-            target_bytes: 8 * 1024,
-            fields: 1000,
-        };
-        HeadReader {
-            limits,
-            head: Head::default(),
-        }
+        let limits = HeadLimits { head_bytes: 16 * 1024, target_bytes: 8 * 1024, fields: 1000 };
+        HeadReader { limits, head: Head::default() }
     }
 }
 
@@ -34,23 +27,15 @@ impl HeadReader {
     /// The length of the request head that `input` begins with; `None` where it is refused or not all there.
     pub fn request(&mut self, input: &[u8]) -> Option<usize> {
         let mut progress = HeadProgress::default();
-        parse_request(input, &self.limits, &mut progress, &mut self.head)
-            .ok()
-            .flatten()
+        parse_request(input, &self.limits, &mut progress, &mut self.head).ok().flatten()
     }
 
     /// The same for a response to GET.
     pub fn response(&mut self, input: &[u8]) -> Option<usize> {
         let mut progress = HeadProgress::default();
-        parse_response(
-            input,
-            &self.limits,
-            &mut progress,
-            Asked::Other,
-            &mut self.head,
-        )
-        .ok()
-        .flatten()
+        parse_response(input, &self.limits, &mut progress, Asked::Other, &mut self.head)
+            .ok()
+            .flatten()
     }
 
     /// How many fields the last head has.
@@ -109,7 +94,6 @@ impl HeadWriter {
             closing: false,
         };
         let plan = length.map_or(Plan::Pieces, Plan::Whole);
-        self.outgoing
-            .send_head(StartLine::Status, &automatic, plan, out);
+        self.outgoing.send_head(StartLine::Status, &automatic, plan, out);
     }
 }

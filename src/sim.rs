@@ -50,9 +50,9 @@
 //! ```
 
 use crate::engine::options::LoopOptions;
+pub use crate::engine::stats::LoopStats;
 use crate::event_loop::EventLoop;
 use crate::net::Net;
-pub use crate::engine::stats::LoopStats;
 pub use crate::net::sim::{SimListener, SimNet, SimOptions, SimPeer};
 
 impl SimNet {

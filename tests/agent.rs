@@ -71,9 +71,7 @@ fn a_connection_is_used_again() {
     let keeps = Rc::clone(&ports);
     let mut world = World::new();
     let server = world.serve(move |req, res| {
-        keeps
-            .borrow_mut()
-            .push(req.remote_address().and_then(|from| from.port()));
+        keeps.borrow_mut().push(req.remote_address().and_then(|from| from.port()));
         res.end("x");
     });
     for reused in [false, true, true] {
@@ -83,10 +81,7 @@ fn a_connection_is_used_again() {
         assert_eq!(free(&world), 1);
     }
     let ports = ports.borrow();
-    assert!(
-        ports[0].is_some() && ports.iter().all(|port| *port == ports[0]),
-        "{ports:?}"
-    );
+    assert!(ports[0].is_some() && ports.iter().all(|port| *port == ports[0]), "{ports:?}");
     // Idle connections do not keep the loop running.
     server.close();
     world.until_over();
@@ -282,9 +277,7 @@ fn destroying_a_finished_exchange_spares_the_connection() {
     serve(&mut world, &mut peer, &asked, FINE);
     asked.request.destroy();
     asked.request.end("stale");
-    asked
-        .request
-        .set_timeout(std::time::Duration::from_millis(1));
+    asked.request.set_timeout(std::time::Duration::from_millis(1));
     let next = ask(&world, &url);
     assert!(next.request.is_reused());
     asked.request.destroy();

@@ -59,25 +59,16 @@ impl Exchange {
         let server = http::create_server(event_loop.handle(), on_request);
         server.listen("127.0.0.1:0").expect("a free port");
         let stream = connect(&server);
-        Exchange {
-            event_loop,
-            server,
-            stream,
-            buffer: vec![0; 1 << 20],
-        }
+        Exchange { event_loop, server, stream, buffer: vec![0; 1 << 20] }
     }
 
     /// Sends `request` and turns the loop until so many bytes have come back.
     fn run(&mut self, request: &[u8], expected: usize) {
-        self.stream
-            .write_all(request)
-            .expect("small enough for the socket");
+        self.stream.write_all(request).expect("small enough for the socket");
         let mut received = 0;
         let patience = Instant::now() + Duration::from_secs(20);
         while received < expected {
-            self.event_loop
-                .turn(Some(Duration::from_millis(1)))
-                .expect("a turn");
+            self.event_loop.turn(Some(Duration::from_millis(1))).expect("a turn");
             match self.stream.read(&mut self.buffer) {
                 Ok(0) => panic!("the connection ended"),
                 Ok(count) => received += count,
@@ -91,16 +82,12 @@ impl Exchange {
 
     /// The length of the answer to `request`.
     fn learn(&mut self, request: &[u8]) -> usize {
-        self.stream
-            .write_all(request)
-            .expect("small enough for the socket");
+        self.stream.write_all(request).expect("small enough for the socket");
         let mut received = 0;
         // The answer is short and written at once; a turn that handles nothing is past it.
         let patience = Instant::now() + Duration::from_secs(20);
         while received == 0 {
-            self.event_loop
-                .turn(Some(Duration::from_millis(1)))
-                .expect("a turn");
+            self.event_loop.turn(Some(Duration::from_millis(1))).expect("a turn");
             if let Ok(count) = self.stream.read(&mut self.buffer) {
                 received = count;
             }
@@ -125,9 +112,7 @@ impl Exchange {
 }
 
 fn connect(server: &Server) -> TcpStream {
-    let Some(Address::Ip(address)) = server.address() else {
-        panic!("no address")
-    };
+    let Some(Address::Ip(address)) = server.address() else { panic!("no address") };
     let stream = TcpStream::connect(address).expect("a connection");
     stream.set_nonblocking(true).expect("non-blocking");
     stream.set_nodelay(true).expect("no delay");
@@ -146,8 +131,7 @@ const BROWSER: &[u8] =
     Priority: u=0, i\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n\r\n";
 
 fn hello(_req: Request, res: Response) {
-    res.set_header("Content-Type", "text/plain")
-        .expect("a valid field");
+    res.set_header("Content-Type", "text/plain").expect("a valid field");
     res.end("Hello, World!");
 }
 
@@ -167,10 +151,7 @@ fn nor_do_pipelined_ones() {
 fn looking_at_the_head_allocates_nothing() {
     let mut exchange = Exchange::new(|req, res| {
         assert_eq!(req.method(), "GET");
-        assert!(
-            req.header("cookie")
-                .is_some_and(|cookie| cookie.starts_with("session="))
-        );
+        assert!(req.header("cookie").is_some_and(|cookie| cookie.starts_with("session=")));
         assert_eq!(req.headers().len(), 14);
         res.set_header("Content-Length", 2).expect("a valid field");
         res.write("o");
@@ -182,10 +163,7 @@ fn looking_at_the_head_allocates_nothing() {
 #[test]
 fn a_new_second_allocates_nothing() {
     fn date(answer: &[u8]) -> &[u8] {
-        let at = answer
-            .windows(6)
-            .position(|part| part == b"Date: ")
-            .expect("a date");
+        let at = answer.windows(6).position(|part| part == b"Date: ").expect("a date");
         &answer[at..at + 37]
     }
     let mut exchange = Exchange::new(hello);

@@ -25,30 +25,15 @@ fn a_request_says_what_it_must() {
     let mut world = World::new();
     type Make = fn(ClientRequest) -> onloop::Result<()>;
     let table: [(&str, &str, Make, &str); 9] = [
-        (
-            "GET",
-            "",
-            |r| end(r, ""),
-            "GET / HTTP/1.1|Connection: keep-alive|",
-        ),
+        ("GET", "", |r| end(r, ""), "GET / HTTP/1.1|Connection: keep-alive|"),
         (
             "GET",
             "a/b?c=d#fragment",
             |r| end(r, ""),
             "GET /a/b?c=d HTTP/1.1|Connection: keep-alive|",
         ),
-        (
-            "DELETE",
-            "x",
-            |r| end(r, ""),
-            "DELETE /x HTTP/1.1|Connection: keep-alive|",
-        ),
-        (
-            "POST",
-            "",
-            |r| end(r, ""),
-            "POST / HTTP/1.1|Connection: keep-alive|Content-Length: 0|",
-        ),
+        ("DELETE", "x", |r| end(r, ""), "DELETE /x HTTP/1.1|Connection: keep-alive|"),
+        ("POST", "", |r| end(r, ""), "POST / HTTP/1.1|Connection: keep-alive|Content-Length: 0|"),
         (
             "POST",
             "",
@@ -76,12 +61,7 @@ fn a_request_says_what_it_must() {
             },
             "POST / HTTP/1.1|Connection: keep-alive|Content-Length: 2|ok",
         ),
-        (
-            "GET",
-            "",
-            |r| end(r, "x"),
-            "GET / HTTP/1.1|Connection: keep-alive|Content-Length: 1|x",
-        ),
+        ("GET", "", |r| end(r, "x"), "GET / HTTP/1.1|Connection: keep-alive|Content-Length: 1|x"),
         (
             "X-METHOD",
             "",
@@ -100,11 +80,7 @@ fn a_request_says_what_it_must() {
         let mut peer = world.accept(&listener);
         let text = head(&mut world, &mut peer);
         let mut lines: Vec<&str> = text.trim_end().split("\r\n").collect();
-        assert_eq!(
-            lines[1],
-            format!("Host: {authority}"),
-            "Host is the first field"
-        );
+        assert_eq!(lines[1], format!("Host: {authority}"), "Host is the first field");
         lines.remove(1);
         lines[1..].sort_unstable();
         let content = expected.rsplit('|').next().unwrap_or_default();
@@ -120,10 +96,7 @@ fn own_fields_win() {
     let (listener, url) = raw_server();
     let mut world = World::new();
     let request = http::request(world.lp, "GET", url.replace("//", "//user:p%40ss@")).unwrap();
-    assert_eq!(
-        request.header("authorization").as_deref(),
-        Some(&b"Basic dXNlcjpwQHNz"[..])
-    );
+    assert_eq!(request.header("authorization").as_deref(), Some(&b"Basic dXNlcjpwQHNz"[..]));
     request.set_header("Host", "other.example").unwrap();
     request.remove_header("Connection").unwrap();
     request.append_header("X-A", "1").unwrap();
@@ -132,14 +105,8 @@ fn own_fields_win() {
     let mut peer = world.accept(&listener);
     let text = head(&mut world, &mut peer);
     assert_eq!(text.matches("ost: ").count(), 1, "{text}");
-    assert!(
-        text.contains("\r\nHost: other.example\r\n") && !text.contains("user"),
-        "{text}"
-    );
-    assert!(
-        !text.contains("Connection") && text.contains("X-A: 1\r\nX-A: 2\r\n"),
-        "{text}"
-    );
+    assert!(text.contains("\r\nHost: other.example\r\n") && !text.contains("user"), "{text}");
+    assert!(!text.contains("Connection") && text.contains("X-A: 1\r\nX-A: 2\r\n"), "{text}");
 }
 
 #[test]
@@ -158,11 +125,7 @@ fn calls_come_in_their_order() {
     });
     let notes = log.clone();
     request.on_response(move |response| {
-        notes.note(format!(
-            "{} {}",
-            response.status(),
-            response.status_message()
-        ));
+        notes.note(format!("{} {}", response.status(), response.status_message()));
         let data = notes.clone();
         response.on_data(move |chunk| data.note(String::from_utf8_lossy(chunk)));
         response.on_end(notes.noting("end"));
@@ -178,15 +141,8 @@ fn calls_come_in_their_order() {
     assert_eq!(log.len(), 0, "nothing is called inside a call");
     let lines = log.clone();
     world.until("the end", || lines.has("closed"));
-    let expected = [
-        "finish",
-        "103 Some(\"</a>\")",
-        "200 OK",
-        "content",
-        "end",
-        "response closed",
-        "closed",
-    ];
+    let expected =
+        ["finish", "103 Some(\"</a>\")", "200 OK", "content", "end", "response closed", "closed"];
     assert_eq!(log.all(), expected);
 }
 
@@ -226,9 +182,7 @@ fn names_of_this_machine_are_found() {
     let found = Rc::new(RefCell::new(None));
     let keeps = Rc::clone(&found);
     let request = http::get(world.lp, &url, move |response| {
-        collect(response, move |_, content| {
-            *keeps.borrow_mut() = Some(content)
-        });
+        collect(response, move |_, content| *keeps.borrow_mut() = Some(content));
     });
     let errors = Log::new();
     request.unwrap().on_error(errors.noting_error("error"));
@@ -249,14 +203,10 @@ fn a_response_that_nobody_reads_is_dropped() {
     first.end("");
     let lines = log.clone();
     world.until("the first", || lines.has("first closed"));
-    let second = http::get(world.lp, url_of(&server), |response| {
-        assert_eq!(response.status(), 200)
-    });
+    let second =
+        http::get(world.lp, url_of(&server), |response| assert_eq!(response.status(), 200));
     let second = second.unwrap();
-    assert!(
-        second.is_reused(),
-        "what was dropped left the connection in order"
-    );
+    assert!(second.is_reused(), "what was dropped left the connection in order");
     second.on_error(log.noting_error("error"));
     second.on_close(log.noting("second closed"));
     world.until("the second", || lines.has("second closed"));
@@ -334,10 +284,7 @@ fn unix_sockets_are_connected_to() {
     request.end("");
     let mut peer = world.accept_unix(&listener);
     let text = head(&mut world, &mut peer);
-    assert!(
-        text.starts_with("GET /p HTTP/1.1\r\nHost: inside.example\r\n"),
-        "{text}"
-    );
+    assert!(text.starts_with("GET /p HTTP/1.1\r\nHost: inside.example\r\n"), "{text}");
     peer.send("HTTP/1.1 204 No Content\r\n\r\n");
     let lines = log.clone();
     world.until("the response", || lines.has("204"));

@@ -28,40 +28,19 @@ fn what_cannot_be_asked_for_is_an_error_at_the_call() {
     for url in ["https://h/", "ftp://h/", "file:///x"] {
         assert_eq!(code("GET", url), "ERR_INVALID_PROTOCOL", "{url:?}");
     }
-    for url in [
-        "http://h/a b",
-        "http://h/a\r\nX: 1",
-        "http://h/\0",
-        "http://h/a\u{7f}",
-    ] {
+    for url in ["http://h/a b", "http://h/a\r\nX: 1", "http://h/\0", "http://h/a\u{7f}"] {
         assert_eq!(code("GET", url), "ERR_UNESCAPED_CHARACTERS", "{url:?}");
     }
     for method in ["", "G ET", "GET\r\n", "GÉT", "G(T"] {
-        assert_eq!(
-            code(method, "http://h/"),
-            "ERR_INVALID_HTTP_TOKEN",
-            "{method:?}"
-        );
+        assert_eq!(code(method, "http://h/"), "ERR_INVALID_HTTP_TOKEN", "{method:?}");
     }
     let request = http::request(world.lp, "GET", "http://h/").unwrap();
     let refused = |result: onloop::Result<()>| result.unwrap_err().code();
-    assert_eq!(
-        refused(request.set_header("a b", "1")),
-        "ERR_INVALID_HTTP_TOKEN"
-    );
-    assert_eq!(
-        refused(request.set_header("X", "a\r\nb")),
-        "ERR_INVALID_CHAR"
-    );
-    assert_eq!(
-        refused(request.set_header("Content-Length", "x")),
-        "ERR_HTTP_INVALID_HEADER_VALUE"
-    );
+    assert_eq!(refused(request.set_header("a b", "1")), "ERR_INVALID_HTTP_TOKEN");
+    assert_eq!(refused(request.set_header("X", "a\r\nb")), "ERR_INVALID_CHAR");
+    assert_eq!(refused(request.set_header("Content-Length", "x")), "ERR_HTTP_INVALID_HEADER_VALUE");
     request.flush_headers();
-    assert_eq!(
-        refused(request.set_header("X", "1")),
-        "ERR_HTTP_HEADERS_SENT"
-    );
+    assert_eq!(refused(request.set_header("X", "1")), "ERR_HTTP_HEADERS_SENT");
     request.destroy();
 }
 
@@ -74,10 +53,7 @@ fn failure(world: &mut World, request: ClientRequest) -> Error {
     request.on_error(move |error| *keeps.borrow_mut() = Some(error));
     let (notes, has_error) = (log.clone(), Rc::clone(&found));
     request.on_close(move || {
-        assert!(
-            has_error.borrow().is_some(),
-            "on_error comes before on_close"
-        );
+        assert!(has_error.borrow().is_some(), "on_error comes before on_close");
         notes.note("closed");
     });
     request.end("");
@@ -95,10 +71,7 @@ fn a_refused_connection_is_an_error() {
     let mut world = World::new();
     let request = http::request(world.lp, "GET", format!("http://127.0.0.1:{port}/")).unwrap();
     let error = failure(&mut world, request);
-    assert_eq!(
-        (error.code(), error.kind()),
-        ("ECONNREFUSED", ErrorKind::Io)
-    );
+    assert_eq!((error.code(), error.kind()), ("ECONNREFUSED", ErrorKind::Io));
     assert_eq!(error.sent(), Some(Sent::NothingSent));
     assert!(error.to_string().contains(&port.to_string()), "{error}");
 }
@@ -109,10 +82,7 @@ fn a_name_that_nobody_knows_is_an_error() {
     // RFC 6761: this name never exists.
     let request = http::request(world.lp, "GET", "http://nobody.invalid/").unwrap();
     let error = failure(&mut world, request);
-    assert!(
-        ["ENOTFOUND", "EAI_AGAIN"].contains(&error.code()),
-        "{error:?}"
-    );
+    assert!(["ENOTFOUND", "EAI_AGAIN"].contains(&error.code()), "{error:?}");
     assert_eq!(error.sent(), Some(Sent::NothingSent));
     assert!(error.to_string().contains("nobody.invalid"), "{error}");
 }
@@ -139,14 +109,8 @@ fn a_server_that_hangs_up_before_it_answers_is_an_error() {
         drop(peer);
         let error = failure(&mut world, request);
         assert_eq!(error.code(), "ECONNRESET");
-        assert!(
-            error.sent().is_some_and(|said| said == sent || !receives),
-            "{error:?}"
-        );
-        assert!(
-            error.to_string().contains("hang up") || !receives,
-            "{error}"
-        );
+        assert!(error.sent().is_some_and(|said| said == sent || !receives), "{error:?}");
+        assert!(error.to_string().contains("hang up") || !receives, "{error}");
     }
 }
 

@@ -17,10 +17,7 @@ fn asking_for_the_content_sends_100_once() {
     let mut world = World::new();
     let server = world.serve(echo);
     let mut peer = world.send(&server, HEAD);
-    assert_eq!(
-        world.expect(&mut peer, "\r\n\r\n"),
-        "HTTP/1.1 100 Continue\r\n\r\n"
-    );
+    assert_eq!(world.expect(&mut peer, "\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
     peer.send("hello");
     let answer = world.answer(&mut peer);
     assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
@@ -79,17 +76,11 @@ fn a_final_answer_instead_of_100_ends_the_connection() {
     });
     let mut peer = world.send(&server, HEAD);
     let answer = world.answer(&mut peer);
-    assert_eq!(
-        (answer.status, answer.field("Connection")),
-        (403, Some("close"))
-    );
+    assert_eq!((answer.status, answer.field("Connection")), (403, Some("close")));
     // The client may have decided to send it all the same: no byte of it is a request.
     peer.send(get("/smuggled", ""));
     assert_eq!(world.until_end(&mut peer), Ending::End);
-    assert_eq!(
-        (peer.text().as_str(), log.all()),
-        ("", vec!["/p".to_owned()])
-    );
+    assert_eq!((peer.text().as_str(), log.all()), ("", vec!["/p".to_owned()]));
 }
 
 #[test]
@@ -122,11 +113,9 @@ fn another_expectation_is_417() {
         notes.note(req.url());
         res.end("");
     });
-    for fields in [
-        "Expect: 200-ok\r\n",
-        "Expect: 100-continue, x\r\n",
-        "Expect: x\r\nContent-Length: 5\r\n",
-    ] {
+    for fields in
+        ["Expect: 200-ok\r\n", "Expect: 100-continue, x\r\n", "Expect: x\r\nContent-Length: 5\r\n"]
+    {
         let mut peer = world.send(&server, get("/", fields));
         let answer = world.answer(&mut peer);
         assert_eq!(answer.status, 417, "{fields}");
@@ -152,8 +141,5 @@ fn a_handler_that_streams_its_answer_first_ends_the_connection() {
     peer.send("hello");
     peer.send(get("/behind", ""));
     world.expect(&mut peer, "end\r\n0\r\n\r\n");
-    assert_eq!(
-        (world.until_end(&mut peer), peer.text().as_str()),
-        (Ending::End, "")
-    );
+    assert_eq!((world.until_end(&mut peer), peer.text().as_str()), (Ending::End, ""));
 }

@@ -28,10 +28,7 @@ fn fields_are_added_where_the_user_has_not_said_otherwise() {
     });
     let answer = world.ask(&server, get("/", ""));
     assert_eq!(answer.status_line, "HTTP/1.1 200 OK");
-    assert_eq!(
-        answer.names(),
-        ["Connection", "Content-Length", "Date", "Keep-Alive"]
-    );
+    assert_eq!(answer.names(), ["Connection", "Content-Length", "Date", "Keep-Alive"]);
     let date = answer.field("Date").unwrap();
     assert_eq!((date.len(), &date[3..5], &date[25..]), (29, ", ", " GMT"));
     assert_eq!(answer.field("Keep-Alive"), Some("timeout=65"));
@@ -42,10 +39,7 @@ fn fields_are_added_where_the_user_has_not_said_otherwise() {
     assert_eq!(world.answer(&mut peer).names(), ["Content-Length"]);
     // Without the field, HTTP/1.1 persists.
     peer.send(get("/undated", ""));
-    assert_eq!(
-        world.answer(&mut peer).names(),
-        ["Connection", "Content-Length", "Keep-Alive"]
-    );
+    assert_eq!(world.answer(&mut peer).names(), ["Connection", "Content-Length", "Keep-Alive"]);
 }
 
 #[test]
@@ -57,10 +51,7 @@ fn fields_keep_their_order_and_the_last_spelling() {
         res.append_header("set-cookie", "b=2")?;
         res.set_header("x-FIRST", vec![b'2', 0xe9, b'\t', b'3'])?;
         res.set_header("X-Empty", "")?;
-        assert_eq!(
-            res.header("X-first").as_deref(),
-            Some(&[b'2', 0xe9, b'\t', b'3'][..])
-        );
+        assert_eq!(res.header("X-first").as_deref(), Some(&[b'2', 0xe9, b'\t', b'3'][..]));
         assert!(res.has_header("SET-COOKIE") && !res.has_header("X-Gone"));
         res.remove_header("x-gone")?;
         res.end("");
@@ -84,36 +75,12 @@ fn refused_fields_are_errors_and_never_on_the_wire() {
     let server = world.serve(|_req, res| {
         let code = |result: onloop::Result<()>| result.unwrap_err().code();
         for name in ["", "a b", "a:", "a\r\nb", "é", "a\0", "(x)"] {
-            assert_eq!(
-                code(res.set_header(name, "v")),
-                "ERR_INVALID_HTTP_TOKEN",
-                "{name:?}"
-            );
-            assert_eq!(
-                code(res.append_header(name, "v")),
-                "ERR_INVALID_HTTP_TOKEN",
-                "{name:?}"
-            );
+            assert_eq!(code(res.set_header(name, "v")), "ERR_INVALID_HTTP_TOKEN", "{name:?}");
+            assert_eq!(code(res.append_header(name, "v")), "ERR_INVALID_HTTP_TOKEN", "{name:?}");
         }
-        for value in [
-            "a\r\nInjected: 1",
-            "a\n",
-            "\r",
-            "\0",
-            "\x7f",
-            "a\x01b",
-            "\x0b",
-        ] {
-            assert_eq!(
-                code(res.set_header("X-Bad", value)),
-                "ERR_INVALID_CHAR",
-                "{value:?}"
-            );
-            assert_eq!(
-                code(res.append_header("X-Bad", value)),
-                "ERR_INVALID_CHAR",
-                "{value:?}"
-            );
+        for value in ["a\r\nInjected: 1", "a\n", "\r", "\0", "\x7f", "a\x01b", "\x0b"] {
+            assert_eq!(code(res.set_header("X-Bad", value)), "ERR_INVALID_CHAR", "{value:?}");
+            assert_eq!(code(res.append_header("X-Bad", value)), "ERR_INVALID_CHAR", "{value:?}");
         }
         for (name, value) in [
             ("Content-Length", "five"),
@@ -125,11 +92,7 @@ fn refused_fields_are_errors_and_never_on_the_wire() {
             ("Transfer-Encoding", "chunked, chunked"),
         ] {
             let refused = res.set_header(name, value);
-            assert_eq!(
-                code(refused),
-                "ERR_HTTP_INVALID_HEADER_VALUE",
-                "{name}: {value}"
-            );
+            assert_eq!(code(refused), "ERR_HTTP_INVALID_HEADER_VALUE", "{name}: {value}");
         }
         res.append_header("Content-Length", 2)?;
         let twice = res.append_header("content-length", 2);
@@ -154,10 +117,7 @@ fn refused_fields_are_errors_and_never_on_the_wire() {
         Ok(())
     });
     let answer = world.ask(&server, get("/", ""));
-    assert_eq!(
-        answer.names(),
-        ["Connection", "Content-Length", "Date", "Keep-Alive"]
-    );
+    assert_eq!(answer.names(), ["Connection", "Content-Length", "Date", "Keep-Alive"]);
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
 }
 
@@ -233,29 +193,17 @@ fn trailers_follow_chunked_content() {
             }
             _ => res.end("hello"),
         }
-        assert_eq!(
-            res.add_trailer("X-Late", "1").unwrap_err().code(),
-            "ERR_HTTP_HEADERS_SENT"
-        );
+        assert_eq!(res.add_trailer("X-Late", "1").unwrap_err().code(), "ERR_HTTP_HEADERS_SENT");
         Ok(())
     });
-    let trailers = [
-        ("X-Sum".to_owned(), "42".to_owned()),
-        ("X-Sum".to_owned(), "b".to_owned()),
-    ];
+    let trailers = [("X-Sum".to_owned(), "42".to_owned()), ("X-Sum".to_owned(), "b".to_owned())];
     for path in ["/pieces", "/announced"] {
         let answer = world.ask(&server, get(path, ""));
-        assert_eq!(
-            (answer.text().as_str(), &answer.trailers[..]),
-            ("hello", &trailers[..])
-        );
+        assert_eq!((answer.text().as_str(), &answer.trailers[..]), ("hello", &trailers[..]));
     }
     let mut peer = world.send(&server, get("/length", "") + "GET /pieces HTTP/1.0\r\n\r\n");
     let answer = world.answer(&mut peer);
-    assert_eq!(
-        (answer.field("Content-Length"), answer.trailers.len()),
-        (Some("5"), 0)
-    );
+    assert_eq!((answer.field("Content-Length"), answer.trailers.len()), (Some("5"), 0));
     world.until_end(&mut peer);
     assert!(peer.text().ends_with("\r\n\r\nhello"), "{}", peer.text());
 }

@@ -95,10 +95,7 @@ fn answered(world: &mut World, server: &Server, line: &str) -> String {
         false => world.answer(peer),
     };
     let answer = next(world, &mut peer);
-    let framing = match (
-        answer.field("Content-Length"),
-        answer.field("Transfer-Encoding"),
-    ) {
+    let framing = match (answer.field("Content-Length"), answer.field("Transfer-Encoding")) {
         (Some(length), None) => length,
         (None, Some("chunked")) => "chunked",
         (None, None) => "none",
@@ -132,20 +129,14 @@ fn framing_follows_what_the_handler_does() {
         ("GET /nothing HTTP/1.1", "200 0 \"\" keep-alive"),
         ("GET /pieces HTTP/1.1", "200 chunked \"hello\" keep-alive"),
         // An empty write is not the last chunk.
-        (
-            "GET /empty-pieces HTTP/1.1",
-            "200 chunked \"hello\" keep-alive",
-        ),
+        ("GET /empty-pieces HTTP/1.1", "200 chunked \"hello\" keep-alive"),
         ("GET /length HTTP/1.1", "200 5 \"hello\" keep-alive"),
         ("GET /flushed HTTP/1.1", "200 chunked \"hello\" keep-alive"),
         ("GET /write_head HTTP/1.1", "201 5 \"hello\" keep-alive"),
         ("GET /chunked HTTP/1.1", "200 chunked \"hello\" keep-alive"),
         // Never both: chunked is the one that tells the truth by itself.
         ("GET /both HTTP/1.1", "200 chunked \"hello\" keep-alive"),
-        (
-            "GET /no-length HTTP/1.1",
-            "200 chunked \"hello\" keep-alive",
-        ),
+        ("GET /no-length HTTP/1.1", "200 chunked \"hello\" keep-alive"),
         ("GET /no-framing HTTP/1.1", "200 none \"hello\" close"),
         ("GET /close HTTP/1.1", "200 5 \"hello\" close"),
         ("GET /205 HTTP/1.1", "205 0 \"\" keep-alive"),
@@ -194,10 +185,7 @@ fn a_response_with_less_than_announced_ends_the_connection() {
     let mut peer = world.send(&server, get("/", "") + &get("/", ""));
     world.until_end(&mut peer);
     let text = peer.text();
-    assert!(
-        text.contains("Content-Length: 10\r\n") && text.ends_with("\r\n\r\nshort"),
-        "{text}"
-    );
+    assert!(text.contains("Content-Length: 10\r\n") && text.ends_with("\r\n\r\nshort"), "{text}");
 }
 
 #[test]
@@ -224,11 +212,7 @@ fn a_response_is_a_writer() {
         serde_json::to_writer(&res, &[1, 2]).expect("a writer that takes everything");
         res.end("");
         let refused = write!(res, "more").unwrap_err();
-        assert!(
-            refused
-                .get_ref()
-                .is_some_and(|error| error.is::<onloop::Error>())
-        );
+        assert!(refused.get_ref().is_some_and(|error| error.is::<onloop::Error>()));
         Ok(())
     });
     assert_eq!(world.ask(&server, get("/", "")).text(), "GET [1,2]");
@@ -256,12 +240,7 @@ fn content_is_taken_in_every_form_and_size() {
     let text = answer.text();
     let large = expected;
     let whole = format!("strstringslicearrayvvvshared{large}{large}between{large}{large}");
-    assert!(
-        text == whole,
-        "{} bytes instead of {}",
-        text.len(),
-        whole.len()
-    );
+    assert!(text == whole, "{} bytes instead of {}", text.len(), whole.len());
 }
 
 #[test]
@@ -279,10 +258,7 @@ fn bytes_are_written_once_per_callback() {
         peer.pump();
         (!peer.received.is_empty()).then(|| Answer::parse(&peer.received, false, false))
     });
-    assert_eq!(
-        answer.map(|(answer, _)| answer.text()),
-        Some("abc".to_owned())
-    );
+    assert_eq!(answer.map(|(answer, _)| answer.text()), Some("abc".to_owned()));
 }
 
 #[test]

@@ -52,13 +52,7 @@ fn node_client_talks_to_our_server() {
     let first = json!([200, "Hello from HTTP Server", false]);
     let later = json!([200, "Hello from HTTP Server", true]);
     assert_eq!(answers, json!([first, later, later]));
-    for expected in [
-        "got the request",
-        "POST",
-        "/path",
-        "Hi i am client",
-        "got the request",
-    ] {
+    for expected in ["got the request", "POST", "/path", "Hi i am client", "got the request"] {
         assert_eq!(server.line(), expected);
     }
 }
@@ -145,28 +139,14 @@ fn curl_talks_to_our_server() {
         return;
     }
     let mut server = Program::start("server", &["127.0.0.1:0"]);
-    assert_eq!(
-        curl(&["-d", "Hi i am client", &server.url("/x")]),
-        "Hello from HTTP Server"
-    );
+    assert_eq!(curl(&["-d", "Hi i am client", &server.url("/x")]), "Hello from HTTP Server");
     for expected in ["got the request", "POST", "/x", "Hi i am client"] {
         assert_eq!(server.line(), expected);
     }
     let url = server.url("/");
-    let connects = curl(&[
-        "-o",
-        "/dev/null",
-        "-o",
-        "/dev/null",
-        "-w",
-        "%{num_connects} ",
-        &url,
-        &url,
-    ]);
-    assert_eq!(
-        connects, "1 0 ",
-        "the second request goes on the same connection"
-    );
+    let connects =
+        curl(&["-o", "/dev/null", "-o", "/dev/null", "-w", "%{num_connects} ", &url, &url]);
+    assert_eq!(connects, "1 0 ", "the second request goes on the same connection");
     let told = curl(&["-w", " %{http_version} %{response_code}", "-0", &url]);
     assert_eq!(told, "Hello from HTTP Server 1.1 200");
 }
@@ -185,20 +165,10 @@ fn curl_uses_every_kind_of_framing() {
         let url = testbed.url(path);
         let whole = curl(&["--data-binary", &data, &url]);
         let expects = curl(&["--data-binary", &data, "-H", "Expect: 100-continue", &url]);
-        let chunked = curl(&[
-            "--data-binary",
-            &data,
-            "-H",
-            "Transfer-Encoding: chunked",
-            &url,
-        ]);
+        let chunked = curl(&["--data-binary", &data, "-H", "Transfer-Encoding: chunked", &url]);
         let old = curl(&["--data-binary", &data, "-0", &url]);
         for answer in [whole, expects, chunked, old] {
-            assert!(
-                answer == content,
-                "{path}: {} bytes came back",
-                answer.len()
-            );
+            assert!(answer == content, "{path}: {} bytes came back", answer.len());
         }
     }
     assert_eq!(curl(&[&testbed.url("/stream/300000")]).len(), 300_000);
@@ -218,10 +188,7 @@ fn our_client_talks_to_nodes_server() {
          req.on('end', () => res.end([req.method, req.url, req.headers.host, body].join(' ')));",
     );
     let output = text_of(&run("client", &[&server.url("/a?b")]), 0);
-    assert_eq!(
-        output,
-        format!("POST /a?b 127.0.0.1:{} Hi i am client\n", server.port)
-    );
+    assert_eq!(output, format!("POST /a?b 127.0.0.1:{} Hi i am client\n", server.port));
 }
 
 #[test]
@@ -253,25 +220,13 @@ fn our_client_reads_what_nodes_server_sends() {
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     for path in ["/trailers", "/hints", "/close"] {
         let report = fetch(&server.url(path));
-        assert_eq!(
-            (&report["status"], &report["error"]),
-            (&json!(200), &Value::Null),
-            "{report}"
-        );
+        assert_eq!((&report["status"], &report["error"]), (&json!(200), &Value::Null), "{report}");
         assert_eq!(report["body_sha256"], ABC, "{report}");
-        let trailers = if path == "/trailers" {
-            json!([["X-Sum", "6"]])
-        } else {
-            json!([])
-        };
+        let trailers = if path == "/trailers" { json!([["X-Sum", "6"]]) } else { json!([]) };
         assert_eq!(report["trailers"], trailers);
     }
     let report = fetch(&server.url("/cut"));
-    assert_eq!(
-        (&report["status"], &report["body_len"]),
-        (&json!(200), &json!(3)),
-        "{report}"
-    );
+    assert_eq!((&report["status"], &report["body_len"]), (&json!(200), &json!(3)), "{report}");
     assert!(report["error"].is_string(), "{report}");
     assert_eq!(fetch(&server.url("/"))["status"], 204);
 }
@@ -288,18 +243,11 @@ fn our_load_reuses_connections_to_nodes_server() {
     );
     for options in [&[][..], &["--post", "1000"][..]] {
         let url = server.url("/");
-        let text = text_of(
-            &run("load", &[&[url.as_str(), "4", "0.3"], options].concat()),
-            0,
-        );
+        let text = text_of(&run("load", &[&[url.as_str(), "4", "0.3"], options].concat()), 0);
         let report: Value = serde_json::from_str(&text).expect("it prints JSON");
         assert_eq!(report["errors"], 0, "{report}");
         assert!(report["requests"].as_u64() > Some(20), "{report}");
     }
     let mut wire = server.connect();
-    assert_eq!(
-        wire.ask("GET /seen").text(),
-        "9",
-        "four connections a run, and this one"
-    );
+    assert_eq!(wire.ask("GET /seen").text(), "9", "four connections a run, and this one");
 }

@@ -58,11 +58,7 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .expect("it is installed");
-        let mut nginx = Nginx {
-            child,
-            port,
-            _folder: folder,
-        };
+        let mut nginx = Nginx { child, port, _folder: folder };
         nginx.listens().then_some(nginx)
     }
 
@@ -101,17 +97,10 @@ fn our_client_talks_to_nginx() {
     }
     let nginx = Nginx::start();
     let output = text_of(&run("client", &[&nginx.url("/told")]), 0);
-    assert_eq!(
-        output,
-        format!("POST 127.0.0.1:{} keep-alive\n", nginx.port)
-    );
+    assert_eq!(output, format!("POST 127.0.0.1:{} keep-alive\n", nginx.port));
 
     let report = fetch(&nginx.url("/file"));
-    assert_eq!(
-        (&report["status"], &report["error"]),
-        (&json!(200), &Value::Null),
-        "{report}"
-    );
+    assert_eq!((&report["status"], &report["error"]), (&json!(200), &Value::Null), "{report}");
     assert_eq!(
         (&report["body_len"], field(&report, "content-length")),
         (&json!(3_000_000), Some("3000000"))
@@ -119,35 +108,19 @@ fn our_client_talks_to_nginx() {
     let whole = report["body_sha256"].clone();
 
     let report = fetch(&nginx.url("/chunked"));
-    assert_eq!(
-        field(&report, "transfer-encoding"),
-        Some("chunked"),
-        "{report}"
-    );
-    assert_eq!(
-        (&report["body_sha256"], &report["error"]),
-        (&whole, &Value::Null)
-    );
+    assert_eq!(field(&report, "transfer-encoding"), Some("chunked"), "{report}");
+    assert_eq!((&report["body_sha256"], &report["error"]), (&whole, &Value::Null));
 
     let report = fetch(&nginx.url("/short"));
-    assert_eq!(
-        (&report["body_len"], field(&report, "connection")),
-        (&json!(5), Some("close"))
-    );
+    assert_eq!((&report["body_len"], field(&report, "connection")), (&json!(5), Some("close")));
     assert_eq!(fetch(&nginx.url("/nothing"))["status"], 404);
 
     let url = nginx.url("/told");
     for options in [&[][..], &["--post", "1000"][..], &["--fresh"][..]] {
-        let text = text_of(
-            &run("load", &[&[url.as_str(), "4", "0.3"], options].concat()),
-            0,
-        );
+        let text = text_of(&run("load", &[&[url.as_str(), "4", "0.3"], options].concat()), 0);
         let report: Value = serde_json::from_str(&text).expect("it prints JSON");
         assert_eq!(report["errors"], 0, "{options:?}: {report}");
-        assert!(
-            report["requests"].as_u64() > Some(20),
-            "{options:?}: {report}"
-        );
+        assert!(report["requests"].as_u64() > Some(20), "{options:?}: {report}");
     }
 }
 
@@ -164,8 +137,5 @@ fn our_proxy_stands_between_curl_and_nginx() {
     );
     assert_eq!(curl(&[&proxy.url("/file")]).len(), 3_000_000);
     assert_eq!(curl(&[&proxy.url("/chunked")]).len(), 3_000_000);
-    assert_eq!(
-        curl(&[&proxy.url("/short"), &proxy.url("/short")]),
-        "shortshort"
-    );
+    assert_eq!(curl(&[&proxy.url("/short"), &proxy.url("/short")]), "shortshort");
 }

@@ -17,12 +17,7 @@ fn version_and_connection_decide() {
         ("1.1", "Connection: close\r\n", false, "close"),
         ("1.1", "Connection: CLOSE\r\n", false, "close"),
         ("1.1", "Connection: foo, Close , bar\r\n", false, "close"),
-        (
-            "1.1",
-            "Connection: foo\r\nConnection: close\r\n",
-            false,
-            "close",
-        ),
+        ("1.1", "Connection: foo\r\nConnection: close\r\n", false, "close"),
         ("1.1", "Connection: keep-alive, close\r\n", false, "close"),
         ("1.1", "Connection: closed\r\n", true, "keep-alive"),
         ("1.1", "Connection: \"close\"\r\n", true, "keep-alive"),
@@ -40,11 +35,7 @@ fn version_and_connection_decide() {
         let mut peer = world.send(&server, request.repeat(2));
         let answer = world.answer(&mut peer);
         assert_eq!(answer.field("Connection"), Some(said), "{request}");
-        assert_eq!(
-            answer.field("Keep-Alive"),
-            persists.then_some("timeout=65"),
-            "{request}"
-        );
+        assert_eq!(answer.field("Keep-Alive"), persists.then_some("timeout=65"), "{request}");
         if persists {
             assert_eq!(world.answer(&mut peer), answer, "{request}");
         } else {
@@ -62,10 +53,7 @@ fn no_keep_alive_timeout_means_one_request() {
     let server = world.serve_with(options, |_req, res| res.end("x"));
     let mut peer = world.send(&server, get("/", ""));
     let answer = world.answer(&mut peer);
-    assert_eq!(
-        (answer.field("Connection"), answer.field("Keep-Alive")),
-        (Some("close"), None)
-    );
+    assert_eq!((answer.field("Connection"), answer.field("Keep-Alive")), (Some("close"), None));
     assert_eq!(world.until_end(&mut peer), Ending::End);
 }
 
@@ -84,19 +72,11 @@ fn the_last_request_of_a_connection_says_so() {
             if !pipelined {
                 peer.send(get("/", ""));
             }
-            said.push(
-                world
-                    .answer(&mut peer)
-                    .field("Connection")
-                    .map(str::to_owned),
-            );
+            said.push(world.answer(&mut peer).field("Connection").map(str::to_owned));
         }
         let said: Vec<&str> = said.iter().flatten().map(String::as_str).collect();
         assert_eq!(said, ["keep-alive", "keep-alive", "close"]);
-        assert_eq!(
-            (world.until_end(&mut peer), peer.text().as_str()),
-            (Ending::End, "")
-        );
+        assert_eq!((world.until_end(&mut peer), peer.text().as_str()), (Ending::End, ""));
     }
 }
 
@@ -116,11 +96,7 @@ fn content_that_nobody_read_is_dropped_within_a_bound() {
         let (mut world, server, mut request) = unread(length);
         request.extend_from_slice(get("/next", "").as_bytes());
         let mut peer = world.send(&server, request);
-        assert_eq!(
-            world.answer(&mut peer).field("Connection"),
-            Some("keep-alive"),
-            "{length}"
-        );
+        assert_eq!(world.answer(&mut peer).field("Connection"), Some("keep-alive"), "{length}");
         assert_eq!(world.answer(&mut peer).text(), "unread", "{length}");
     }
 }
@@ -142,11 +118,7 @@ fn more_unread_content_ends_the_connection_behind_the_answer() {
         let mut peer = world.send(&server, request);
         assert_eq!(world.answer(&mut peer).text(), "unread");
         world.until_end(&mut peer);
-        assert_eq!(
-            peer.text(),
-            "",
-            "nothing of the content is taken for a request"
-        );
+        assert_eq!(peer.text(), "", "nothing of the content is taken for a request");
     }
 }
 
@@ -158,10 +130,7 @@ fn the_bound_can_be_set() {
     let mut peer = world.send(&server, post("/", "0123456789") + &post("/", "0123456789a"));
     world.answer(&mut peer);
     assert_eq!(world.answer(&mut peer).text(), "x");
-    assert_eq!(
-        (world.until_end(&mut peer), peer.text().as_str()),
-        (Ending::End, "")
-    );
+    assert_eq!((world.until_end(&mut peer), peer.text().as_str()), (Ending::End, ""));
 }
 
 #[test]
@@ -217,18 +186,12 @@ fn an_end_inside_a_request_is_no_request() {
         peer.end();
         world.until_end(&mut peer);
         let text = peer.text();
-        assert!(
-            text.is_empty() || text.starts_with("HTTP/1.1 400 "),
-            "{cut:?}: {text}"
-        );
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 400 "), "{cut:?}: {text}");
     }
     // Between two requests it is the ordinary end.
     let mut peer = world.connect(&server);
     peer.end();
-    assert_eq!(
-        (world.until_end(&mut peer), peer.text().as_str()),
-        (Ending::End, "")
-    );
+    assert_eq!((world.until_end(&mut peer), peer.text().as_str()), (Ending::End, ""));
 }
 
 #[test]
@@ -255,23 +218,14 @@ fn close_ends_idle_connections_and_lets_busy_ones_finish() {
     racing.send(get("/", ""));
     server.close();
     let answer = world.answer(&mut racing);
-    assert_eq!(
-        (answer.text().as_str(), answer.field("Connection")),
-        ("now", Some("close"))
-    );
+    assert_eq!((answer.text().as_str(), answer.field("Connection")), ("now", Some("close")));
     for peer in [&mut idle, &mut fresh, &mut racing] {
-        assert_eq!(
-            (world.until_end(peer), peer.text().as_str()),
-            (Ending::End, "")
-        );
+        assert_eq!((world.until_end(peer), peer.text().as_str()), (Ending::End, ""));
     }
     assert_eq!(log.len(), 0, "one connection is left");
     late.end("late");
     let answer = world.answer(&mut busy);
-    assert_eq!(
-        (answer.text().as_str(), answer.field("Connection")),
-        ("late", Some("close"))
-    );
+    assert_eq!((answer.text().as_str(), answer.field("Connection")), ("late", Some("close")));
     assert_eq!(world.until_end(&mut busy), Ending::End);
     drop((idle, fresh, busy, racing));
     world.until_over();
@@ -324,10 +278,7 @@ fn close_idle_connections_leaves_busy_ones() {
     server.close_idle_connections();
     world.until_end(&mut idle);
     late.end("late");
-    assert_eq!(
-        world.answer(&mut busy).field("Connection"),
-        Some("keep-alive")
-    );
+    assert_eq!(world.answer(&mut busy).field("Connection"), Some("keep-alive"));
     busy.send(get("/", ""));
     assert_eq!(world.answer(&mut busy).text(), "now");
     // New ones are still accepted.

@@ -27,10 +27,7 @@ fn status(options: ServerOptions, request: &str) -> (u16, Option<String>) {
         return (200, None);
     }
     assert_eq!(answer.field("Connection"), Some("close"));
-    assert_eq!(
-        (world.until_end(&mut peer), peer.text().as_str()),
-        (Ending::End, "")
-    );
+    assert_eq!((world.until_end(&mut peer), peer.text().as_str()), (Ending::End, ""));
     // The same request once more, to learn the code.
     let log = Log::new();
     let notes = log.clone();
@@ -52,12 +49,7 @@ fn the_head_has_a_size() {
         get("/", &format!("X: {}\r\n", "x".repeat(length - empty)))
     };
     assert_eq!(status(ServerOptions::new(), &head(16 * 1024)).0, 200);
-    refused(
-        ServerOptions::new(),
-        &head(16 * 1024 + 1),
-        431,
-        "HPE_HEADER_OVERFLOW",
-    );
+    refused(ServerOptions::new(), &head(16 * 1024 + 1), 431, "HPE_HEADER_OVERFLOW");
     let larger = || ServerOptions::new().max_header_size(60_000);
     assert_eq!(status(larger(), &head(60_000)).0, 200);
     refused(larger(), &head(60_001), 431, "HPE_HEADER_OVERFLOW");
@@ -70,10 +62,7 @@ fn the_head_has_a_size() {
 fn a_head_that_is_too_large_is_refused_before_its_end() {
     let mut world = World::new();
     let server = world.serve(|_req, res| res.end(""));
-    let mut peer = world.send(
-        &server,
-        format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(17_000)),
-    );
+    let mut peer = world.send(&server, format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(17_000)));
     assert_eq!(world.answer(&mut peer).status, 431);
     let mut peer = world.send(&server, format!("GET /{}", "x".repeat(9_000)));
     assert_eq!(world.answer(&mut peer).status, 414);
@@ -87,12 +76,7 @@ fn a_head_that_is_too_large_is_refused_before_its_end() {
 fn the_head_has_a_number_of_fields() {
     let fields = |count: usize| get("/", &"X: 1\r\n".repeat(count - 1));
     assert_eq!(status(ServerOptions::new(), &fields(1000)).0, 200);
-    refused(
-        ServerOptions::new(),
-        &fields(1001),
-        431,
-        "HPE_HEADER_OVERFLOW",
-    );
+    refused(ServerOptions::new(), &fields(1001), 431, "HPE_HEADER_OVERFLOW");
     let few = || ServerOptions::new().max_headers_count(3);
     assert_eq!(status(few(), &fields(3)).0, 200);
     refused(few(), &fields(4), 431, "HPE_HEADER_OVERFLOW");
@@ -102,12 +86,7 @@ fn the_head_has_a_number_of_fields() {
 fn the_target_has_a_size() {
     let target = |length: usize| get(&format!("/{}", "x".repeat(length - 1)), "");
     assert_eq!(status(ServerOptions::new(), &target(8192)).0, 200);
-    refused(
-        ServerOptions::new(),
-        &target(8193),
-        414,
-        "HPE_HEADER_OVERFLOW",
-    );
+    refused(ServerOptions::new(), &target(8193), 414, "HPE_HEADER_OVERFLOW");
     let short = || ServerOptions::new().max_target_size(10);
     assert_eq!(status(short(), &target(10)).0, 200);
     refused(short(), &target(11), 414, "HPE_HEADER_OVERFLOW");
@@ -118,12 +97,7 @@ fn chunk_framing_has_limits() {
     let chunked = |body: &str| get("/", "Transfer-Encoding: chunked\r\n") + body;
     let extension = |length: usize| chunked(&format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(length)));
     assert_eq!(status(ServerOptions::new(), &extension(4000)).0, 200);
-    refused(
-        ServerOptions::new(),
-        &extension(5000),
-        400,
-        "HPE_CHUNK_EXTENSIONS_OVERFLOW",
-    );
+    refused(ServerOptions::new(), &extension(5000), 400, "HPE_CHUNK_EXTENSIONS_OVERFLOW");
     let many = format!("1;{}\r\nx\r\n", "e".repeat(2000)).repeat(10);
     refused(
         ServerOptions::new(),
@@ -133,21 +107,9 @@ fn chunk_framing_has_limits() {
     );
     let trailers = |length: usize| chunked(&format!("0\r\nX: {}\r\n\r\n", "x".repeat(length)));
     assert_eq!(status(ServerOptions::new(), &trailers(16_000)).0, 200);
-    refused(
-        ServerOptions::new(),
-        &trailers(17_000),
-        431,
-        "HPE_HEADER_OVERFLOW",
-    );
+    refused(ServerOptions::new(), &trailers(17_000), 431, "HPE_HEADER_OVERFLOW");
     let few = || ServerOptions::new().max_headers_count(4);
-    assert_eq!(
-        status(
-            few(),
-            &chunked(&format!("0\r\n{}\r\n", "X: 1\r\n".repeat(4)))
-        )
-        .0,
-        200
-    );
+    assert_eq!(status(few(), &chunked(&format!("0\r\n{}\r\n", "X: 1\r\n".repeat(4)))).0, 200);
     let many = chunked(&format!("0\r\n{}\r\n", "X: 1\r\n".repeat(5)));
     refused(few(), &many, 431, "HPE_HEADER_OVERFLOW");
     refused(
@@ -185,9 +147,7 @@ fn a_handler_that_ignores_backpressure_meets_a_cap() {
     let kept: Rc<Cell<Option<Response>>> = Rc::default();
     let keeps = Rc::clone(&kept);
     let mut world = World::new();
-    let options = ServerOptions::new()
-        .max_buffered(100_000)
-        .high_water_mark(1000);
+    let options = ServerOptions::new().max_buffered(100_000).high_water_mark(1000);
     let server = world.serve_with(options, move |_req, res| {
         let notes_error = notes.clone();
         res.on_error(move |error| {
@@ -249,10 +209,7 @@ fn responses_have_the_same_limits() {
 
 #[test]
 fn the_limits_of_a_response_can_be_set() {
-    let response = format!(
-        "HTTP/1.1 204 No Content\r\nX: {}\r\nY: 1\r\n\r\n",
-        "x".repeat(100)
-    );
+    let response = format!("HTTP/1.1 204 No Content\r\nX: {}\r\nY: 1\r\n\r\n", "x".repeat(100));
     type Set = fn(RequestOptions) -> RequestOptions;
     let table: [(Set, bool); 4] = [
         (|options| options.max_header_size(60_000), true),
@@ -272,11 +229,7 @@ fn the_limits_of_a_response_can_be_set() {
         let mut peer = world.accept(&listener);
         peer.send(&response);
         world.until_over();
-        let expected = if fine {
-            "204"
-        } else {
-            "error HPE_HEADER_OVERFLOW"
-        };
+        let expected = if fine { "204" } else { "error HPE_HEADER_OVERFLOW" };
         assert_eq!(log.all(), [expected]);
     }
 }
@@ -295,21 +248,14 @@ fn accepting_goes_on_after_a_lack_of_descriptors() {
     }
     let mut turns = 0;
     while net.now() < Duration::from_secs(10) {
-        event_loop
-            .turn(Some(Duration::from_secs(1)))
-            .expect("a turn");
+        event_loop.turn(Some(Duration::from_secs(1))).expect("a turn");
         turns += 1;
     }
     assert!(turns < 1000, "{turns} turns in ten seconds: it spins");
     assert_eq!(sim::stats(&event_loop).server_connections, 0);
     net.set_options(SimOptions::default());
-    while !peers
-        .iter()
-        .all(|peer| peer.is_eof() || peer.available() > 0)
-    {
-        event_loop
-            .turn(Some(Duration::from_secs(1)))
-            .expect("a turn");
+    while !peers.iter().all(|peer| peer.is_eof() || peer.available() > 0) {
+        event_loop.turn(Some(Duration::from_secs(1))).expect("a turn");
         assert!(net.now() < Duration::from_secs(60), "they wait for ever");
     }
     for peer in &peers {
@@ -330,9 +276,6 @@ fn posts_have_a_limit() {
     });
     let results = posted.join().expect("posts");
     assert!(results[..3].iter().all(Result::is_ok));
-    assert_eq!(
-        results[3],
-        Err((ErrorKind::Limit(Limit::Posts), "ERR_POST_FAILED"))
-    );
+    assert_eq!(results[3], Err((ErrorKind::Limit(Limit::Posts), "ERR_POST_FAILED")));
     world.until_over();
 }

@@ -63,15 +63,7 @@ fn the_scene_ends_by_itself() {
     request.end("");
     event_loop.run().unwrap();
     let lines = log.all();
-    assert_eq!(
-        lines,
-        [
-            "POST /",
-            "Hi i am client",
-            "Hello from HTTP Server",
-            "closed"
-        ]
-    );
+    assert_eq!(lines, ["POST /", "Hi i am client", "Hello from HTTP Server", "closed"]);
 }
 
 #[test]
@@ -79,23 +71,13 @@ fn timers_come_in_the_order_of_their_time() {
     let (net, mut event_loop) = simulated();
     let lp = event_loop.handle();
     let log = Log::new();
-    for (delay, name) in [
-        (30, "c"),
-        (10, "a"),
-        (20, "b"),
-        (10, "a again"),
-        (0, "at once"),
-    ] {
+    for (delay, name) in [(30, "c"), (10, "a"), (20, "b"), (10, "a again"), (0, "at once")] {
         lp.set_timeout(Duration::from_millis(delay), log.noting(name));
     }
     let cleared = lp.set_timeout(Duration::from_millis(15), log.noting("never"));
     cleared.clear();
     lp.clear(cleared);
-    assert_eq!(
-        event_loop.next_timeout(),
-        Some(SOON),
-        "no delay is shorter than a millisecond"
-    );
+    assert_eq!(event_loop.next_timeout(), Some(SOON), "no delay is shorter than a millisecond");
     event_loop.run().unwrap();
     assert_eq!(log.all(), ["at once", "a", "a again", "b", "c"]);
     assert_eq!(net.now().as_millis(), 30);
@@ -136,9 +118,7 @@ fn what_is_not_referenced_does_not_keep_the_loop() {
     let (net, mut event_loop) = simulated();
     let lp = event_loop.handle();
     let log = Log::new();
-    let forgotten = lp
-        .set_interval(Duration::from_millis(10), log.noting("tick"))
-        .unref();
+    let forgotten = lp.set_interval(Duration::from_millis(10), log.noting("tick")).unref();
     assert!(!forgotten.has_ref() && !event_loop.is_alive());
     event_loop.run().unwrap();
     assert_eq!(log.len(), 0);
@@ -218,15 +198,8 @@ fn posts_from_other_threads_run_on_the_loop() {
     assert_eq!(all.len(), 400);
     assert!(all.iter().all(|(_, _, thread)| *thread == home));
     for number in 0..4 {
-        let order: Vec<_> = all
-            .iter()
-            .filter(|post| post.0 == number)
-            .map(|post| post.1)
-            .collect();
-        assert!(
-            order.is_sorted(),
-            "the posts of one thread keep their order"
-        );
+        let order: Vec<_> = all.iter().filter(|post| post.0 == number).map(|post| post.1).collect();
+        assert!(order.is_sorted(), "the posts of one thread keep their order");
     }
 }
 
@@ -262,9 +235,7 @@ fn stop_ends_a_run_and_the_loop_can_run_again() {
 fn a_turn_of_zero_does_not_wait() {
     let mut event_loop = EventLoop::new().unwrap();
     let log = Log::new();
-    event_loop
-        .handle()
-        .set_timeout(Duration::from_secs(3600), log.noting("never"));
+    event_loop.handle().set_timeout(Duration::from_secs(3600), log.noting("never"));
     // Each of them would last an hour.
     for _ in 0..3 {
         assert_eq!(event_loop.turn(Some(Duration::ZERO)).unwrap(), 0);
@@ -286,17 +257,12 @@ fn the_descriptor_tells_a_foreign_loop_when_to_turn() {
     while world.event_loop.turn(Some(Duration::ZERO)).unwrap() > 0 {}
     let mut foreign = mio::Poll::new().unwrap();
     let mut source = mio::unix::SourceFd(&descriptor);
-    foreign
-        .registry()
-        .register(&mut source, mio::Token(1), mio::Interest::READABLE)
-        .unwrap();
+    foreign.registry().register(&mut source, mio::Token(1), mio::Interest::READABLE).unwrap();
     let mut events = mio::Events::with_capacity(8);
     let mut peer = world.send(&server, get("/", ""));
     // Turned only when the descriptor says so; the answer comes all the same.
     while peer.received.is_empty() {
-        foreign
-            .poll(&mut events, Some(Duration::from_secs(20)))
-            .unwrap();
+        foreign.poll(&mut events, Some(Duration::from_secs(20))).unwrap();
         assert!(!events.is_empty(), "the descriptor says nothing");
         while world.event_loop.turn(Some(Duration::ZERO)).unwrap() > 0 {}
         peer.pump();
@@ -332,10 +298,7 @@ fn handles_that_outlive_their_loop_do_nothing() {
     server.close();
     server.close_all_connections();
     assert_eq!(server.address(), None);
-    assert_eq!(
-        server.listen("127.0.0.1:0").unwrap_err().code(),
-        "ERR_SERVER_NOT_RUNNING"
-    );
+    assert_eq!(server.listen("127.0.0.1:0").unwrap_err().code(), "ERR_SERVER_NOT_RUNNING");
     assert!(http::request(lp, "GET", "http://127.0.0.1:1/").is_err());
     assert!(remote.post(|_| ()).is_err());
     lp.set_timeout(SOON, || panic!("on a loop that is gone"));
@@ -414,12 +377,8 @@ fn contained_panics_are_500_and_nobody_else_notices() {
 
 #[test]
 fn a_server_can_be_given_room_in_advance() {
-    let mut world = World::with(
-        LoopOptions::new()
-            .reserve(100)
-            .accepts_per_turn(1)
-            .reads_per_turn(1),
-    );
+    let mut world =
+        World::with(LoopOptions::new().reserve(100).accepts_per_turn(1).reads_per_turn(1));
     let server = world.serve_with(ServerOptions::new(), |_req, res| res.end("x"));
     let mut peers: Vec<_> = (0..30).map(|_| world.send(&server, get("/", ""))).collect();
     for peer in &mut peers {

@@ -18,15 +18,11 @@ fn event_loop(net: &SimNet) -> EventLoop {
 fn a_timer_set_long_after_the_last_turn_is_not_late() {
     let net = SimNet::new(1);
     let mut event_loop = event_loop(&net);
-    event_loop
-        .turn(Some(Duration::ZERO))
-        .expect("a simulated poll does not fail");
+    event_loop.turn(Some(Duration::ZERO)).expect("a simulated poll does not fail");
     net.advance(10 * SECOND);
     let fired_at = Rc::new(Cell::new(None));
     let (clock, fired) = (net.clone(), fired_at.clone());
-    event_loop
-        .handle()
-        .set_timeout(SECOND, move || fired.set(Some(clock.now())));
+    event_loop.handle().set_timeout(SECOND, move || fired.set(Some(clock.now())));
     event_loop.run().expect("a simulated poll does not fail");
     assert_eq!(fired_at.get(), Some(11 * SECOND));
 }
@@ -37,12 +33,8 @@ fn a_timer_is_not_late_by_the_time_that_a_host_spends_between_turns() {
     let mut event_loop = event_loop(&net);
     let fired_at = Rc::new(Cell::new(None));
     let (clock, fired) = (net.clone(), fired_at.clone());
-    event_loop
-        .handle()
-        .set_timeout(10 * SECOND, move || fired.set(Some(clock.now())));
-    event_loop
-        .turn(Some(Duration::ZERO))
-        .expect("a simulated poll does not fail");
+    event_loop.handle().set_timeout(10 * SECOND, move || fired.set(Some(clock.now())));
+    event_loop.turn(Some(Duration::ZERO)).expect("a simulated poll does not fail");
     net.advance(7 * SECOND);
     event_loop.run().expect("a simulated poll does not fail");
     assert_eq!(fired_at.get(), Some(10 * SECOND));
@@ -63,9 +55,7 @@ fn a_request_made_between_turns_does_not_take_a_connection_that_was_closed_meanw
     assert!(first.is_ok());
     let mut peer = None;
     while !answered.get() {
-        event_loop
-            .turn(Some(SECOND))
-            .expect("a simulated poll does not fail");
+        event_loop.turn(Some(SECOND)).expect("a simulated poll does not fail");
         peer = peer.or_else(|| listener.accept());
         if let Some(peer) = peer.as_ref().filter(|peer| !peer.read().is_empty()) {
             peer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
@@ -96,9 +86,7 @@ fn the_timeout_of_a_request_made_between_turns_begins_when_it_is_made() {
     });
     assert!(first.is_ok());
     while !answered.get() {
-        event_loop
-            .turn(Some(SECOND))
-            .expect("a simulated poll does not fail");
+        event_loop.turn(Some(SECOND)).expect("a simulated poll does not fail");
     }
     // Less than the pool keeps the connection for.
     net.advance(4 * SECOND);
@@ -115,9 +103,7 @@ fn the_timeout_of_a_request_made_between_turns_begins_when_it_is_made() {
     });
     request.end("");
     while timed_out_at.get().is_none() {
-        event_loop
-            .turn(Some(SECOND))
-            .expect("a simulated poll does not fail");
+        event_loop.turn(Some(SECOND)).expect("a simulated poll does not fail");
     }
     let waited = timed_out_at.get().map(|at| at - made_at);
     assert!(waited >= Some(2 * SECOND), "{waited:?}");

@@ -8,13 +8,8 @@ use onloop::{EventLoop, LoopOptions, http};
 /// Turns the loop until `is_done`, or until nothing can happen any more.
 fn turn_until(event_loop: &mut EventLoop, net: &SimNet, mut is_done: impl FnMut() -> bool) {
     while !is_done() && !net.stalled() {
-        event_loop
-            .turn(Some(Duration::from_secs(1)))
-            .expect("a simulated poll does not fail");
-        assert!(
-            net.now() < Duration::from_secs(600),
-            "the answer never came"
-        );
+        event_loop.turn(Some(Duration::from_secs(1))).expect("a simulated poll does not fail");
+        assert!(net.now() < Duration::from_secs(600), "the answer never came");
     }
 }
 
@@ -100,10 +95,7 @@ fn a_byte_stream_piped_into_itself_is_echoed_to_its_end() {
         answer += &String::from_utf8_lossy(&peer.read());
         answer.ends_with("after it")
     });
-    assert!(
-        answer.ends_with("\r\n\r\nwith the head, and after it"),
-        "{answer:?}"
-    );
+    assert!(answer.ends_with("\r\n\r\nwith the head, and after it"), "{answer:?}");
     peer.shutdown_write();
     turn_until(&mut event_loop, &net, || peer.is_eof());
     assert!(peer.is_eof(), "the echo ends with what it echoes");

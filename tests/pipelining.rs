@@ -23,9 +23,7 @@ fn answers_come_in_order_however_late_the_handlers() {
             false => res.end(req.url().to_owned()),
         }
     });
-    let requests: String = ["/late1", "/2", "/late3", "/4"]
-        .map(|path| get(path, ""))
-        .concat();
+    let requests: String = ["/late1", "/2", "/late3", "/4"].map(|path| get(path, "")).concat();
     let mut peer = world.send(&server, requests);
     let mut texts = Vec::new();
     for late in ["late one", "late three"] {
@@ -39,10 +37,7 @@ fn answers_come_in_order_however_late_the_handlers() {
         texts.push(world.answer(&mut peer).text());
     }
     assert_eq!(texts, ["late one", "/2", "late three", "/4"]);
-    assert_eq!(
-        log.all(),
-        ["/late1", "/other", "/2", "/late3", "/other", "/4"]
-    );
+    assert_eq!(log.all(), ["/late1", "/other", "/2", "/late3", "/other", "/4"]);
 }
 
 #[test]
@@ -88,14 +83,8 @@ fn a_malformed_request_does_not_destroy_the_answers_before_it() {
         }
         assert_eq!(world.answer(&mut peer).text(), "fine");
         let refusal = world.answer(&mut peer);
-        assert_eq!(
-            (refusal.status, refusal.field("Connection")),
-            (400, Some("close"))
-        );
-        assert_eq!(
-            (world.until_end(&mut peer), peer.text().as_str()),
-            (Ending::End, "")
-        );
+        assert_eq!((refusal.status, refusal.field("Connection")), (400, Some("close")));
+        assert_eq!((world.until_end(&mut peer), peer.text().as_str()), (Ending::End, ""));
     }
 }
 
@@ -112,16 +101,10 @@ fn what_stands_behind_a_closing_answer_is_ignored() {
         res.end("x");
         Ok(())
     });
-    let mut peer = world.send(
-        &server,
-        get("/first", "") + &get("/last", "") + &get("/behind", ""),
-    );
+    let mut peer = world.send(&server, get("/first", "") + &get("/last", "") + &get("/behind", ""));
     world.answer(&mut peer);
     assert_eq!(world.answer(&mut peer).field("Connection"), Some("close"));
-    assert_eq!(
-        (world.until_end(&mut peer), peer.text().as_str()),
-        (Ending::End, "")
-    );
+    assert_eq!((world.until_end(&mut peer), peer.text().as_str()), (Ending::End, ""));
     assert_eq!(log.all(), ["/first", "/last"]);
 }
 
@@ -129,10 +112,7 @@ fn what_stands_behind_a_closing_answer_is_ignored() {
 fn empty_lines_between_requests_are_skipped() {
     let mut world = World::new();
     let server = world.serve(|_req, res| res.end("x"));
-    let mut peer = world.send(
-        &server,
-        format!("{}\r\n{}\r\n\r\n", get("/", ""), get("/", "")),
-    );
+    let mut peer = world.send(&server, format!("{}\r\n{}\r\n\r\n", get("/", ""), get("/", "")));
     world.answer(&mut peer);
     world.answer(&mut peer);
     peer.send(get("/", ""));
@@ -169,10 +149,7 @@ fn one_connection_does_not_starve_the_others() {
     other.send(get("/other", ""));
     world.answer(&mut other);
     let before = log.all().iter().position(|line| line == "/other").unwrap();
-    assert!(
-        before < 100,
-        "{before} requests of the other connection came before"
-    );
+    assert!(before < 100, "{before} requests of the other connection came before");
     for _ in 0..400 {
         world.answer(&mut flood);
     }
@@ -204,10 +181,7 @@ fn answers_that_nobody_reads_stop_the_reading() {
             world.ask(&server, get("/other", ""));
         }
     }
-    assert!(
-        last < REQUESTS / 2,
-        "{last} requests were answered into memory"
-    );
+    assert!(last < REQUESTS / 2, "{last} requests were answered into memory");
     peer.read_on();
     for _ in 0..REQUESTS {
         assert_eq!(world.answer(&mut peer).content.len(), 10_000);

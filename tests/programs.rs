@@ -58,10 +58,7 @@ fn hello_prints_the_scene_and_ends() {
         found[0]
     };
     assert_eq!(lines.len(), 6, "{output}");
-    assert!(
-        lines[0].starts_with("Server is listening on port "),
-        "{output}"
-    );
+    assert!(lines[0].starts_with("Server is listening on port "), "{output}");
     let head = [place("got the request"), place("POST"), place("/")];
     assert_eq!(head, [1, 2, 3], "{output}");
     // The answer is given before the content is there: which of the two is printed first is open.
@@ -86,10 +83,7 @@ fn client_says_why_it_failed() {
     let output = run("client", &[&DeadPort::new().url()]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        told.contains("ECONNREFUSED") && told.lines().count() == 1,
-        "{told}"
-    );
+    assert!(told.contains("ECONNREFUSED") && told.lines().count() == 1, "{told}");
 }
 
 #[test]
@@ -126,20 +120,11 @@ fn fetch_tells_a_whole_response() {
 fn fetch_uses_the_method_it_is_told() {
     let testbed = Program::start("testbed", &["0"]);
     let report = json("fetch", &[&testbed.url("/bytes/5"), "HEAD"]);
-    assert_eq!(
-        (report["status"].as_u64(), report["body_len"].as_u64()),
-        (Some(200), Some(0))
-    );
+    assert_eq!((report["status"].as_u64(), report["body_len"].as_u64()), (Some(200), Some(0)));
     let report = json("fetch", &[&testbed.url("/"), "DELETE"]);
-    assert_eq!(
-        (report["status"].as_u64(), &report["error"]),
-        (Some(405), &Value::Null)
-    );
+    assert_eq!((report["status"].as_u64(), &report["error"]), (Some(405), &Value::Null));
     let report = json("fetch", &[&testbed.url("/"), "POST"]);
-    assert_eq!(
-        (report["status"].as_u64(), &report["error"]),
-        (Some(200), &Value::Null)
-    );
+    assert_eq!((report["status"].as_u64(), &report["error"]), (Some(200), &Value::Null));
 }
 
 #[test]
@@ -167,12 +152,7 @@ fn fetch_tells_what_failed_and_what_came_before() {
 fn fetch_does_not_wait_for_ever() {
     let testbed = Program::start("testbed", &["0"]);
     let report = json("fetch", &[&testbed.url("/slow/600000")]);
-    assert!(
-        report["error"]
-            .as_str()
-            .is_some_and(|error| error.contains("5 s")),
-        "{report}"
-    );
+    assert!(report["error"].as_str().is_some_and(|error| error.contains("5 s")), "{report}");
 }
 
 #[test]
@@ -188,11 +168,7 @@ fn load_counts_what_it_did() {
         let report = json("load", &arguments);
         let requests = report["requests"].as_u64().expect("a count");
         assert!(requests > 0, "{arguments:?}: {report}");
-        assert_eq!(
-            report["errors"].as_u64(),
-            Some(0),
-            "{arguments:?}: {report}"
-        );
+        assert_eq!(report["errors"].as_u64(), Some(0), "{arguments:?}: {report}");
         // Of each connection's last request only a part of the body may have come.
         let bytes = report["bytes"].as_u64().expect("a count");
         assert!(
@@ -202,10 +178,7 @@ fn load_counts_what_it_did() {
         let seconds = report["seconds"].as_f64().expect("a time");
         let rate = report["rps"].as_f64().expect("a rate");
         assert!((rate * seconds - requests as f64).abs() < 1.0, "{report}");
-        assert!(
-            report["p50_us"].as_u64() <= report["p99_us"].as_u64(),
-            "{report}"
-        );
+        assert!(report["p50_us"].as_u64() <= report["p99_us"].as_u64(), "{report}");
     }
 }
 
@@ -226,15 +199,9 @@ fn load_keeps_exactly_its_connections_busy() {
         }
     }
     let report = load.join().expect("it ends");
-    assert_eq!(
-        (report["requests"].as_u64(), report["errors"].as_u64()),
-        (Some(15), Some(0))
-    );
+    assert_eq!((report["requests"].as_u64(), report["errors"].as_u64()), (Some(15), Some(0)));
     listener.set_nonblocking(true).expect("it can be");
-    assert!(
-        listener.accept().is_err(),
-        "it has opened a fourth connection"
-    );
+    assert!(listener.accept().is_err(), "it has opened a fourth connection");
 }
 
 #[test]

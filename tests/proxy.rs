@@ -65,9 +65,7 @@ fn memory_of(program: &Program) -> Option<u64> {
         let _ = std::io::stderr().write_all(b"skipped: the proxy's memory: /proc not installed\n");
         return None;
     };
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
@@ -81,11 +79,7 @@ fn pass_slowly(rig: &Rig, before: Option<u64>, from: Wire, to: &mut Wire, chunke
     let mut hash = Sha256::new();
     let mut received = 0;
     while received < SIZE {
-        let bytes = if chunked {
-            to.chunk()
-        } else {
-            to.bytes(BLOCK_BYTES)
-        };
+        let bytes = if chunked { to.chunk() } else { to.bytes(BLOCK_BYTES) };
         assert!(!bytes.is_empty(), "it ended after {received} bytes");
         hash.update(&bytes);
         let pauses = received / (SIZE / 8);
@@ -96,11 +90,7 @@ fn pass_slowly(rig: &Rig, before: Option<u64>, from: Wire, to: &mut Wire, chunke
         }
     }
     let sent = sender.join().expect("all is sent");
-    assert_eq!(
-        hash.finalize().to_vec(),
-        sent,
-        "the content came out changed"
-    );
+    assert_eq!(hash.finalize().to_vec(), sent, "the content came out changed");
     largest.unwrap_or(0).saturating_sub(before.unwrap_or(0))
 }
 
@@ -117,9 +107,7 @@ fn fifty_megabytes_each_way_without_growing() {
     assert_eq!(client.answer(false).text(), "ok");
     let before = memory_of(&rig.proxy);
 
-    client.send(format!(
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {SIZE}\r\n\r\n"
-    ));
+    client.send(format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {SIZE}\r\n\r\n"));
     head_of(&mut upstream);
     let grown = pass_slowly(&rig, before, client.second(), &mut upstream, false);
     assert!(grown < GROWTH_MAX_KIB, "grew by {grown} KiB for the upload");
@@ -127,10 +115,7 @@ fn fifty_megabytes_each_way_without_growing() {
     upstream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
     assert_eq!(client.head().status, 200);
     let grown = pass_slowly(&rig, before, upstream.second(), &mut client, false);
-    assert!(
-        grown < GROWTH_MAX_KIB,
-        "grew by {grown} KiB for the download"
-    );
+    assert!(grown < GROWTH_MAX_KIB, "grew by {grown} KiB for the download");
 
     // Without a length the proxy has the work of making chunks.
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -138,10 +123,7 @@ fn fifty_megabytes_each_way_without_growing() {
     upstream.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
     assert_eq!(client.head().field("transfer-encoding"), Some("chunked"));
     let grown = pass_slowly(&rig, before, upstream.second(), &mut client, true);
-    assert!(
-        grown < GROWTH_MAX_KIB,
-        "grew by {grown} KiB for the chunked download"
-    );
+    assert!(grown < GROWTH_MAX_KIB, "grew by {grown} KiB for the chunked download");
     drop(upstream);
     assert_eq!(client.chunk(), b"");
 }
@@ -150,9 +132,7 @@ fn fifty_megabytes_each_way_without_growing() {
 fn an_early_answer_reaches_a_client_that_is_still_sending() {
     let rig = Rig::new();
     let mut client = rig.proxy.connect();
-    client.send(format!(
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {SIZE}\r\n\r\n"
-    ));
+    client.send(format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {SIZE}\r\n\r\n"));
     let mut upstream = rig.accept();
     head_of(&mut upstream);
     let sent = Arc::new(AtomicU64::new(0));

@@ -9,11 +9,7 @@ use program::rig::{Rig, head_of};
 use program::{Answer, Wire};
 
 fn names(answer: &Answer) -> Vec<&str> {
-    answer
-        .fields
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect()
+    answer.fields.iter().map(|(name, _)| name.as_str()).collect()
 }
 
 #[test]
@@ -29,15 +25,7 @@ fn fields_of_one_connection_are_not_passed_on() {
     let mut head = head_of(&mut upstream);
     assert_eq!(head.remove(0), "GET /path?query HTTP/1.1");
     head.retain(|line| line != "Connection: keep-alive");
-    assert_eq!(
-        head,
-        [
-            "Host: example.test",
-            "X-Kept: a",
-            "x-kept: b",
-            "Via: 1.1 onloop"
-        ]
-    );
+    assert_eq!(head, ["Host: example.test", "X-Kept: a", "x-kept: b", "Via: 1.1 onloop"]);
     upstream.send(
         "HTTP/1.1 299 Whatever\r\nConnection: x-one\r\nX-One: 1\r\nKeep-Alive: timeout=9\r\n\
          Content-Length: 2\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\nok",
@@ -47,14 +35,8 @@ fn fields_of_one_connection_are_not_passed_on() {
     assert_eq!(answer.field("keep-alive"), Some("timeout=65"));
     let mut names = names(&answer);
     names.sort_unstable();
-    let expected = [
-        "connection",
-        "content-length",
-        "date",
-        "keep-alive",
-        "set-cookie",
-        "set-cookie",
-    ];
+    let expected =
+        ["connection", "content-length", "date", "keep-alive", "set-cookie", "set-cookie"];
     assert_eq!(names, expected);
 }
 
@@ -69,9 +51,7 @@ fn targets_go_upstream_as_they_came() {
         ("http://example.test/a?b", "/a?b"),
         ("http://example.test", "/"),
     ] {
-        client.send(format!(
-            "GET {target} HTTP/1.1\r\nHost: example.test\r\n\r\n"
-        ));
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: example.test\r\n\r\n"));
         let upstream = upstream.get_or_insert_with(|| rig.accept());
         let head = head_of(upstream);
         assert_eq!(head[0], format!("GET {expected} HTTP/1.1"));
@@ -91,9 +71,7 @@ fn one_upstream_connection_serves_many_requests() {
         client.send(format!("GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n"));
         let upstream = upstream.get_or_insert_with(|| rig.accept());
         assert_eq!(head_of(upstream)[0], format!("GET /{number} HTTP/1.1"));
-        upstream.send(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}"
-        ));
+        upstream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}"));
         assert_eq!(client.answer(false).text(), number.to_string());
     }
 }
@@ -121,12 +99,7 @@ fn content_keeps_its_framing_in_both_directions() {
     let mut upstream = rig.accept();
     let head = head_of(&mut upstream);
     assert!(head.contains(&"Content-Length: 10".to_string()), "{head:?}");
-    assert!(
-        !head
-            .iter()
-            .any(|line| line.starts_with("Transfer-Encoding")),
-        "{head:?}"
-    );
+    assert!(!head.iter().any(|line| line.starts_with("Transfer-Encoding")), "{head:?}");
     assert_eq!(upstream.bytes(5), b"first");
     client.send("later");
     assert_eq!(upstream.bytes(5), b"later");
@@ -138,50 +111,31 @@ fn content_keeps_its_framing_in_both_directions() {
 
     client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
     let head = head_of(&mut upstream);
-    assert!(
-        head.contains(&"Transfer-Encoding: chunked".to_string()),
-        "{head:?}"
-    );
-    assert!(
-        !head.iter().any(|line| line.starts_with("Content-Length")),
-        "{head:?}"
-    );
+    assert!(head.contains(&"Transfer-Encoding: chunked".to_string()), "{head:?}");
+    assert!(!head.iter().any(|line| line.starts_with("Content-Length")), "{head:?}");
     assert_eq!(upstream.chunk(), b"first");
     client.send("5\r\nlater\r\n0\r\nX-Sum: 1\r\n\r\n");
     assert_eq!(upstream.chunk(), b"later");
     assert_eq!(upstream.chunk(), b"");
-    assert_eq!(
-        (upstream.line(), upstream.line()),
-        ("X-Sum: 1".to_string(), String::new())
-    );
+    assert_eq!((upstream.line(), upstream.line()), ("X-Sum: 1".to_string(), String::new()));
     upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
     let head = client.head();
     assert_eq!(
-        (
-            head.field("transfer-encoding"),
-            head.field("content-length")
-        ),
+        (head.field("transfer-encoding"), head.field("content-length")),
         (Some("chunked"), None)
     );
     assert_eq!(client.chunk(), b"first");
     upstream.send("0\r\nX-Sum: 2\r\n\r\n");
     assert_eq!(client.chunk(), b"");
-    assert_eq!(
-        (client.line(), client.line()),
-        ("X-Sum: 2".to_string(), String::new())
-    );
+    assert_eq!((client.line(), client.line()), ("X-Sum: 2".to_string(), String::new()));
 
     // Without content there is no framing to invent, but a POST says that there is none.
-    for (method, framing) in [
-        ("GET", None),
-        ("DELETE", None),
-        ("POST", Some("Content-Length: 0")),
-    ] {
+    for (method, framing) in [("GET", None), ("DELETE", None), ("POST", Some("Content-Length: 0"))]
+    {
         client.send(format!("{method} / HTTP/1.1\r\nHost: h\r\n\r\n"));
         let head = head_of(&mut upstream);
-        let found = head
-            .iter()
-            .find(|line| line.starts_with("Content-Length") || line.starts_with("Tr"));
+        let found =
+            head.iter().find(|line| line.starts_with("Content-Length") || line.starts_with("Tr"));
         assert_eq!(found.map(String::as_str), framing, "{head:?}");
         upstream.send("HTTP/1.1 204 No Content\r\n\r\n");
         assert_eq!(client.answer(false).status, 204);
@@ -197,14 +151,9 @@ fn responses_without_content_may_tell_its_length() {
         client.send(format!("{method} / HTTP/1.1\r\nHost: h\r\n\r\n"));
         let upstream = upstream.get_or_insert_with(|| rig.accept());
         head_of(upstream);
-        upstream.send(format!(
-            "HTTP/1.1 {status} Fine\r\nContent-Length: 1234\r\n\r\n"
-        ));
+        upstream.send(format!("HTTP/1.1 {status} Fine\r\nContent-Length: 1234\r\n\r\n"));
         let answer = client.answer(true);
-        assert_eq!(
-            (answer.status, answer.field("content-length")),
-            (status, Some("1234"))
-        );
+        assert_eq!((answer.status, answer.field("content-length")), (status, Some("1234")));
         assert_eq!(answer.field("connection"), Some("keep-alive"));
     }
 }
@@ -255,20 +204,13 @@ fn an_upstream_that_fails_is_a_bad_gateway() {
         upstream.send(bytes);
         drop(upstream);
         let answer = client.answer(false);
-        assert_eq!(
-            (answer.status, answer.text()),
-            (502, "bad gateway"),
-            "{bytes:?}"
-        );
+        assert_eq!((answer.status, answer.text()), (502, "bad gateway"), "{bytes:?}");
     }
     let Rig { proxy, upstream } = rig;
     drop(upstream);
     let mut client = proxy.connect();
     // More content than anybody waits for, and the connection goes on after it.
-    assert_eq!(
-        client.ask_with("POST /", "", &"x".repeat(100_000)).status,
-        502
-    );
+    assert_eq!(client.ask_with("POST /", "", &"x".repeat(100_000)).status, 502);
     assert_eq!(client.ask("GET /").status, 502);
 }
 
@@ -284,10 +226,7 @@ fn a_response_that_is_cut_off_stays_cut_off() {
         assert_eq!(client.head().status, 200);
         drop(upstream);
         let rest = String::from_utf8(client.rest_or_reset()).expect("it is text");
-        assert!(
-            !rest.contains("0\r\n\r\n") && rest.len() < 10,
-            "{framing}: {rest:?}"
-        );
+        assert!(!rest.contains("0\r\n\r\n") && rest.len() < 10, "{framing}: {rest:?}");
     }
 }
 
@@ -347,10 +286,7 @@ fn a_signal_ends_it() {
     assert_eq!(idle.rest(), b"");
     upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let answer = busy.answer(false);
-    assert_eq!(
-        (answer.text(), answer.field("connection")),
-        ("ok", Some("close"))
-    );
+    assert_eq!((answer.text(), answer.field("connection")), ("ok", Some("close")));
     drop(busy);
     assert_eq!(rig.proxy.wait().code(), Some(0));
 }

@@ -18,11 +18,9 @@ fn a_request_pipes_into_its_own_response() {
     let mut world = World::new();
     let server = world.serve(|req, res| req.pipe(res));
     let content = pattern(3_000_000);
-    let mut request = format!(
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
-        content.len()
-    )
-    .into_bytes();
+    let mut request =
+        format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", content.len())
+            .into_bytes();
     request.extend_from_slice(&content);
     request.extend_from_slice(get("/", "").as_bytes());
     let mut peer = world.send(&server, request);
@@ -107,10 +105,7 @@ fn a_proxy_without_upstream_says_so() {
     let mut peer = world.send(&front, common::post("/", "content") + &get("/", ""));
     for _ in 0..2 {
         let answer = world.answer(&mut peer);
-        assert_eq!(
-            (answer.status, answer.text().as_str()),
-            (502, "bad gateway")
-        );
+        assert_eq!((answer.status, answer.text().as_str()), (502, "bad gateway"));
     }
 }
 
@@ -127,11 +122,7 @@ fn an_upstream_that_breaks_off_breaks_the_answer() {
     world.expect(&mut peer, "part");
     drop(origin);
     world.until_end(&mut peer);
-    assert!(
-        !peer.text().contains("0\r\n"),
-        "it must not look complete: {}",
-        peer.text()
-    );
+    assert!(!peer.text().contains("0\r\n"), "it must not look complete: {}", peer.text());
 }
 
 #[test]
@@ -161,10 +152,8 @@ fn a_response_that_is_over_swallows_the_rest_of_a_pipe() {
             res.end("next");
         }
     });
-    let mut peer = world.send(
-        &server,
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345",
-    );
+    let mut peer =
+        world.send(&server, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n12345");
     world.expect(&mut peer, "12345");
     kept.take().expect("a request").end("!");
     peer.send("67890".to_owned() + &get("/", ""));
@@ -186,9 +175,7 @@ fn a_response_pipes_into_another_request() {
     let log = Log::new();
     let upload = http::request(lp, "PUT", &url).unwrap();
     upload.on_response(move |response| {
-        collect(response, move |_, content| {
-            *keeps.borrow_mut() = Some(content)
-        });
+        collect(response, move |_, content| *keeps.borrow_mut() = Some(content));
     });
     upload.on_error(log.noting_error("error"));
     let target: ClientRequest = upload;

@@ -27,18 +27,12 @@ fn a_request_is_given_as_it_was_sent() {
         assert_eq!(req.header("x-none"), None);
         assert!(req.is_open() && req.is_complete());
         assert_eq!(
-            req.remote_address()
-                .map(|from| from.to_string().contains("127.0.0.1:")),
+            req.remote_address().map(|from| from.to_string().contains("127.0.0.1:")),
             Some(true)
         );
         assert_eq!(res.remote_address(), req.remote_address());
-        let head = format!(
-            "{} {} {} {}",
-            req.method(),
-            req.url(),
-            req.http_version(),
-            fields.join(",")
-        );
+        let head =
+            format!("{} {} {} {}", req.method(), req.url(), req.http_version(), fields.join(","));
         res.end(head);
     });
     let answer = world.ask(
@@ -58,9 +52,7 @@ fn a_request_is_given_as_it_was_sent() {
 fn the_address_of_a_listener_is_known() {
     let world = World::new();
     let server = world.serve(|_req, res| res.end(""));
-    let Some(Address::Ip(address)) = server.address() else {
-        panic!("no address")
-    };
+    let Some(Address::Ip(address)) = server.address() else { panic!("no address") };
     assert!(address.ip().is_loopback() && address.port() != 0);
     let unbound = Server::new(world.lp, ServerOptions::default()).unwrap();
     assert_eq!(unbound.address(), None);
@@ -93,14 +85,7 @@ fn callbacks_come_in_their_order() {
     world.until("the last call", || lines.has("response closed"));
     assert_eq!(
         log.all(),
-        [
-            "request",
-            "data 5",
-            "end",
-            "finish",
-            "request closed",
-            "response closed"
-        ]
+        ["request", "data 5", "end", "finish", "request closed", "response closed"]
     );
 }
 
@@ -133,10 +118,7 @@ fn a_request_without_content_ends_at_once() {
     let mut world = World::new();
     let server = world.serve(|req, res| req.on_end(move || res.end("end")));
     assert_eq!(world.ask(&server, get("/", "")).text(), "end");
-    assert_eq!(
-        world.ask(&server, get("/", "Content-Length: 0\r\n")).text(),
-        "end"
-    );
+    assert_eq!(world.ask(&server, get("/", "Content-Length: 0\r\n")).text(), "end");
 }
 
 #[test]
@@ -252,11 +234,7 @@ fn an_error_out_of_a_handler_is_500_where_nothing_was_sent() {
     }
     let mut peer = world.send(&server, get("/sent", ""));
     world.until_end(&mut peer);
-    assert!(
-        !peer.text().contains("0\r\n\r\n"),
-        "the peer sees the truncation: {}",
-        peer.text()
-    );
+    assert!(!peer.text().contains("0\r\n\r\n"), "the peer sees the truncation: {}", peer.text());
     assert_eq!(log.all(), ["error ERR_USER", "closed"].repeat(3));
 }
 
@@ -285,10 +263,7 @@ fn destroy_breaks_off() {
         world.until_end(&mut peer);
         assert!(!peer.text().contains("never") && !peer.text().contains("0\r\n\r\n"));
     }
-    assert_eq!(
-        log.all(),
-        ["closed", "closed", "error ERR_USER", "closed", "closed"]
-    );
+    assert_eq!(log.all(), ["closed", "closed", "error ERR_USER", "closed", "closed"]);
 }
 
 #[test]
@@ -306,23 +281,15 @@ fn a_client_that_goes_away_aborts_the_exchange() {
         res.on_close(notes.noting("response closed"));
         notes.note("request");
     });
-    let mut peer = world.send(
-        &server,
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf",
-    );
+    let mut peer =
+        world.send(&server, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf");
     let lines = log.clone();
     world.until("the request", || lines.has("request"));
     peer.end();
     world.until("the end", || lines.has("response closed"));
     assert_eq!(
         log.all(),
-        [
-            "request",
-            "aborted",
-            "error ECONNRESET",
-            "request closed",
-            "response closed"
-        ]
+        ["request", "aborted", "error ECONNRESET", "request closed", "response closed"]
     );
     world.until_end(&mut peer);
 }
@@ -357,18 +324,12 @@ fn on_client_error_has_the_answer_in_its_hand() {
     let mut peer = world.send(&server, get("/", "") + "GET / HTTP/1.1\r\nHost h\r\n\r\n");
     assert_eq!(world.answer(&mut peer).text(), "x");
     world.until_end(&mut peer);
-    assert_eq!(
-        peer.text(),
-        "HTTP/1.1 400 Mine\r\nConnection: close\r\n\r\n"
-    );
+    assert_eq!(peer.text(), "HTTP/1.1 400 Mine\r\nConnection: close\r\n\r\n");
     assert_eq!(log.all(), ["HPE_INVALID_HEADER_TOKEN"]);
     // One that says nothing closes without a word.
     server.on_client_error(|_error, _socket| {});
     let mut peer = world.send(&server, "\0");
-    assert_eq!(
-        (world.until_end(&mut peer), peer.text().as_str()),
-        (Ending::End, "")
-    );
+    assert_eq!((world.until_end(&mut peer), peer.text().as_str()), (Ending::End, ""));
 }
 
 #[test]
@@ -398,29 +359,18 @@ fn addresses_that_cannot_be_listened_on_are_errors() {
     let busy = other.listen(server.address().unwrap()).unwrap_err();
     assert_eq!((busy.code(), busy.kind()), ("EADDRINUSE", ErrorKind::Io));
     assert!(busy.to_string().contains("in use"), "{busy}");
-    for address in [
-        "",
-        "localhost",
-        "nowhere:80",
-        "127.0.0.1:",
-        "127.0.0.1:x",
-        "127.0.0.1:65536",
-        "1.2.3:80",
-    ] {
+    for address in
+        ["", "localhost", "nowhere:80", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "1.2.3:80"]
+    {
         let refused = other.listen(address).unwrap_err();
         assert_eq!(refused.code(), "ERR_INVALID_ADDRESS", "{address:?}");
     }
     let foreign = other.listen("192.0.2.1:0").unwrap_err();
     assert_eq!(foreign.code(), "EADDRNOTAVAIL");
-    let missing = other
-        .listen("unix:/nonexistent/directory/socket")
-        .unwrap_err();
+    let missing = other.listen("unix:/nonexistent/directory/socket").unwrap_err();
     assert_eq!(missing.code(), "ENOENT");
     other.close();
-    assert_eq!(
-        other.listen("127.0.0.1:0").unwrap_err().code(),
-        "ERR_SERVER_NOT_RUNNING"
-    );
+    assert_eq!(other.listen("127.0.0.1:0").unwrap_err().code(), "ERR_SERVER_NOT_RUNNING");
 }
 
 #[test]
@@ -429,10 +379,7 @@ fn options_that_contradict_each_other_are_errors() {
     let options = ServerOptions::new()
         .headers_timeout(Duration::from_secs(10))
         .request_timeout(Duration::from_secs(1));
-    assert_eq!(
-        Server::new(world.lp, options).unwrap_err().code(),
-        "ERR_OUT_OF_RANGE"
-    );
+    assert_eq!(Server::new(world.lp, options).unwrap_err().code(), "ERR_OUT_OF_RANGE");
 }
 
 #[test]
@@ -445,10 +392,7 @@ fn one_server_listens_on_several_addresses() {
     let first = server.address().unwrap();
     server.listen(("127.0.0.1", 0)).unwrap();
     assert_eq!(server.address(), Some(first.clone()));
-    assert_eq!(
-        world.ask(&server, get("/", "")).text(),
-        format!("{:?}", first.port())
-    );
+    assert_eq!(world.ask(&server, get("/", "")).text(), format!("{:?}", first.port()));
 }
 
 #[test]

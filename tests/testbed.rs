@@ -31,18 +31,10 @@ fn fixed_answers() {
         assert_eq!((answer.status, answer.text()), (200, body), "{target}");
         assert_eq!(answer.field("content-type"), TEXT, "{target}");
         let length = body.len().to_string();
-        assert_eq!(
-            answer.field("content-length"),
-            Some(length.as_str()),
-            "{target}"
-        );
+        assert_eq!(answer.field("content-length"), Some(length.as_str()), "{target}");
         let head = wire.ask(&format!("HEAD {target}"));
         assert_eq!(head.status, 200, "{target}");
-        assert_eq!(
-            head.field("content-length"),
-            Some(length.as_str()),
-            "{target}"
-        );
+        assert_eq!(head.field("content-length"), Some(length.as_str()), "{target}");
     }
 }
 
@@ -52,21 +44,13 @@ fn methods_that_are_not_served() {
     let mut wire = testbed.connect();
     for target in ["/", "*", "/plaintext", "/echo"] {
         let answer = wire.ask(&format!("OPTIONS {target}"));
-        assert_eq!(
-            (answer.status, answer.field("allow")),
-            (204, ALLOW),
-            "{target}"
-        );
+        assert_eq!((answer.status, answer.field("allow")), (204, ALLOW), "{target}");
         assert_eq!(answer.field("content-length"), None);
         assert_eq!(answer.field("transfer-encoding"), None);
     }
     for target in ["/", "/plaintext"] {
         let answer = wire.ask(&format!("DELETE {target}"));
-        assert_eq!(
-            (answer.status, answer.field("allow")),
-            (405, ALLOW),
-            "{target}"
-        );
+        assert_eq!((answer.status, answer.field("allow")), (405, ALLOW), "{target}");
     }
     wire.send("CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere:443\r\n\r\nnot HTTP");
     let answer = wire.answer(false);
@@ -93,19 +77,12 @@ fn what_was_received_is_told() {
     let testbed = testbed();
     let mut wire = testbed.connect();
     for method in ["GET", "POST"] {
-        let answer = wire.ask_with(
-            &format!("{method} /echo"),
-            "X-A: 1\r\nx-a:  2 \r\nB:\r\n",
-            "",
-        );
+        let answer = wire.ask_with(&format!("{method} /echo"), "X-A: 1\r\nx-a:  2 \r\nB:\r\n", "");
         assert_eq!(answer.text(), "Host: test\nX-A: 1\nx-a: 2\nB: \n");
         assert_eq!(answer.field("content-type"), TEXT);
     }
     let head = wire.ask("HEAD /echo");
-    assert_eq!(
-        (head.status, head.field("content-length")),
-        (200, Some("11"))
-    );
+    assert_eq!((head.status, head.field("content-length")), (200, Some("11")));
 
     let fields = "Cookie: a=1;  b=2=3;;c;=d; e=\r\nCookie: f=6\r\n";
     for method in ["GET", "POST"] {
@@ -122,39 +99,23 @@ fn what_was_received_is_told() {
 fn content_comes_back_whole() {
     let testbed = testbed();
     let mut wire = testbed.connect();
-    for line in [
-        "POST /body",
-        "POST /",
-        "PUT /plaintext",
-        "PATCH /204x",
-        "QUERY /body",
-    ] {
+    for line in ["POST /body", "POST /", "PUT /plaintext", "PATCH /204x", "QUERY /body"] {
         let answer = wire.ask_with(line, "", "some content");
-        assert_eq!(
-            (answer.status, answer.text()),
-            (200, "some content"),
-            "{line}"
-        );
+        assert_eq!((answer.status, answer.text()), (200, "some content"), "{line}");
         assert_eq!(answer.field("content-type"), TEXT);
         assert_eq!(answer.field("content-length"), Some("12"));
     }
     wire.send("POST /body HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
     wire.send("5\r\nsome \r\n7\r\ncontent\r\n0\r\n\r\n");
     let answer = wire.answer(false);
-    assert_eq!(
-        (answer.text(), answer.field("content-length")),
-        ("some content", Some("12"))
-    );
+    assert_eq!((answer.text(), answer.field("content-length")), ("some content", Some("12")));
 }
 
 #[test]
 fn content_is_piped_back_as_it_comes() {
     let testbed = testbed();
     let mut wire = testbed.connect();
-    assert_eq!(
-        wire.ask_with("POST /pipe", "", "all at once").text(),
-        "all at once"
-    );
+    assert_eq!(wire.ask_with("POST /pipe", "", "all at once").text(), "all at once");
 
     wire.send("POST /pipe HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nfirst");
     let head = wire.head();
@@ -172,9 +133,7 @@ fn content_is_piped_back_as_it_comes() {
     let mut other = wire.second();
     let sent = content.clone();
     let sender = std::thread::spawn(move || {
-        other.send(format!(
-            "POST /pipe HTTP/1.1\r\nHost: test\r\nContent-Length: {size}\r\n\r\n"
-        ));
+        other.send(format!("POST /pipe HTTP/1.1\r\nHost: test\r\nContent-Length: {size}\r\n\r\n"));
         other.send(sent);
     });
     assert!(wire.answer(false).body == content, "it came back changed");
@@ -194,10 +153,7 @@ fn long_bodies_are_streamed() {
         }
         let answer = wire.ask(&format!("GET /bytes/{size}"));
         assert_eq!((answer.status, answer.body.len()), (200, size));
-        assert_eq!(
-            answer.field("content-length"),
-            Some(size.to_string().as_str())
-        );
+        assert_eq!(answer.field("content-length"), Some(size.to_string().as_str()));
         assert!(answer.body.iter().all(|byte| *byte == b'x'));
     }
     assert_eq!(wire.ask("HEAD /stream/18446744073709551615").status, 200);
@@ -206,13 +162,7 @@ fn long_bodies_are_streamed() {
 
     wire.send("GET /stream/100000 HTTP/1.0\r\n\r\n");
     let answer = wire.answer(false);
-    assert_eq!(
-        (
-            answer.field("transfer-encoding"),
-            answer.field("content-length")
-        ),
-        (None, None)
-    );
+    assert_eq!((answer.field("transfer-encoding"), answer.field("content-length")), (None, None));
     assert_eq!(answer.body.len(), 100_000);
 }
 
@@ -221,10 +171,7 @@ fn an_injected_field_is_set_or_refused() {
     let testbed = testbed();
     let mut wire = testbed.connect();
     let answer = wire.ask("GET /inject?v=a%20%C3%a9!");
-    assert_eq!(
-        (answer.status, answer.field("x-inject")),
-        (200, Some("a \u{c3}\u{a9}!"))
-    );
+    assert_eq!((answer.status, answer.field("x-inject")), (200, Some("a \u{c3}\u{a9}!")));
     let answer = wire.ask("GET /inject?v=a%01b");
     assert_eq!((answer.status, answer.field("x-inject")), (500, None));
     for value in ["a%0d%0aX-Evil:%201", "a%0aX-Evil:%201", "a%00"] {
@@ -238,20 +185,13 @@ fn an_injected_field_is_set_or_refused() {
 fn an_upgraded_connection_echoes_bytes() {
     let testbed = testbed();
     let mut wire = testbed.connect();
-    let answer = wire.ask_with(
-        "GET /upgrade",
-        "Connection: upgrade\r\nUpgrade: other\r\n",
-        "",
-    );
+    let answer = wire.ask_with("GET /upgrade", "Connection: upgrade\r\nUpgrade: other\r\n", "");
     assert_eq!((answer.status, answer.text()), (200, "OK"));
     let answer = wire.ask_with("GET /", "Connection: upgrade\r\nUpgrade: raw-echo\r\n", "");
     assert_eq!((answer.status, answer.text()), (200, "OK"));
     wire.send("GET /upgrade HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: raw-echo\r\n\r\nearly");
     let answer = wire.head();
-    assert_eq!(
-        (answer.status, answer.field("upgrade")),
-        (101, Some("raw-echo"))
-    );
+    assert_eq!((answer.status, answer.field("upgrade")), (101, Some("raw-echo")));
     assert_eq!(answer.field("connection"), Some("upgrade"));
     assert_eq!(wire.bytes(5), b"early");
     wire.send("GET / HTTP/1.1\r\n\0");

@@ -14,47 +14,20 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("net", &["net"]),
     ("error", &["error"]),
     ("content", &["content"]),
-    (
-        "engine",
-        &["engine", "h1", "net", "error", "content", "http"],
-    ),
+    ("engine", &["engine", "h1", "net", "error", "content", "http"]),
     ("shell", &["engine"]),
-    (
-        "dispatch",
-        &["engine", "error", "h1", "http", "net", "shell"],
-    ),
-    (
-        "event_loop",
-        &["dispatch", "engine", "error", "http", "net", "posts", "shell"],
-    ),
+    ("dispatch", &["engine", "error", "h1", "http", "net", "shell"]),
+    ("event_loop", &["dispatch", "engine", "error", "http", "net", "posts", "shell"]),
     ("posts", &["error", "event_loop", "net"]),
-    (
-        "http",
-        &[
-            "http",
-            "engine",
-            "error",
-            "content",
-            "h1",
-            "net",
-            "shell",
-            "event_loop",
-        ],
-    ),
+    ("http", &["http", "engine", "error", "content", "h1", "net", "shell", "event_loop"]),
     ("sim", &["engine", "event_loop", "net"]),
     // The feature of that name, for benches only.
     ("internals", &["h1"]),
 ];
 
 /// What the engine may name of the public face.
-const ENGINE_FROM_HTTP: [&str; 6] = [
-    "IncomingResponse",
-    "Information",
-    "Request",
-    "Response",
-    "ServerOptions",
-    "Socket",
-];
+const ENGINE_FROM_HTTP: [&str; 6] =
+    ["IncomingResponse", "Information", "Request", "Response", "ServerOptions", "Socket"];
 
 /// What `lib.rs` re-exports, and where it stands.
 const REEXPORTS: [(&str, &str); 11] = [
@@ -86,10 +59,7 @@ struct Source {
 impl Source {
     /// Without the unit tests at its end.
     fn code(&self) -> &str {
-        let tests = [
-            "#[cfg(test)]\nmod tests {",
-            "#[cfg(test)]\npub(crate) mod tests {",
-        ];
+        let tests = ["#[cfg(test)]\nmod tests {", "#[cfg(test)]\npub(crate) mod tests {"];
         let end = tests.iter().filter_map(|start| self.text.find(start)).min();
         &self.text[..end.unwrap_or(self.text.len())]
     }
@@ -118,15 +88,8 @@ fn sources(directories: &[&str]) -> Vec<Source> {
             let entries = fs::read_dir(&path).expect("a directory");
             pending.extend(entries.map(|entry| entry.expect("an entry").path()));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let name = path
-                .strip_prefix(root())
-                .expect("below the crate")
-                .display()
-                .to_string();
-            found.push(Source {
-                name,
-                text: fs::read_to_string(&path).expect("text"),
-            });
+            let name = path.strip_prefix(root()).expect("below the crate").display().to_string();
+            found.push(Source { name, text: fs::read_to_string(&path).expect("text") });
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -143,8 +106,7 @@ fn without_comment(line: &str) -> &str {
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty())
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
 /// Every `crate::` path of some code: its first name, and the names below it up to the end of a list.
@@ -166,9 +128,9 @@ fn crate_paths(code: &str) -> Vec<(String, Vec<String>)> {
         let first = words(inside).next().unwrap_or_default().to_owned();
         let rest = inside[first.len()..].strip_prefix("::").unwrap_or_default();
         let below = match rest.strip_prefix('{') {
-            Some(list) => words(list.split('}').next().unwrap_or(list))
-                .map(str::to_owned)
-                .collect(),
+            Some(list) => {
+                words(list.split('}').next().unwrap_or(list)).map(str::to_owned).collect()
+            }
             None => words(rest).take(1).map(str::to_owned).collect(),
         };
         paths.push((first, if rest.is_empty() { Vec::new() } else { below }));
@@ -185,10 +147,7 @@ fn the_layers_use_each_other_as_the_arrows_say() {
         }
         let allowed = ARROWS.iter().find(|(layer, _)| *layer == source.layer());
         let Some((_, allowed)) = allowed else {
-            wrong.insert(format!(
-                "{}: a layer that the table does not know",
-                source.name
-            ));
+            wrong.insert(format!("{}: a layer that the table does not know", source.name));
             continue;
         };
         for (first, below) in crate_paths(source.code()) {
@@ -197,9 +156,7 @@ fn the_layers_use_each_other_as_the_arrows_say() {
             if !allowed.contains(&target) {
                 wrong.insert(format!("{}: crate::{first}", source.name));
             }
-            let strangers = below
-                .iter()
-                .filter(|name| !ENGINE_FROM_HTTP.contains(&name.as_str()));
+            let strangers = below.iter().filter(|name| !ENGINE_FROM_HTTP.contains(&name.as_str()));
             if source.layer() == "engine" && target == "http" {
                 wrong.extend(strangers.map(|name| format!("{}: crate::http::{name}", source.name)));
             }
@@ -214,15 +171,9 @@ fn the_protocol_and_the_network_know_nothing_of_each_other() {
         let code: Vec<&str> = source.text.lines().map(without_comment).collect();
         let code = code.join("\n");
         let foreign: &[&str] = match source.layer() {
-            "h1" => &[
-                "mio",
-                "socket2",
-                "TcpStream",
-                "UnixStream",
-                "std::io",
-                "Instant",
-                "SystemTime",
-            ],
+            "h1" => {
+                &["mio", "socket2", "TcpStream", "UnixStream", "std::io", "Instant", "SystemTime"]
+            }
             _ => &["httparse", "httpdate", "HTTP/1"],
         };
         for word in foreign.iter().filter(|_| !source.is_test()) {
@@ -250,10 +201,7 @@ fn files_are_short() {
         .filter(|(lines, _)| *lines > FILE_LINES_MAX)
         .map(|(lines, name)| format!("{name}: {lines} lines"))
         .collect();
-    assert!(
-        long.is_empty(),
-        "longer than {FILE_LINES_MAX} lines: {long:#?}"
-    );
+    assert!(long.is_empty(), "longer than {FILE_LINES_MAX} lines: {long:#?}");
 }
 
 /// The functions of some code, by their first lines, and how long they are: counted by braces, which strings
@@ -319,10 +267,7 @@ fn without_literals(line: &str) -> String {
 fn functions_are_short() {
     let mut long = Vec::new();
     let mut count = 0;
-    for source in sources(&["src", "examples"])
-        .iter()
-        .filter(|source| !source.is_test())
-    {
+    for source in sources(&["src", "examples"]).iter().filter(|source| !source.is_test()) {
         for (name, lines) in functions(source.code()) {
             count += 1;
             if lines > FUNCTION_LINES_MAX {
@@ -331,10 +276,7 @@ fn functions_are_short() {
         }
     }
     assert!(count > 500, "only {count} functions were found");
-    assert!(
-        long.is_empty(),
-        "longer than {FUNCTION_LINES_MAX} lines:\n{long:#?}"
-    );
+    assert!(long.is_empty(), "longer than {FUNCTION_LINES_MAX} lines:\n{long:#?}");
 }
 
 #[test]
@@ -382,11 +324,7 @@ fn the_readme_names_every_example() {
     let readme = page("README.md");
     for entry in fs::read_dir(root().join("examples")).expect("the examples") {
         let path = entry.expect("an entry").path();
-        let name = path
-            .file_stem()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         let is_program = path.extension().is_some_and(|extension| extension == "rs")
             || path.join("main.rs").is_file();
         assert!(

@@ -43,12 +43,8 @@ impl Clocked {
     }
 
     fn send(&self, bytes: &str) -> SimPeer {
-        let peer = self.net.connect(
-            &"127.0.0.1:80"
-                .parse::<std::net::SocketAddr>()
-                .unwrap()
-                .into(),
-        );
+        let peer =
+            self.net.connect(&"127.0.0.1:80".parse::<std::net::SocketAddr>().unwrap().into());
         assert_eq!(peer.write(bytes.as_bytes()), bytes.len());
         peer
     }
@@ -81,20 +77,14 @@ impl Clocked {
             );
         }
         received.extend(peer.read());
-        (
-            self.net.now() - begin,
-            String::from_utf8_lossy(&received).into_owned(),
-        )
+        (self.net.now() - begin, String::from_utf8_lossy(&received).into_owned())
     }
 }
 
 #[track_caller]
 fn assert_about(took: Duration, expected: Duration) {
     assert!(took >= expected, "{took:?} is earlier than {expected:?}");
-    assert!(
-        took <= expected + LATE,
-        "{took:?} is later than {expected:?}"
-    );
+    assert!(took <= expected + LATE, "{took:?} is later than {expected:?}");
 }
 
 #[test]
@@ -130,11 +120,7 @@ fn a_head_that_drips_is_408_and_bytes_extend_nothing() {
         let peer = clocked.send(first);
         clocked.pass(seconds(4));
         // The clock of a later request begins with its first byte, of the first with the connection.
-        let waited = if first.is_empty() {
-            seconds(4)
-        } else {
-            Duration::ZERO
-        };
+        let waited = if first.is_empty() { seconds(4) } else { Duration::ZERO };
         let begin = clocked.net.now();
         peer.write(b"GET / HTTP/1.1\r\nX: ");
         for _ in 0..5 {
@@ -145,10 +131,7 @@ fn a_head_that_drips_is_408_and_bytes_extend_nothing() {
         let (_, text) = clocked.until_end(&peer);
         assert_about(clocked.net.now() - begin, seconds(10) - waited);
         assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
-        assert_eq!(
-            codes.all(),
-            ["ERR_HTTP_REQUEST_TIMEOUT"][..usize::from(first.is_empty())]
-        );
+        assert_eq!(codes.all(), ["ERR_HTTP_REQUEST_TIMEOUT"][..usize::from(first.is_empty())]);
     }
 }
 
@@ -172,15 +155,9 @@ fn a_request_whose_content_drips_is_408() {
     assert_eq!(log.len(), 0);
     let (_, text) = clocked.until_end(&peer);
     assert_about(clocked.net.now(), seconds(300));
-    assert!(
-        text.starts_with("HTTP/1.1 408 Request Timeout\r\n"),
-        "{text}"
-    );
+    assert!(text.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{text}");
     assert!(text.contains("Connection: close\r\n"));
-    assert_eq!(
-        log.all(),
-        ["aborted", "error ERR_HTTP_REQUEST_TIMEOUT", "closed"]
-    );
+    assert_eq!(log.all(), ["aborted", "error ERR_HTTP_REQUEST_TIMEOUT", "closed"]);
 }
 
 #[test]
@@ -206,10 +183,7 @@ fn a_handler_has_all_the_time_it_wants() {
     });
     let peer = clocked.send("POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\nx");
     let (took, text) = clocked.until_end(&peer);
-    assert!(
-        took >= seconds(7200) && text.ends_with("two hours later"),
-        "{took:?} {text}"
-    );
+    assert!(took >= seconds(7200) && text.ends_with("two hours later"), "{took:?} {text}");
 }
 
 #[test]
@@ -223,13 +197,7 @@ fn an_idle_connection_is_closed_after_its_time() {
     let begin = clocked.net.now();
     clocked.pass(seconds(1));
     let received = peer.read();
-    assert_eq!(
-        received
-            .windows(5)
-            .filter(|part| part == b"\r\n\r\nx")
-            .count(),
-        2
-    );
+    assert_eq!(received.windows(5).filter(|part| part == b"\r\n\r\nx").count(), 2);
     let (_, text) = clocked.until_end(&peer);
     assert_about(clocked.net.now() - begin, seconds(66));
     assert_eq!(text, "");
@@ -241,20 +209,14 @@ fn an_empty_line_does_not_keep_a_connection() {
     clocked.serve(ServerOptions::new(), |_req, res| res.end("x"));
     let peer = clocked.send(&(get("/", "") + "\r\n"));
     let (took, text) = clocked.until_end(&peer);
-    assert!(
-        took <= seconds(66) + LATE && text.ends_with("\r\n\r\nx"),
-        "{took:?} {text}"
-    );
+    assert!(took <= seconds(66) + LATE && text.ends_with("\r\n\r\nx"), "{took:?} {text}");
 }
 
 #[test]
 fn clocks_of_zero_are_off() {
     let mut clocked = Clocked::new();
     let off = Duration::ZERO;
-    let options = ServerOptions::new()
-        .headers_timeout(off)
-        .request_timeout(off)
-        .write_timeout(off);
+    let options = ServerOptions::new().headers_timeout(off).request_timeout(off).write_timeout(off);
     clocked.serve(options, |req, res| {
         req.resume();
         req.on_end(move || res.end("x"));
@@ -263,11 +225,9 @@ fn clocks_of_zero_are_off() {
     let head = clocked.send("GET / HT");
     let content = clocked.send(&get("/", "Content-Length: 2\r\nConnection: close\r\n"));
     clocked.pass(seconds(100_000));
-    for (peer, rest) in [
-        (silent, "GET / HTTP/1.0\r\n\r\n"),
-        (head, "TP/1.0\r\n\r\n"),
-        (content, "xx"),
-    ] {
+    for (peer, rest) in
+        [(silent, "GET / HTTP/1.0\r\n\r\n"), (head, "TP/1.0\r\n\r\n"), (content, "xx")]
+    {
         peer.write(rest.as_bytes());
         let (_, text) = clocked.until_end(&peer);
         assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
@@ -318,10 +278,7 @@ fn set_timeout_of_a_response_tells_and_ends_where_nobody_listens() {
         let peer = clocked.send("GET / HTTP/1.0\r\n\r\n");
         let (took, text) = clocked.until_end(&peer);
         if listens {
-            assert!(
-                took >= seconds(21) && text.ends_with("late"),
-                "{took:?} {text}"
-            );
+            assert!(took >= seconds(21) && text.ends_with("late"), "{took:?} {text}");
             assert_eq!(log.all(), ["timeout", "timeout", "timeout", "closed"]);
         } else {
             assert_about(took, seconds(7));
@@ -391,19 +348,10 @@ fn a_client_is_told_of_silence_and_decides() {
 fn an_address_that_does_not_answer_gives_way_to_the_next() {
     let options = SimOptions::default().connect_silence(1000);
     let net = SimNet::with_options(1, options);
-    net.add_host(
-        "two.test",
-        vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()],
-    );
+    net.add_host("two.test", vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()]);
     let mut event_loop = net.event_loop(LoopOptions::default());
-    let listener = net
-        .listen(
-            &"10.0.0.2:80"
-                .parse::<std::net::SocketAddr>()
-                .unwrap()
-                .into(),
-        )
-        .unwrap();
+    let listener =
+        net.listen(&"10.0.0.2:80".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
     let status = Rc::new(RefCell::new(None));
     let found = Rc::clone(&status);
     http::get(event_loop.handle(), "http://two.test/", move |response| {
@@ -411,9 +359,7 @@ fn an_address_that_does_not_answer_gives_way_to_the_next() {
     })
     .unwrap();
     let turn = |event_loop: &mut EventLoop| {
-        event_loop
-            .turn(Some(Duration::from_millis(10)))
-            .expect("a turn")
+        event_loop.turn(Some(Duration::from_millis(10))).expect("a turn")
     };
     while net.now() < Duration::from_millis(100) {
         turn(&mut event_loop);
@@ -436,24 +382,17 @@ fn an_address_that_does_not_answer_gives_way_to_the_next() {
 #[test]
 fn a_free_connection_is_kept_for_its_time() {
     // By our own option, or by what the server says, less a second.
-    for (hint, kept) in [
-        ("", 5),
-        ("Keep-Alive: timeout=4\r\n", 3),
-        ("Keep-Alive: timeout=60\r\n", 5),
-    ] {
+    for (hint, kept) in
+        [("", 5), ("Keep-Alive: timeout=4\r\n", 3), ("Keep-Alive: timeout=60\r\n", 5)]
+    {
         let net = SimNet::new(1);
         let mut event_loop = net.event_loop(LoopOptions::default());
         let address = "10.0.0.1:80".parse::<std::net::SocketAddr>().unwrap();
         let listener = net.listen(&address.into()).unwrap();
-        http::get(event_loop.handle(), "http://10.0.0.1/", |response| {
-            response.resume()
-        })
-        .unwrap();
+        http::get(event_loop.handle(), "http://10.0.0.1/", |response| response.resume()).unwrap();
         let mut accepted = None;
         while sim::stats(&event_loop).free_connections == 0 {
-            event_loop
-                .turn(Some(Duration::from_millis(1)))
-                .expect("a turn");
+            event_loop.turn(Some(Duration::from_millis(1))).expect("a turn");
             assert!(net.now() < seconds(60), "it is not kept");
             if accepted.is_none() {
                 accepted = listener.accept();

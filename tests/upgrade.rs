@@ -52,19 +52,13 @@ fn without_both_fields_or_a_listener_a_request_is_ordinary() {
     for (request, answer) in [
         (get("/", "Upgrade: raw-echo\r\n"), "raw-echo"),
         (get("/", "Connection: upgrade\r\n"), "plain"),
-        (
-            get("/", "Connection: upgraded\r\nUpgrade: raw-echo\r\n"),
-            "raw-echo",
-        ),
+        (get("/", "Connection: upgraded\r\nUpgrade: raw-echo\r\n"), "raw-echo"),
         (
             "GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: raw-echo\r\n\r\n".to_owned(),
             "raw-echo",
         ),
         (
-            get(
-                "/",
-                "Connection: upgrade\r\nUpgrade: raw-echo\r\nContent-Length: 1\r\n",
-            ) + "x",
+            get("/", "Connection: upgrade\r\nUpgrade: raw-echo\r\nContent-Length: 1\r\n") + "x",
             "raw-echo",
         ),
     ] {
@@ -103,12 +97,7 @@ fn a_socket_pipes_into_itself_and_ends_with_its_peer() {
     peer.send(&bytes);
     peer.end();
     world.until_end(&mut peer);
-    assert!(
-        peer.received == bytes,
-        "{} of {} bytes",
-        peer.received.len(),
-        bytes.len()
-    );
+    assert!(peer.received == bytes, "{} of {} bytes", peer.received.len(), bytes.len());
     let lines = log.clone();
     world.until("on_close", || lines.has("closed"));
 }
@@ -142,15 +131,9 @@ fn connect_is_refused() {
         "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n\x16\x03\x01",
     );
     let answer = world.answer(&mut peer);
-    assert_eq!(
-        (answer.status, answer.field("Connection")),
-        (405, Some("close"))
-    );
+    assert_eq!((answer.status, answer.field("Connection")), (405, Some("close")));
     assert!(answer.field("Allow").is_some());
-    assert_eq!(
-        (world.until_end(&mut peer), peer.text().as_str()),
-        (Ending::End, "")
-    );
+    assert_eq!((world.until_end(&mut peer), peer.text().as_str()), (Ending::End, ""));
 }
 
 #[test]
@@ -165,11 +148,7 @@ fn a_client_upgrades() {
     let sockets = Rc::new(RefCell::new(None));
     let keeps = Rc::clone(&sockets);
     request.on_upgrade(move |response, socket, head| {
-        notes.note(format!(
-            "{} {}",
-            response.status(),
-            String::from_utf8_lossy(head)
-        ));
+        notes.note(format!("{} {}", response.status(), String::from_utf8_lossy(head)));
         let data = notes.clone();
         socket.on_data(move |bytes| data.note(String::from_utf8_lossy(bytes)));
         socket.on_end(notes.noting("end"));
@@ -235,9 +214,7 @@ fn a_server_may_answer_an_upgrade_with_a_response() {
 fn an_upgrade_with_content_is_an_ordinary_request() {
     let mut world = World::new();
     let server = echoing(&world);
-    let request = post("/", "body").replace(
-        "Host: h",
-        "Host: h\r\nConnection: upgrade\r\nUpgrade: raw-echo",
-    );
+    let request =
+        post("/", "body").replace("Host: h", "Host: h\r\nConnection: upgrade\r\nUpgrade: raw-echo");
     assert_eq!(world.ask(&server, request).text(), "raw-echo");
 }

@@ -86,16 +86,11 @@ fn no_script_is_left_out() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
     let entries = std::fs::read_dir(directory).expect("the scripts are there");
     let names = entries.map(|entry| entry.expect("a directory entry").file_name());
-    let mut names: Vec<String> = names
-        .map(|name| name.to_string_lossy().into_owned())
-        .collect();
+    let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
     names.sort_unstable();
     let players = concat!(include_str!("wire.rs"), include_str!("wire_client.rs"));
     for name in names {
-        assert!(
-            players.contains(&format!("play(\"{name}\"")),
-            "nobody plays {name}"
-        );
+        assert!(players.contains(&format!("play(\"{name}\"")), "nobody plays {name}");
         assert!(!script::cases(&name).is_empty(), "{name} has no cases");
     }
 }
@@ -111,12 +106,9 @@ fn play_case(case: &Case) -> Result<(), String> {
         })
         .sum();
     let mut stage = Stage::new();
-    let whole = stage
-        .play(case, |_| false)
-        .map_err(|failure| format!("whole: {failure}"))?;
-    let bytewise = stage
-        .play(case, |_| true)
-        .map_err(|failure| format!("byte by byte: {failure}"))?;
+    let whole = stage.play(case, |_| false).map_err(|failure| format!("whole: {failure}"))?;
+    let bytewise =
+        stage.play(case, |_| true).map_err(|failure| format!("byte by byte: {failure}"))?;
     if bytewise != whole {
         return Err(format!("byte by byte: {bytewise:?}\ninstead of {whole:?}"));
     }
@@ -147,21 +139,14 @@ impl Stage {
         let server = Server::new(lp, ServerOptions::default()).expect("a server");
         server.on_request(move |req, res| answer(lp, req, res));
         server.listen("127.0.0.1:80").expect("a free port");
-        Stage {
-            net,
-            event_loop,
-            server,
-        }
+        Stage { net, event_loop, server }
     }
 
     /// Plays a case with the client's bytes cut where `cut` says; what came back, without dates.
     fn play(&mut self, case: &Case, cut: impl Fn(usize) -> bool) -> Result<String, String> {
         let address = SocketAddr::from(([127, 0, 0, 1], 80));
-        let mut play = Play {
-            peer: Some(self.net.connect(&address.into())),
-            received: Vec::new(),
-            seen: 0,
-        };
+        let mut play =
+            Play { peer: Some(self.net.connect(&address.into())), received: Vec::new(), seen: 0 };
         self.settle(&mut play);
         let mut position = 0;
         for step in &case.steps {
@@ -210,9 +195,7 @@ impl Stage {
     fn pass(&mut self, time: Duration, play: &mut Play) {
         let end = self.net.now() + time;
         while self.net.now() < end {
-            self.event_loop
-                .turn(Some(end - self.net.now()))
-                .expect("a turn");
+            self.event_loop.turn(Some(end - self.net.now())).expect("a turn");
             play.read();
             if self.net.now() < end && self.net.stalled() {
                 self.net.advance(end - self.net.now());
@@ -242,11 +225,7 @@ struct Play {
 
 impl Play {
     fn over() -> Play {
-        Play {
-            peer: None,
-            received: Vec::new(),
-            seen: 0,
-        }
+        Play { peer: None, received: Vec::new(), seen: 0 }
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -267,9 +246,7 @@ impl Play {
     }
 
     fn ended(&self) -> bool {
-        self.peer
-            .as_ref()
-            .is_none_or(|peer| peer.is_eof() || peer.is_reset())
+        self.peer.as_ref().is_none_or(|peer| peer.is_eof() || peer.is_reset())
     }
 
     fn expect(&mut self, expected: &str) -> Result<(), String> {
@@ -279,11 +256,7 @@ impl Play {
             return Err(format!("expected {expected}, got {:?}", self.rest()));
         };
         self.seen += length;
-        let mut said = if to_head {
-            String::from("head ")
-        } else {
-            String::new()
-        };
+        let mut said = if to_head { String::from("head ") } else { String::new() };
         said += &answer.status.to_string();
         for (name, value) in [("Connection", "close"), ("Transfer-Encoding", "chunked")] {
             if answer.field(name) == Some(value) {
@@ -334,15 +307,7 @@ impl Play {
 fn without_dates(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.split_inclusive("\r\n");
-    lines
-        .map(|line| {
-            if line.starts_with("Date: ") {
-                "Date: {date}\r\n"
-            } else {
-                line
-            }
-        })
-        .collect()
+    lines.map(|line| if line.starts_with("Date: ") { "Date: {date}\r\n" } else { line }).collect()
 }
 
 /// The standard handler.

@@ -75,11 +75,7 @@ fn outcome(case: &Case, cut: Cut) -> String {
     let address = SocketAddr::from(([10, 0, 0, 1], 80));
     let listener = net.listen(&address.into()).expect("a free address");
     let log = Log::new();
-    let method = if case.name.contains(" HEAD") {
-        "HEAD"
-    } else {
-        "GET"
-    };
+    let method = if case.name.contains(" HEAD") { "HEAD" } else { "GET" };
     ask(&event_loop, method, &log);
     let mut peer = None;
     for _ in 0..10 {
@@ -133,10 +129,7 @@ fn ask(event_loop: &EventLoop, method: &str, log: &Log) {
 /// The notes in short: the pieces of content are one, since cuts make many of it.
 fn said(log: &Log) -> String {
     let lines = log.all();
-    let content: String = lines
-        .iter()
-        .filter_map(|line| line.strip_prefix('+'))
-        .collect();
+    let content: String = lines.iter().filter_map(|line| line.strip_prefix('+')).collect();
     let mut words = Vec::new();
     let mut closed = 0;
     for line in &lines {
@@ -152,16 +145,11 @@ fn said(log: &Log) -> String {
         }
     }
     let ended = lines.iter().filter(|line| *line == "\"").count();
-    let failed = lines
-        .iter()
-        .filter(|line| line.starts_with("error"))
-        .count();
+    let failed = lines.iter().filter(|line| line.starts_with("error")).count();
     match (closed, ended + failed) {
         (1, 1) => {}
         (0, 0) => words.push("waits".into()),
-        _ => words.push(format!(
-            "closed {closed} times, ended {ended}, failed {failed}"
-        )),
+        _ => words.push(format!("closed {closed} times, ended {ended}, failed {failed}")),
     }
     words.join(" ")
 }

@@ -59,11 +59,8 @@ pub(crate) fn response_of_fields(count: usize) -> String {
 
 fn push_fields(text: &mut String, count: usize) {
     for index in 0..count {
-        write!(
-            text,
-            "X-Field-Number-{index}: the value of field {index}\r\n"
-        )
-        .expect("a String takes all");
+        write!(text, "X-Field-Number-{index}: the value of field {index}\r\n")
+            .expect("a String takes all");
     }
     text.push_str("\r\n");
 }

@@ -27,11 +27,7 @@ pub(crate) struct Workload {
 }
 
 pub(crate) const WORKLOADS: &[Workload] = &[
-    Workload {
-        name: "get",
-        requests_per_exchange: 1,
-        run: |count| serve(SMALL_REQUEST, 1, count),
-    },
+    Workload { name: "get", requests_per_exchange: 1, run: |count| serve(SMALL_REQUEST, 1, count) },
     Workload {
         name: "pipelined16",
         requests_per_exchange: 16,
@@ -42,11 +38,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         requests_per_exchange: 1,
         run: |count| serve(BROWSER_REQUEST, 1, count),
     },
-    Workload {
-        name: "echo",
-        requests_per_exchange: 1,
-        run: |count| serve(ECHO_REQUEST, 1, count),
-    },
+    Workload { name: "echo", requests_per_exchange: 1, run: |count| serve(ECHO_REQUEST, 1, count) },
     Workload {
         name: "echo_chunked",
         requests_per_exchange: 1,
@@ -57,11 +49,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         requests_per_exchange: 1,
         run: |count| serve(PIECES_REQUEST, 1, count),
     },
-    Workload {
-        name: "client_get",
-        requests_per_exchange: 1,
-        run: request,
-    },
+    Workload { name: "client_get", requests_per_exchange: 1, run: request },
 ];
 
 /// Turns are not waited in: whatever an exchange needs is there already. More than so many, and something is wrong.
@@ -72,9 +60,7 @@ fn socket_path() -> PathBuf {
 }
 
 fn turn(event_loop: &mut EventLoop) {
-    event_loop
-        .turn(Some(Duration::ZERO))
-        .expect("the poller works");
+    event_loop.turn(Some(Duration::ZERO)).expect("the poller works");
 }
 
 /// A server of ours, a peer that sends the same bytes again and again.
@@ -87,9 +73,7 @@ fn serve(requests: &str, responses: usize, count: u64) {
     let length = first_answer(&mut event_loop, &mut stream, requests, responses);
     let mut buffer = vec![0; length];
     for _ in 0..count {
-        stream
-            .write_all(requests.as_bytes())
-            .expect("an empty socket takes it");
+        stream.write_all(requests.as_bytes()).expect("an empty socket takes it");
         turn(&mut event_loop);
         stream.read_exact(&mut buffer).expect("one turn answers");
     }
@@ -103,9 +87,7 @@ fn first_answer(
     requests: &str,
     responses: usize,
 ) -> usize {
-    stream
-        .write_all(requests.as_bytes())
-        .expect("an empty socket takes it");
+    stream.write_all(requests.as_bytes()).expect("an empty socket takes it");
     let mut answer = Vec::new();
     for _ in 0..TURNS_MAX {
         turn(event_loop);
@@ -158,10 +140,7 @@ fn get(lp: LoopHandle, path: PathBuf, ended: Rc<Cell<u64>>) {
 fn has_request(peer: &mut UnixStream, received: &mut [u8]) -> bool {
     match peer.read(received) {
         Ok(count) => {
-            assert!(
-                received[..count].ends_with(b"\r\n\r\n"),
-                "a request is one write"
-            );
+            assert!(received[..count].ends_with(b"\r\n\r\n"), "a request is one write");
             true
         }
         Err(_) => false,
@@ -171,6 +150,5 @@ fn has_request(peer: &mut UnixStream, received: &mut [u8]) -> bool {
 fn answer(peer: &mut UnixStream) {
     const ANSWER: &str = "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: text/plain\r\n\
                           Content-Length: 13\r\nConnection: keep-alive\r\nKeep-Alive: timeout=65\r\n\r\nHello, World!";
-    peer.write_all(ANSWER.as_bytes())
-        .expect("an empty socket takes it");
+    peer.write_all(ANSWER.as_bytes()).expect("an empty socket takes it");
 }

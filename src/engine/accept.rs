@@ -2,16 +2,23 @@
 
 use std::io;
 
+use crate::engine::Core;
 use crate::engine::deadlines::ticks;
 use crate::engine::slot::{Flags, Kind};
-use crate::engine::Core;
 use crate::error::{Error, Result};
 use crate::net::{Address, ListenOptions};
 
 impl Core {
     /// Binds and listens; the listener's slot key.
-    pub(crate) fn listen(&mut self, server_key: u32, generation: u32, address: &Address) -> Result<()> {
-        let Some(server) = self.servers.get(server_key as usize) else { return Err(not_running()) };
+    pub(crate) fn listen(
+        &mut self,
+        server_key: u32,
+        generation: u32,
+        address: &Address,
+    ) -> Result<()> {
+        let Some(server) = self.servers.get(server_key as usize) else {
+            return Err(not_running());
+        };
         if server.generation != generation || server.closing {
             return Err(not_running());
         }
@@ -110,7 +117,9 @@ impl Core {
     /// A descriptor was given back: listeners that wait for one try again.
     pub(crate) fn retry_blocked_listeners(&mut self) {
         while let Some((key, generation)) = self.blocked_listeners.pop() {
-            let Some(slot) = self.slots.get_mut(key as usize) else { continue };
+            let Some(slot) = self.slots.get_mut(key as usize) else {
+                continue;
+            };
             if slot.generation == generation {
                 slot.flags.set(Flags::READABLE);
                 slot.deadline = 0;
@@ -160,7 +169,9 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 fn listen_advice(error: &io::Error, address: &Address) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("{address} is in use by another listener: stop that one or choose another port (0 picks a free one)")
+            format!(
+                "{address} is in use by another listener: stop that one or choose another port (0 picks a free one)"
+            )
         }
         io::ErrorKind::PermissionDenied => format!("no permission to listen on {address}"),
         io::ErrorKind::AddrNotAvailable => format!("{address} is not an address of this machine"),

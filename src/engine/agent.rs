@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use crate::engine::Core;
 use crate::engine::client_side::ClientState;
 use crate::engine::deadlines::ticks;
 use crate::engine::event::Input;
 use crate::engine::incoming::Read;
 use crate::engine::slot::{Flags, Kind};
-use crate::engine::Core;
 use crate::h1::HeadLimits;
 use crate::net::Time;
 use crate::net::resolve::LookupKey;
@@ -93,7 +93,9 @@ impl Agent {
 
     /// A slot is gone; an origin without any is forgotten.
     pub(crate) fn left(&mut self, key: u16) {
-        let Some(origin) = self.origins.get_mut(key as usize) else { return };
+        let Some(origin) = self.origins.get_mut(key as usize) else {
+            return;
+        };
         origin.connections -= 1;
         if origin.connections == 0 {
             let origin = self.origins.remove(key as usize);
@@ -110,7 +112,9 @@ impl Core {
             if self.is_reusable(free) {
                 return Some(free.key);
             }
-            let Some(slot) = self.slots.get(free.key as usize) else { continue };
+            let Some(slot) = self.slots.get(free.key as usize) else {
+                continue;
+            };
             if slot.generation == free.generation && slot.active.is_none() {
                 // `joined` must come before the last connection leaves, or the origin would be forgotten.
                 self.agent.joined(origin);
@@ -125,7 +129,9 @@ impl Core {
     /// The peer has not closed it, and has not sent what nobody asked for.
     fn is_reusable(&mut self, free: Free) -> bool {
         let now = self.now;
-        let Some(slot) = self.slots.get_mut(free.key as usize) else { return false };
+        let Some(slot) = self.slots.get_mut(free.key as usize) else {
+            return false;
+        };
         const SPOILED: Flags = Flags::BROKEN
             .and(Flags::HANGUP)
             .and(Flags::END_OF_INPUT)
@@ -165,7 +171,9 @@ impl Core {
         let free_max = self.options.connections_per_origin_free;
         let (now, owner) = (self.now, self.slots[key as usize].owner);
         let Core { slots, agent, .. } = self;
-        let Some(origin) = agent.origins.get_mut(owner as usize) else { return false };
+        let Some(origin) = agent.origins.get_mut(owner as usize) else {
+            return false;
+        };
         if origin.free.len() >= free_max {
             origin.free.retain(|free| {
                 slots.get(free.key as usize).is_some_and(|slot| slot.generation == free.generation)

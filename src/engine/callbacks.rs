@@ -131,7 +131,8 @@ impl Finale {
             }
         }
         if let Some(error) = self.error.take() {
-            let listener = callbacks.incoming_error.take().or_else(|| callbacks.outgoing_error.take());
+            let listener =
+                callbacks.incoming_error.take().or_else(|| callbacks.outgoing_error.take());
             match listener {
                 Some(listener) => return Some(FinalCall::Error(listener, error)),
                 None => log::debug!(target: "onloop::http", "no on_error was set for: {error}"),

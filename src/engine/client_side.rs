@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use crate::engine::Core;
 use crate::engine::callbacks::Finale;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::{Content, Read};
 use crate::engine::server_failure::violation_error;
 use crate::engine::slot::{ExchangeId, Flags, Stage};
-use crate::engine::Core;
 use crate::error::{Error, ErrorKind, Limit, Sent};
 use crate::h1::{
     Asked, BodyDecoder, Framing, Head, HeadLimits, HeadProgress, StartLine, parse_response,
@@ -81,7 +81,9 @@ impl Core {
     /// The next thing to do for a client request or a pooled client connection.
     pub(crate) fn client_next(&mut self, key: u32, input: &mut Input<'_>) -> Event {
         loop {
-            let Some(slot) = self.slots.get_mut(key as usize) else { return Event::Done };
+            let Some(slot) = self.slots.get_mut(key as usize) else {
+                return Event::Done;
+            };
             let flags = slot.flags;
             let Some(active) = slot.active.as_deref_mut() else {
                 return self.pooled_next(key, input);
@@ -185,13 +187,8 @@ impl Core {
         let active = self.active(key);
         let client = active.client.as_deref_mut()?;
         let limits = client.head_limits.unwrap_or(default_limits);
-        let parsed = parse_response(
-            input.bytes(),
-            &limits,
-            &mut active.progress,
-            client.asked(),
-            &mut head,
-        );
+        let parsed =
+            parse_response(input.bytes(), &limits, &mut active.progress, client.asked(), &mut head);
         match parsed {
             Ok(Some(consumed)) => {
                 input.consume(consumed);
@@ -225,7 +222,12 @@ impl Core {
     }
 
     /// A response's head is complete.
-    fn client_answered(&mut self, key: u32, head: Box<Head>, input: &mut Input<'_>) -> Option<Event> {
+    fn client_answered(
+        &mut self,
+        key: u32,
+        head: Box<Head>,
+        input: &mut Input<'_>,
+    ) -> Option<Event> {
         let id = self.id(key);
         let status = head.status();
         if status == 101 {
@@ -329,10 +331,8 @@ impl Core {
                 return Some(self.drop_connection(key, None));
             }
         }
-        const HUNG_UP: Flags = Flags::WRITE_DEAD
-            .and(Flags::HANGUP)
-            .and(Flags::END_OF_INPUT)
-            .and(Flags::BROKEN);
+        const HUNG_UP: Flags =
+            Flags::WRITE_DEAD.and(Flags::HANGUP).and(Flags::END_OF_INPUT).and(Flags::BROKEN);
         let hung_up = self.slots[key as usize].flags.has(HUNG_UP);
         let active = self.active(key);
         let incoming = &active.incoming;
@@ -354,10 +354,8 @@ impl Core {
         let client = active.client.as_deref();
         let fits = client.is_some_and(|client| client.persistent && client.keep_alive);
         let hint = client.and_then(|client| client.keep_alive_hint);
-        const SPOILED: Flags = Flags::END_OF_INPUT
-            .and(Flags::WRITE_DEAD)
-            .and(Flags::BROKEN)
-            .and(Flags::HANGUP);
+        const SPOILED: Flags =
+            Flags::END_OF_INPUT.and(Flags::WRITE_DEAD).and(Flags::BROKEN).and(Flags::HANGUP);
         let reusable = fits
             && active.outgoing.is_persistent()
             && !active.is_truncated()
@@ -435,7 +433,9 @@ impl Core {
     /// Sets the inactivity timeout of an exchange.
     pub(crate) fn set_exchange_timeout(&mut self, id: ExchangeId, timeout: std::time::Duration) {
         self.catch_up();
-        let Some(active) = self.exchange(id) else { return };
+        let Some(active) = self.exchange(id) else {
+            return;
+        };
         active.timeout_ticks = super::ticks_or_never(timeout);
         let ticks = active.timeout_ticks;
         let unconnected = active.stage == Stage::Unconnected;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use crate::engine::Core;
 use crate::engine::callbacks::Finale;
 use crate::engine::deadlines::ticks;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Read;
 use crate::engine::slot::{Active, Flags, Kind};
-use crate::engine::Core;
 use crate::error::{Error, ErrorKind};
 
 /// How long a closed connection is read and dropped while the peer has not closed its side (RFC 9112 §9.6).
@@ -16,7 +16,9 @@ const LINGER: Duration = Duration::from_secs(2);
 impl Core {
     /// Removes a slot; the calls that are owed to its exchange, if any.
     pub(crate) fn drop_connection(&mut self, key: u32, error: Option<Error>) -> Event {
-        let Some(mut active) = self.remove_slot(key) else { return Event::Done };
+        let Some(mut active) = self.remove_slot(key) else {
+            return Event::Done;
+        };
         let was_exchange = active.stage == super::Stage::Exchange;
         let finale = self.end_active(&mut active, error, was_exchange);
         active.output.clear(&mut self.trash);
@@ -84,7 +86,9 @@ impl Core {
 
     /// `destroy`: the connection ends with the next drive, the handle is dead at once.
     pub(crate) fn destroy(&mut self, id: super::ExchangeId, error: Option<Error>) {
-        let Some(active) = self.exchange(id) else { return };
+        let Some(active) = self.exchange(id) else {
+            return;
+        };
         if let Some(error) = error {
             active.failure = Some(error);
         }
@@ -141,7 +145,9 @@ impl Core {
 
     fn for_each_connection(&mut self, server_key: u32, mut act: impl FnMut(&mut Core, u32)) {
         for key in 0..self.slots.capacity() {
-            let Some(slot) = self.slots.get(key) else { continue };
+            let Some(slot) = self.slots.get(key) else {
+                continue;
+            };
             if slot.owner == server_key as u16 && matches!(slot.kind, Kind::Server | Kind::Raw) {
                 act(self, key as u32);
             }
@@ -173,6 +179,10 @@ impl Core {
 
     /// The error of an exchange whose peer went away.
     pub(crate) fn aborted() -> Error {
-        Error::new(ErrorKind::Peer, "ECONNRESET", "aborted: the peer went away in the middle of the message")
+        Error::new(
+            ErrorKind::Peer,
+            "ECONNRESET",
+            "aborted: the peer went away in the middle of the message",
+        )
     }
 }

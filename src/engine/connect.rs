@@ -88,7 +88,9 @@ impl Core {
         let slot = &mut slots[key as usize];
         let generation = slot.generation;
         let client = slot.active.as_deref_mut().and_then(|active| active.client.as_deref_mut());
-        let Some(client) = client else { return Ok(false) };
+        let Some(client) = client else {
+            return Ok(false);
+        };
         if let Some(path) = &client.unix {
             client.addresses.push(Address::Unix(path.clone()));
             return Ok(true);
@@ -122,12 +124,18 @@ impl Core {
                 continue;
             }
             self.agent.waiters.swap_remove(index);
-            let Some(slot) = self.slots.get_mut(key as usize) else { continue };
+            let Some(slot) = self.slots.get_mut(key as usize) else {
+                continue;
+            };
             if slot.generation != generation {
                 continue;
             }
-            let Some(active) = slot.active.as_deref_mut() else { continue };
-            let Some(client) = active.client.as_deref_mut() else { continue };
+            let Some(active) = slot.active.as_deref_mut() else {
+                continue;
+            };
+            let Some(client) = active.client.as_deref_mut() else {
+                continue;
+            };
             client.looking_up = false;
             match answer {
                 Ok(addresses) => {
@@ -139,7 +147,8 @@ impl Core {
                     }));
                 }
                 Err(error) => {
-                    let message = format!("getaddrinfo {} {}: {}", error.code, client.host, error.message);
+                    let message =
+                        format!("getaddrinfo {} {}: {}", error.code, client.host, error.message);
                     active.failure = Some(
                         Error::new(ErrorKind::Io, error.code, message)
                             .with_sent(crate::error::Sent::NothingSent),

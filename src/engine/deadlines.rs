@@ -79,7 +79,9 @@ impl Core {
         let from = self.sweep.cursor;
         let to = (from + SLICE).min(self.slots.capacity());
         for key in from..to {
-            let Some(slot) = self.slots.get_mut(key) else { continue };
+            let Some(slot) = self.slots.get_mut(key) else {
+                continue;
+            };
             if slot.deadline == 0 {
                 continue;
             }

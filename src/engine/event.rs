@@ -91,8 +91,18 @@ pub(crate) enum Event {
     /// Ask again.
     Continue,
     /// `on_request`.
-    Request { handler: RequestFn, server: u32, id: ExchangeId, head: Box<Head> },
-    ShouldUpgrade { handler: ShouldUpgradeFn, server: u32, id: ExchangeId, head: Box<Head> },
+    Request {
+        handler: RequestFn,
+        server: u32,
+        id: ExchangeId,
+        head: Box<Head>,
+    },
+    ShouldUpgrade {
+        handler: ShouldUpgradeFn,
+        server: u32,
+        id: ExchangeId,
+        head: Box<Head>,
+    },
     /// `on_upgrade` or `on_connect` of a server.
     ServerUpgrade {
         handler: ServerUpgradeFn,
@@ -102,21 +112,58 @@ pub(crate) enum Event {
         head: Box<Head>,
         rest: Range<usize>,
     },
-    ClientError { handler: ClientErrorFn, server: u32, id: ExchangeId, error: Error },
+    ClientError {
+        handler: ClientErrorFn,
+        server: u32,
+        id: ExchangeId,
+        error: Error,
+    },
     /// `on_data` with these bytes of the window.
-    Data { callback: DataFn, id: ExchangeId, range: Range<usize> },
+    Data {
+        callback: DataFn,
+        id: ExchangeId,
+        range: Range<usize>,
+    },
     /// `on_end` of the incoming message.
-    End { callback: Hook, id: ExchangeId },
+    End {
+        callback: Hook,
+        id: ExchangeId,
+    },
     /// `on_finish` of a client request whose response is still awaited.
-    Finish { callback: Hook, id: ExchangeId },
-    Drain { callback: HookMut, id: ExchangeId },
+    Finish {
+        callback: Hook,
+        id: ExchangeId,
+    },
+    Drain {
+        callback: HookMut,
+        id: ExchangeId,
+    },
     /// `on_timeout` of an exchange.
-    Timeout { callback: HookMut, id: ExchangeId },
-    Response { callback: ResponseFn, id: ExchangeId, head: Box<Head> },
-    Information { callback: InformationFn, id: ExchangeId, head: Box<Head> },
+    Timeout {
+        callback: HookMut,
+        id: ExchangeId,
+    },
+    Response {
+        callback: ResponseFn,
+        id: ExchangeId,
+        head: Box<Head>,
+    },
+    Information {
+        callback: InformationFn,
+        id: ExchangeId,
+        head: Box<Head>,
+    },
     /// `on_continue`.
-    Proceed { callback: Hook, id: ExchangeId },
-    ClientUpgrade { callback: UpgradeFn, id: ExchangeId, head: Box<Head>, rest: Range<usize> },
+    Proceed {
+        callback: Hook,
+        id: ExchangeId,
+    },
+    ClientUpgrade {
+        callback: UpgradeFn,
+        id: ExchangeId,
+        head: Box<Head>,
+        rest: Range<usize>,
+    },
     /// An exchange is over.
     Final(Finale),
 }

@@ -58,7 +58,9 @@ impl Immediates {
     }
 
     pub(crate) fn set_referenced(&mut self, id: u32, referenced: bool) -> bool {
-        let Some(immediate) = self.find(id).filter(|found| found.run.is_some()) else { return false };
+        let Some(immediate) = self.find(id).filter(|found| found.run.is_some()) else {
+            return false;
+        };
         let was = std::mem::replace(&mut immediate.referenced, referenced);
         match (was, referenced) {
             (true, false) => self.referenced -= 1,

@@ -176,7 +176,8 @@ impl Core {
             self.pipe_content(key, target, input.slice(range));
             return None;
         }
-        let callback = active.callbacks.as_deref_mut().and_then(|callbacks| callbacks.data.take())?;
+        let callback =
+            active.callbacks.as_deref_mut().and_then(|callbacks| callbacks.data.take())?;
         let id = self.id(key);
         Some(Content::Event(Event::Data { callback, id, range }))
     }
@@ -184,7 +185,9 @@ impl Core {
     /// All content is delivered: what is owed for that.
     fn incoming_complete(&mut self, key: u32) -> Content {
         let slot = &mut self.slots[key as usize];
-        let Some(active) = slot.active.as_deref_mut() else { return Content::Idle };
+        let Some(active) = slot.active.as_deref_mut() else {
+            return Content::Idle;
+        };
         let incoming = &mut active.incoming;
         if incoming.ended || (incoming.paused_by_user && !incoming.discarding) {
             return Content::Idle;
@@ -194,7 +197,9 @@ impl Core {
             // `on_end` is owed for piped content, too.
             return self.incoming_complete(key);
         }
-        if slot.kind == Kind::Client && active.is_request_sent() && active.incoming.trailers.is_none()
+        if slot.kind == Kind::Client
+            && active.is_request_sent()
+            && active.incoming.trailers.is_none()
         {
             // `on_end` is called after the connection went back to the pool, so that a request made in it
             // finds the connection there. Only trailers must still be readable in it.
@@ -212,7 +217,9 @@ impl Core {
 
     /// `resume`, `on_data` and `pipe` make content flow; `pause` stops it.
     pub(crate) fn set_paused(&mut self, id: ExchangeId, paused: bool) {
-        let Some(active) = self.exchange(id) else { return };
+        let Some(active) = self.exchange(id) else {
+            return;
+        };
         active.incoming.paused = paused;
         active.incoming.paused_by_user = paused;
         if !paused {
@@ -222,7 +229,9 @@ impl Core {
 
     /// Nobody will read the content of this message: it is dropped, within the bound.
     pub(crate) fn discard_if_unclaimed(&mut self, id: ExchangeId) {
-        let Some(active) = self.exchange(id) else { return };
+        let Some(active) = self.exchange(id) else {
+            return;
+        };
         if is_unclaimed(active) {
             active.incoming.discarding = true;
             self.mark_dirty(id.key);

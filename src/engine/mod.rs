@@ -35,24 +35,26 @@ use std::rc::Rc;
 use slab::Slab;
 
 use crate::error::{Error, ErrorKind, Limit, Result};
+use crate::http::ServerOptions;
 use crate::net::resolve::{Resolver, ResolverOptions};
 use crate::net::timers::Timers;
-use crate::http::ServerOptions;
 use crate::net::{Address, Net, Readiness, Source, Time};
 
+pub(crate) use accept::not_running;
 use agent::Agent;
-pub(crate) use callbacks::{Hook, HookMut};
 use callbacks::{Callbacks, Finale};
+pub(crate) use callbacks::{Hook, HookMut};
+pub(crate) use client_side::ClientState;
 use date::DateCache;
 use deadlines::{Sweep, tick_at, ticks};
 use event::{Event, Input};
 use immediates::Immediates;
 use options::LoopOptions;
+pub(crate) use outgoing::{
+    BUFFERED_BYTES_MAX, HIGH_WATER_MARK, check_trailer, field_error, gone, headers_sent, set_field,
+};
 use output::Trash;
 use pool::Pool;
-pub(crate) use accept::not_running;
-pub(crate) use client_side::ClientState;
-pub(crate) use outgoing::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK, check_trailer, field_error, gone, headers_sent, set_field};
 pub(crate) use server::ServerEntry;
 pub(crate) use slot::ExchangeId;
 use slot::{Active, Flags, Kind, Slot, Stage};
@@ -264,7 +266,9 @@ impl Core {
 
     /// Whether a slot keeps the loop alive.
     fn set_slot_referenced(&mut self, key: u32, referenced: bool) {
-        let Some(slot) = self.slots.get_mut(key as usize) else { return };
+        let Some(slot) = self.slots.get_mut(key as usize) else {
+            return;
+        };
         let was = !slot.flags.has(Flags::UNREFERENCED);
         if was == referenced {
             return;
@@ -370,7 +374,9 @@ impl Core {
 
     /// The same, also for the slot that is being driven.
     fn mark_dirty_later(&mut self, key: u32) {
-        let Some(slot) = self.slots.get_mut(key as usize) else { return };
+        let Some(slot) = self.slots.get_mut(key as usize) else {
+            return;
+        };
         if !slot.flags.has(Flags::DIRTY) {
             slot.flags.set(Flags::DIRTY);
             self.dirty.push((key, slot.generation));
@@ -383,7 +389,9 @@ impl Core {
     /// token is of a former owner.
     #[inline]
     pub(crate) fn begin(&mut self, key: u32, generation: u32, readiness: Readiness) -> bool {
-        let Some(slot) = self.slots.get_mut(key as usize) else { return false };
+        let Some(slot) = self.slots.get_mut(key as usize) else {
+            return false;
+        };
         if slot.generation != generation {
             return false;
         }
@@ -415,7 +423,9 @@ impl Core {
         let key = self.current;
         let event = match self.slots.get(key as usize) {
             None => Event::Done,
-            Some(slot) if slot.generation == self.current_generation && slot.kind == Kind::Server => {
+            Some(slot)
+                if slot.generation == self.current_generation && slot.kind == Kind::Server =>
+            {
                 self.server_next(key, input)
             }
             Some(_) => self.next_of_other(key, input),
@@ -453,7 +463,11 @@ impl Core {
         let key = std::mem::replace(&mut self.current, NONE);
         // The connection may have ended, and a callback have begun another one in its place: that one's
         // first drive is due, but the window is not its own.
-        if self.slots.get(key as usize).is_some_and(|slot| slot.generation == self.current_generation) {
+        if self
+            .slots
+            .get(key as usize)
+            .is_some_and(|slot| slot.generation == self.current_generation)
+        {
             self.keep_input(key, input);
         }
         self.mark_dirty_later(key);

@@ -21,10 +21,12 @@ pub(crate) const BUFFERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 impl Core {
     pub(crate) fn marks(&self, slot_kind: Kind, owner: u16) -> (usize, usize) {
         match slot_kind {
-            Kind::Server => self.servers.get(owner as usize).map_or(
-                (HIGH_WATER_MARK, BUFFERED_BYTES_MAX),
-                |server| (server.options.high_water_mark, server.options.max_buffered),
-            ),
+            Kind::Server => self
+                .servers
+                .get(owner as usize)
+                .map_or((HIGH_WATER_MARK, BUFFERED_BYTES_MAX), |server| {
+                    (server.options.high_water_mark, server.options.max_buffered)
+                }),
             _ => (HIGH_WATER_MARK, BUFFERED_BYTES_MAX),
         }
     }
@@ -65,10 +67,12 @@ impl Core {
     /// Ends a message, with its last or only content.
     #[inline]
     pub(crate) fn end(&mut self, id: ExchangeId, chunk: Chunk<'_>) {
-        let Some(chunk) = self.respond_whole(id, chunk) else { return };
-        let is_open = self.exchange(id).is_some_and(|active| {
-            !active.outgoing.is_ended() && active.failure.is_none()
-        });
+        let Some(chunk) = self.respond_whole(id, chunk) else {
+            return;
+        };
+        let is_open = self
+            .exchange(id)
+            .is_some_and(|active| !active.outgoing.is_ended() && active.failure.is_none());
         if !is_open {
             log::trace!(target: "onloop::http", "an end after the end was ignored");
             self.trash.discard(chunk);
@@ -99,8 +103,12 @@ impl Core {
     #[inline]
     fn respond_whole<'a>(&mut self, id: ExchangeId, chunk: Chunk<'a>) -> Option<Chunk<'a>> {
         let Core { slots, servers, date, .. } = self;
-        let Some(slot) = slots.get_mut(id.key as usize) else { return Some(chunk) };
-        let Some(active) = slot.active.as_deref_mut() else { return Some(chunk) };
+        let Some(slot) = slots.get_mut(id.key as usize) else {
+            return Some(chunk);
+        };
+        let Some(active) = slot.active.as_deref_mut() else {
+            return Some(chunk);
+        };
         if slot.generation != id.generation
             || slot.sequence != id.sequence
             || slot.kind != Kind::Server
@@ -134,7 +142,9 @@ impl Core {
     #[inline]
     fn push_content(&mut self, key: u32, chunk: Chunk<'_>) {
         let Core { slots, trash, .. } = self;
-        let Some(active) = slots[key as usize].active.as_deref_mut() else { return };
+        let Some(active) = slots[key as usize].active.as_deref_mut() else {
+            return;
+        };
         let length = chunk.len();
         match active.outgoing.frame(length as u64) {
             Ok(Frame::Plain) => active.output.push(chunk, trash),
@@ -158,7 +168,9 @@ impl Core {
     pub(crate) fn send_head(&mut self, key: u32, plan: Plan) {
         let Core { slots, servers, date, .. } = self;
         let slot = &mut slots[key as usize];
-        let Some(active) = slot.active.as_deref_mut() else { return };
+        let Some(active) = slot.active.as_deref_mut() else {
+            return;
+        };
         let tail = active.output.tail();
         if slot.kind == Kind::Server {
             if active.incoming.continue_owed {
@@ -166,7 +178,9 @@ impl Core {
                 // sends all the same must not be taken for a request (RFC 9110 §10.1.1).
                 active.outgoing.forbid_persistence();
             }
-            let Some(server) = servers.get_mut(slot.owner as usize) else { return };
+            let Some(server) = servers.get_mut(slot.owner as usize) else {
+                return;
+            };
             let automatic = ServerEntry::automatic(server, date);
             active.outgoing.send_head(StartLine::Status, &automatic, plan, tail.bytes);
         } else if let Some(client) = active.client.as_deref() {
@@ -178,7 +192,9 @@ impl Core {
 
     /// `flush_headers`: the head goes out now.
     pub(crate) fn flush_headers(&mut self, id: ExchangeId) {
-        let Some(active) = self.exchange(id) else { return };
+        let Some(active) = self.exchange(id) else {
+            return;
+        };
         if !active.outgoing.head_is_sent() {
             self.send_head(id.key, Plan::Pieces);
             self.mark_dirty(id.key);
@@ -186,8 +202,15 @@ impl Core {
     }
 
     /// An informational response (RFC 9110 §15.2), as long as the final one has not begun.
-    pub(crate) fn write_information(&mut self, id: ExchangeId, status: u16, fields: &[u8]) -> Result<()> {
-        let Some(active) = self.exchange(id) else { return Err(gone()) };
+    pub(crate) fn write_information(
+        &mut self,
+        id: ExchangeId,
+        status: u16,
+        fields: &[u8],
+    ) -> Result<()> {
+        let Some(active) = self.exchange(id) else {
+            return Err(gone());
+        };
         if active.outgoing.head_is_sent() {
             return Err(headers_sent("an informational response"));
         }
@@ -210,7 +233,9 @@ impl Core {
     /// Gives access to a message whose head can still be changed.
     #[inline]
     pub(crate) fn head_mut(&mut self, id: ExchangeId, doing: &str) -> Result<&mut Outgoing> {
-        let Some(active) = self.exchange(id) else { return Err(gone()) };
+        let Some(active) = self.exchange(id) else {
+            return Err(gone());
+        };
         if active.outgoing.head_is_sent() {
             return Err(headers_sent(doing));
         }
@@ -222,7 +247,9 @@ impl Core {
         const STOPPED: Flags = Flags::WRITE_BLOCKED.and(Flags::WRITE_DEAD).and(Flags::BROKEN);
         let Core { slots, net, trash, activity, .. } = self;
         let slot = &mut slots[key as usize];
-        let Slot { source, flags, active: Some(active), kind, .. } = slot else { return };
+        let Slot { source, flags, active: Some(active), kind, .. } = slot else {
+            return;
+        };
         let output = &mut active.output;
         while !output.is_empty() && !flags.has(STOPPED) {
             let (asked, result) = match output.single() {
@@ -352,11 +379,15 @@ pub(crate) fn field_error(error: FieldError, name: &str) -> Error {
     match error {
         FieldError::Name => Error::local(
             "ERR_INVALID_HTTP_TOKEN",
-            format!("header name must be a token of letters, digits and !#$%&'*+-.^_`|~ (got {name:?})"),
+            format!(
+                "header name must be a token of letters, digits and !#$%&'*+-.^_`|~ (got {name:?})"
+            ),
         ),
         FieldError::Value => Error::local(
             "ERR_INVALID_CHAR",
-            format!("invalid character in the value of header {name:?}: control characters are not allowed"),
+            format!(
+                "invalid character in the value of header {name:?}: control characters are not allowed"
+            ),
         ),
         FieldError::TooLarge => Error::new(
             ErrorKind::Limit(Limit::HeaderSize),
@@ -370,14 +401,20 @@ pub(crate) fn field_error(error: FieldError, name: &str) -> Error {
 pub(crate) fn headers_sent(doing: &str) -> Error {
     Error::local(
         "ERR_HTTP_HEADERS_SENT",
-        format!("cannot change {doing} after the head was sent: do it before `write`, `end` or `flush_headers`"),
+        format!(
+            "cannot change {doing} after the head was sent: do it before `write`, `end` or `flush_headers`"
+        ),
     )
 }
 
 /// The handle's exchange is over.
 #[cold]
 pub(crate) fn gone() -> Error {
-    Error::new(ErrorKind::Aborted, "ERR_STREAM_DESTROYED", "the message is over: nothing can be added to it")
+    Error::new(
+        ErrorKind::Aborted,
+        "ERR_STREAM_DESTROYED",
+        "the message is over: nothing can be added to it",
+    )
 }
 
 impl Active {

@@ -117,7 +117,8 @@ impl Output {
     pub(crate) fn with_slices<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
         let (mut count, mut room) = (0, WRITE_BYTES_MAX);
-        let whole = std::iter::once(&self.buffer[..]).chain(self.pieces.iter().map(Piece::as_slice));
+        let whole =
+            std::iter::once(&self.buffer[..]).chain(self.pieces.iter().map(Piece::as_slice));
         let mut skip = self.position;
         for bytes in whole {
             if bytes.len() <= skip {
@@ -293,7 +294,9 @@ mod tests {
         for step in [1, 7, 1000, PIECE_BYTES_MIN, 1 << 20] {
             let mut output = Output::default();
             let mut expected = Vec::new();
-            for (index, size) in [3, PIECE_BYTES_MIN, 5, 0, PIECE_BYTES_MIN + 1, 9].iter().enumerate() {
+            for (index, size) in
+                [3, PIECE_BYTES_MIN, 5, 0, PIECE_BYTES_MIN + 1, 9].iter().enumerate()
+            {
                 let bytes = vec![b'a' + index as u8; *size];
                 expected.extend_from_slice(&bytes);
                 match index % 2 {

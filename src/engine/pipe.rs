@@ -2,8 +2,8 @@
 //! Data, backpressure, the end, trailers and failures go along.
 
 use crate::content::Chunk;
-use crate::engine::slot::{ExchangeId, Flags};
 use crate::engine::Core;
+use crate::engine::slot::{ExchangeId, Flags};
 use crate::error::{Error, ErrorKind};
 
 impl Core {
@@ -23,7 +23,8 @@ impl Core {
         if let Some(former) = former_target.and_then(|former| self.exchange(former)) {
             former.piped_from = None;
         }
-        let former_source = self.exchange(target).and_then(|active| active.piped_from.replace(source));
+        let former_source =
+            self.exchange(target).and_then(|active| active.piped_from.replace(source));
         if let Some(former) = former_source.filter(|former| *former != source) {
             self.pipe_target_gone(former);
         }
@@ -64,7 +65,9 @@ impl Core {
 
     /// The output of `key` has room again: whoever is piped into it may go on.
     pub(crate) fn resume_piped(&mut self, source: ExchangeId) {
-        let Some(active) = self.exchange(source) else { return };
+        let Some(active) = self.exchange(source) else {
+            return;
+        };
         if active.incoming.pipe_to.is_some() && !active.incoming.paused_by_user {
             active.incoming.paused = false;
             // The source may be the very connection that is being driven, and its turn at reading is over.
@@ -74,7 +77,9 @@ impl Core {
 
     /// The incoming message of an exchange was cut off: the one it is piped into must not look complete.
     pub(crate) fn break_pipe(&mut self, target: ExchangeId) {
-        let Some(active) = self.exchange(target) else { return };
+        let Some(active) = self.exchange(target) else {
+            return;
+        };
         if !active.outgoing.is_ended() {
             let message = "the message that was piped in was cut off";
             // Where no byte of a response was sent yet, its client gets to know whose fault it was.
@@ -86,7 +91,9 @@ impl Core {
 
     /// The outgoing message that something is piped into is over.
     pub(crate) fn pipe_target_gone(&mut self, source: ExchangeId) {
-        let Some(active) = self.exchange(source) else { return };
+        let Some(active) = self.exchange(source) else {
+            return;
+        };
         if active.incoming.pipe_to.take().is_some() {
             active.incoming.discarding = true;
             self.mark_dirty(source.key);

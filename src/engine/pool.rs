@@ -15,7 +15,10 @@ pub(crate) const KEPT_BYTES_MAX: usize = 16 * 1024;
 
 /// The free lists of one loop.
 #[derive(Default)]
-#[expect(clippy::vec_box, reason = "what is kept is the boxes: they move in and out of slots as they are")]
+#[expect(
+    clippy::vec_box,
+    reason = "what is kept is the boxes: they move in and out of slots as they are"
+)]
 pub(crate) struct Pool {
     actives: Vec<Box<Active>>,
     heads: Vec<Box<Head>>,

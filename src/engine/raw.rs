@@ -1,9 +1,9 @@
 //! Byte streams: connections after an upgrade, and those given to `on_client_error`.
 
+use crate::engine::Core;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Content;
 use crate::engine::slot::{Flags, Kind};
-use crate::engine::Core;
 
 impl Core {
     /// Turns a connection into a byte stream of the user's.

@@ -13,7 +13,9 @@ impl Core {
     /// The exchange failed by a handler's error, a limit or a broken pipe: 500 where no byte was sent.
     pub(super) fn server_failure(&mut self, key: u32) -> Step {
         let active = self.active(key);
-        let Some(error) = active.failure.take() else { return Step::Again };
+        let Some(error) = active.failure.take() else {
+            return Step::Again;
+        };
         if active.outgoing.head_is_sent() {
             log::debug!(target: "onloop::server", "connection {key}: dropped: {error}");
             return Step::Event(self.drop_connection(key, Some(error)));
@@ -25,7 +27,12 @@ impl Core {
     }
 
     /// The request is malformed, too large or too slow.
-    pub(super) fn server_refuse(&mut self, key: u32, input: &mut Input<'_>, violation: Violation) -> Step {
+    pub(super) fn server_refuse(
+        &mut self,
+        key: u32,
+        input: &mut Input<'_>,
+        violation: Violation,
+    ) -> Step {
         let error = violation_error(violation).with_bytes_parsed(input.from as u64);
         log::debug!(target: "onloop::server", "connection {key}: refused: {error}");
         self.server_client_error(key, violation.status(), error)
@@ -43,10 +50,8 @@ impl Core {
         if let Some(finale) = self.take_finale(key, Some(error.clone())) {
             self.finales.push_back(finale);
         }
-        let handler = self
-            .servers
-            .get_mut(server as usize)
-            .and_then(|server| server.on_client_error.take());
+        let handler =
+            self.servers.get_mut(server as usize).and_then(|server| server.on_client_error.take());
         match handler {
             Some(handler) => {
                 self.become_raw(key);
@@ -86,7 +91,9 @@ impl Core {
         let Core { slots, date, .. } = self;
         let slot = &mut slots[key as usize];
         slot.flags.set(Flags::CLOSING);
-        let Some(active) = slot.active.as_deref_mut() else { return };
+        let Some(active) = slot.active.as_deref_mut() else {
+            return;
+        };
         let tail = active.output.tail();
         push_status_line(tail.bytes, status, reason_phrase(status));
         tail.bytes.extend_from_slice(date.line());

@@ -4,11 +4,11 @@
 //! Here is the usual course. What else a request may want is in `server_stream`, what can go wrong in
 //! `server_failure`, which clock runs meanwhile in `server_clock`.
 
+use crate::engine::Core;
 use crate::engine::callbacks::Finale;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::{Content, Read};
 use crate::engine::slot::{Active, ExchangeId, Flags, Stage};
-use crate::engine::Core;
 use crate::h1::{BodyDecoder, Expect, Framing, Head, HeadProgress, Violation, parse_request};
 use crate::net::Time;
 
@@ -26,7 +26,9 @@ impl Core {
     #[inline]
     pub(crate) fn server_next(&mut self, key: u32, input: &mut Input<'_>) -> Event {
         loop {
-            let Some(slot) = self.slots.get_mut(key as usize) else { return Event::Done };
+            let Some(slot) = self.slots.get_mut(key as usize) else {
+                return Event::Done;
+            };
             if slot.has_exception() {
                 match self.server_exception(key, input) {
                     Step::Event(event) => return event,
@@ -46,7 +48,8 @@ impl Core {
                         if slot.flags.has(Flags::CLOSING) {
                             continue;
                         }
-                        if input.is_unused() && !slot.flags.has(Flags::READABLE) && self.settle(key) {
+                        if input.is_unused() && !slot.flags.has(Flags::READABLE) && self.settle(key)
+                        {
                             return Event::Done;
                         }
                         continue;
@@ -78,18 +81,24 @@ impl Core {
     #[inline]
     pub(super) fn settle(&mut self, key: u32) -> bool {
         let Core { slots, servers, net, pool, trash, sweep, tick, .. } = self;
-        let Some(slot) = slots.get_mut(key as usize) else { return false };
+        let Some(slot) = slots.get_mut(key as usize) else {
+            return false;
+        };
         let (Some(active), Some(server)) =
             (slot.active.as_deref_mut(), servers.get(slot.owner as usize))
         else {
             return false;
         };
-        let Some(bytes) = active.output.single() else { return false };
+        let Some(bytes) = active.output.single() else {
+            return false;
+        };
         if server.closing || slot.flags.has(Flags::WRITE_BLOCKED) || !active.input.is_empty() {
             return false;
         }
         let waiting = bytes.len();
-        let Ok(written) = net.write(&mut slot.source, bytes) else { return false };
+        let Ok(written) = net.write(&mut slot.source, bytes) else {
+            return false;
+        };
         active.output.advance(written, trash);
         if written < waiting {
             return false;
@@ -133,9 +142,12 @@ impl Core {
     /// client must not get twice the time by saying nothing first.
     pub(super) fn accepted_at(&self, key: u32) -> Time {
         let slot = &self.slots[key as usize];
-        let limit = self.servers.get(slot.owner as usize).map(|server| server.options.headers_timeout);
+        let limit =
+            self.servers.get(slot.owner as usize).map(|server| server.options.headers_timeout);
         match limit {
-            Some(limit) if slot.deadline != 0 => super::deadlines::armed_at(slot.deadline, limit).min(self.now),
+            Some(limit) if slot.deadline != 0 => {
+                super::deadlines::armed_at(slot.deadline, limit).min(self.now)
+            }
             _ => self.now,
         }
     }
@@ -166,7 +178,9 @@ impl Core {
             }
         }
         let Core { slots, servers, pool, .. } = self;
-        let Some(slot) = slots.get_mut(key as usize) else { return Step::Rest };
+        let Some(slot) = slots.get_mut(key as usize) else {
+            return Step::Rest;
+        };
         let (Some(active), Some(server)) =
             (slot.active.as_deref_mut(), servers.get(slot.owner as usize))
         else {
@@ -258,7 +272,12 @@ impl Core {
 
     /// A request's head is complete: sets up the exchange and says whom to tell.
     #[inline(always)]
-    pub(super) fn server_dispatch(&mut self, key: u32, input: &mut Input<'_>, head: Box<Head>) -> Step {
+    pub(super) fn server_dispatch(
+        &mut self,
+        key: u32,
+        input: &mut Input<'_>,
+        head: Box<Head>,
+    ) -> Step {
         self.requests_left -= 1;
         let Core { slots, servers, .. } = self;
         let slot = &mut slots[key as usize];
@@ -354,7 +373,9 @@ impl Core {
             }
         }
         let slot = &mut self.slots[key as usize];
-        let Some(active) = slot.active.as_deref_mut() else { return Step::Rest };
+        let Some(active) = slot.active.as_deref_mut() else {
+            return Step::Rest;
+        };
         let persistent = active.outgoing.is_persistent() && !slot.flags.has(Flags::END_OF_INPUT);
         let callbacks = active.end_exchange();
         if !persistent {

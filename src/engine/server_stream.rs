@@ -42,7 +42,13 @@ impl Core {
     }
 
     /// `on_request`, or 404 where nobody listens.
-    pub(super) fn request_event(&mut self, key: u32, server: u32, id: ExchangeId, head: Box<Head>) -> Event {
+    pub(super) fn request_event(
+        &mut self,
+        key: u32,
+        server: u32,
+        id: ExchangeId,
+        head: Box<Head>,
+    ) -> Event {
         match self.servers[server as usize].on_request.take() {
             Some(handler) => Event::Request { handler, server, id, head },
             None => {
@@ -95,7 +101,9 @@ impl Core {
         input: &mut Input<'_>,
     ) -> Event {
         let server = u32::from(self.slots[id.key as usize].owner);
-        let Some(entry) = self.servers.get_mut(server as usize) else { return Event::Continue };
+        let Some(entry) = self.servers.get_mut(server as usize) else {
+            return Event::Continue;
+        };
         let Some(handler) = entry.stream_listener(is_connect).take() else {
             return self.request_event(id.key, server, id, head);
         };
@@ -107,7 +115,13 @@ impl Core {
     }
 
     /// Answers without asking anybody.
-    pub(super) fn server_answer(&mut self, key: u32, head: Box<Head>, status: u16, fields: &str) -> Step {
+    pub(super) fn server_answer(
+        &mut self,
+        key: u32,
+        head: Box<Head>,
+        status: u16,
+        fields: &str,
+    ) -> Step {
         self.pool.recycle_head(head);
         let active = self.active(key);
         active.outgoing.set_status(status);

@@ -88,11 +88,7 @@ impl BodyDecoder {
             Framing::Chunked => (State::ChunkLine, 0),
             Framing::UntilClose => (State::UntilClose, 0),
         };
-        BodyDecoder {
-            remaining,
-            state,
-            ..BodyDecoder::default()
-        }
+        BodyDecoder { remaining, state, ..BodyDecoder::default() }
     }
 
     /// Whether the message is complete: no further byte belongs to it.
@@ -122,11 +118,7 @@ impl BodyDecoder {
 
     /// The trailer section of a complete message, a head with fields only, if it has any field.
     pub(crate) fn take_trailers(&mut self) -> Option<Box<Head>> {
-        if self.state == State::DoneChunked {
-            self.trailers.take()
-        } else {
-            None
-        }
+        if self.state == State::DoneChunked { self.trailers.take() } else { None }
     }
 
     /// Finds the next piece of content in `input`, whose bytes follow those consumed before.
@@ -141,10 +133,7 @@ impl BodyDecoder {
         match self.state {
             State::Done | State::DoneChunked => Ok(Decoded::End(0)),
             State::UntilClose if input.is_empty() => Ok(Decoded::More(0)),
-            State::UntilClose => Ok(Decoded::Data {
-                skip: 0,
-                len: input.len(),
-            }),
+            State::UntilClose => Ok(Decoded::Data { skip: 0, len: input.len() }),
             State::Length => Ok(self.decode_length(input)),
             _ => self.decode_chunked(input, limits),
         }
@@ -158,11 +147,7 @@ impl BodyDecoder {
         if self.state == State::UntilClose {
             self.state = State::Done;
         }
-        if self.is_done() {
-            Ok(())
-        } else {
-            Err(Violation::Incomplete)
-        }
+        if self.is_done() { Ok(()) } else { Err(Violation::Incomplete) }
     }
 
     fn decode_length(&mut self, input: &[u8]) -> Decoded {
@@ -178,9 +163,7 @@ impl BodyDecoder {
 
     /// As much of `input` as belongs to the content.
     fn take_data(&mut self, input: &[u8]) -> usize {
-        let len = usize::try_from(self.remaining)
-            .unwrap_or(usize::MAX)
-            .min(input.len());
+        let len = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(input.len());
         self.remaining = self.remaining.saturating_sub(len as u64);
         len
     }
@@ -237,15 +220,9 @@ impl BodyDecoder {
         rest: &[u8],
         limits: &BodyLimits,
     ) -> Result<(usize, bool), Violation> {
-        let received = self
-            .trailers
-            .as_ref()
-            .map_or(0, |trailers| trailers.received());
+        let received = self.trailers.as_ref().map_or(0, |trailers| trailers.received());
         // The empty line at the end is not counted.
-        let room = limits
-            .trailer_bytes
-            .saturating_add(2)
-            .saturating_sub(received);
+        let room = limits.trailer_bytes.saturating_add(2).saturating_sub(received);
         let window = rest.get(..room).unwrap_or(rest);
         let (used, ended) = self.fields.scan(window, limits.trailer_fields).map_err(
             |violation| match violation {

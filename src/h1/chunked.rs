@@ -56,10 +56,8 @@ impl ChunkLine {
                 State::Size => self.size_byte(byte, limits)?,
                 State::LineFeed if byte == b'\n' => {
                     let size = self.size;
-                    *self = ChunkLine {
-                        extension_total: self.extension_total,
-                        ..ChunkLine::default()
-                    };
+                    *self =
+                        ChunkLine { extension_total: self.extension_total, ..ChunkLine::default() };
                     return Ok((at.saturating_add(1), Some(size)));
                 }
                 State::LineFeed => return Err(Violation::BareCr),

@@ -111,16 +111,13 @@ impl Line {
     #[inline]
     fn name_in<'a>(&self, wire: &'a [u8]) -> &'a [u8] {
         let start = usize::from(self.start);
-        wire.get(start..start.saturating_add(usize::from(self.name_bytes)))
-            .unwrap_or_default()
+        wire.get(start..start.saturating_add(usize::from(self.name_bytes))).unwrap_or_default()
     }
 
     fn value_in<'a>(&self, wire: &'a [u8]) -> &'a [u8] {
-        let start = usize::from(self.start)
-            .saturating_add(usize::from(self.name_bytes))
-            .saturating_add(2);
-        wire.get(start..start.saturating_add(usize::from(self.value_bytes)))
-            .unwrap_or_default()
+        let start =
+            usize::from(self.start).saturating_add(usize::from(self.name_bytes)).saturating_add(2);
+        wire.get(start..start.saturating_add(usize::from(self.value_bytes))).unwrap_or_default()
     }
 }
 
@@ -189,9 +186,7 @@ impl FieldList {
     /// Names and values in order.
     #[cfg(test)]
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
-        self.lines
-            .iter()
-            .map(|line| (line.name_in(&self.wire), line.value_in(&self.wire)))
+        self.lines.iter().map(|line| (line.name_in(&self.wire), line.value_in(&self.wire)))
     }
 
     /// The lines as they are sent, each with its line end, without the empty line after them.
@@ -254,10 +249,7 @@ impl FieldList {
     #[inline]
     fn push(&mut self, name: &[u8], value: &[u8], kind: Known) -> Result<(), FieldError> {
         let start = self.wire.len();
-        let bytes = name
-            .len()
-            .saturating_add(value.len())
-            .saturating_add(LINE_OVERHEAD);
+        let bytes = name.len().saturating_add(value.len()).saturating_add(LINE_OVERHEAD);
         if start.saturating_add(bytes) > SECTION_BYTES_MAX {
             return Err(FieldError::TooLarge);
         }
@@ -283,10 +275,7 @@ impl FieldList {
             return Ok(());
         };
         let old = line.bytes();
-        let new = name
-            .len()
-            .saturating_add(value.len())
-            .saturating_add(LINE_OVERHEAD);
+        let new = name.len().saturating_add(value.len()).saturating_add(LINE_OVERHEAD);
         if self.wire.len().saturating_sub(old).saturating_add(new) > SECTION_BYTES_MAX {
             return Err(FieldError::TooLarge);
         }
@@ -365,14 +354,8 @@ mod tests {
 
     #[test]
     fn set_appends_fresh_names_and_replaces_in_place() {
-        let mut list = list(&[
-            ("A", "1"),
-            ("Bb", "2"),
-            ("C", "3"),
-            ("bB", "4"),
-            ("D", ""),
-            ("BB", "5"),
-        ]);
+        let mut list =
+            list(&[("A", "1"), ("Bb", "2"), ("C", "3"), ("bB", "4"), ("D", ""), ("BB", "5")]);
         list.set(b"bb", b"a longer value").unwrap();
         assert_eq!(wire(&list), "A: 1\r\nbb: a longer value\r\nC: 3\r\nD: \r\n");
         list.set(b"BB", b"").unwrap();
@@ -439,28 +422,12 @@ mod tests {
     fn refusals_leave_the_list_alone() {
         let mut list = list(&[("A", "1")]);
         for name in ["", "a b", "a:", "a\r\n", "\u{e9}", "a\0", "content\rlength"] {
-            assert_eq!(
-                list.set(name.as_bytes(), b"x"),
-                Err(FieldError::Name),
-                "{name:?}"
-            );
-            assert_eq!(
-                list.append(name.as_bytes(), b"x"),
-                Err(FieldError::Name),
-                "{name:?}"
-            );
+            assert_eq!(list.set(name.as_bytes(), b"x"), Err(FieldError::Name), "{name:?}");
+            assert_eq!(list.append(name.as_bytes(), b"x"), Err(FieldError::Name), "{name:?}");
         }
         for value in ["\r", "\n", "a\r\nB: c", "\0", "\u{7f}", "12345678901\u{1b}"] {
-            assert_eq!(
-                list.set(b"A", value.as_bytes()),
-                Err(FieldError::Value),
-                "{value:?}"
-            );
-            assert_eq!(
-                list.append(b"date", value.as_bytes()),
-                Err(FieldError::Value),
-                "{value:?}"
-            );
+            assert_eq!(list.set(b"A", value.as_bytes()), Err(FieldError::Value), "{value:?}");
+            assert_eq!(list.append(b"date", value.as_bytes()), Err(FieldError::Value), "{value:?}");
         }
         let long = vec![b'x'; SECTION_BYTES_MAX];
         assert_eq!(list.set(b"A", &long), Err(FieldError::TooLarge));

@@ -158,7 +158,5 @@ pub(crate) fn response_framing(
         return Ok(Framing::UntilClose);
     }
     // Rules 5 and 6, else rule 8.
-    Ok(fields
-        .length()?
-        .map_or(Framing::UntilClose, Framing::Length))
+    Ok(fields.length()?.map_or(Framing::UntilClose, Framing::Length))
 }

@@ -49,9 +49,7 @@ impl FieldPlace {
 #[inline]
 fn slice(bytes: &[u8], start: u16, length: u16) -> &[u8] {
     let (start, length) = (usize::from(start), usize::from(length));
-    bytes
-        .get(start..start.saturating_add(length))
-        .unwrap_or_default()
+    bytes.get(start..start.saturating_add(length)).unwrap_or_default()
 }
 
 #[inline]
@@ -69,8 +67,7 @@ impl Head {
     pub(super) fn begin(&mut self, window: &[u8], consumed: usize) {
         self.bytes.clear();
         self.index.clear();
-        self.bytes
-            .extend_from_slice(window.get(..consumed).unwrap_or_default());
+        self.bytes.extend_from_slice(window.get(..consumed).unwrap_or_default());
     }
 
     /// Builds the index and takes notes from the fields that httparse found in `window`, and
@@ -161,14 +158,8 @@ impl Head {
             else {
                 return;
             };
-            let lead = value
-                .iter()
-                .take_while(|&&byte| matches!(byte, b' ' | b'\t'))
-                .count();
-            let value_start = line
-                .saturating_add(name)
-                .saturating_add(1)
-                .saturating_add(lead);
+            let lead = value.iter().take_while(|&&byte| matches!(byte, b' ' | b'\t')).count();
+            let value_start = line.saturating_add(name).saturating_add(1).saturating_add(lead);
             self.index.push(FieldPlace {
                 name: line as u16,
                 name_bytes: name as u16,
@@ -213,11 +204,7 @@ impl Head {
 
     /// The reason of a response, possibly empty; empty for a request.
     pub(crate) fn reason(&self) -> &[u8] {
-        if self.status == 0 {
-            &[]
-        } else {
-            slice(&self.bytes, self.text_start, self.text_bytes)
-        }
+        if self.status == 0 { &[] } else { slice(&self.bytes, self.text_start, self.text_bytes) }
     }
 
     /// How many field lines there are.
@@ -228,12 +215,9 @@ impl Head {
 
     /// Names and values in the order and the spelling of the message.
     pub(crate) fn fields(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> + Clone {
-        self.index.iter().map(|place| {
-            (
-                text(place.name_in(&self.bytes)),
-                place.value_in(&self.bytes),
-            )
-        })
+        self.index
+            .iter()
+            .map(|place| (text(place.name_in(&self.bytes)), place.value_in(&self.bytes)))
     }
 
     /// The first value of that name, in any case.
@@ -257,11 +241,9 @@ impl Head {
 
     /// Bytes of memory that are kept for reuse.
     pub(crate) fn byte_capacity(&self) -> usize {
-        self.bytes.capacity().saturating_add(
-            self.index
-                .capacity()
-                .saturating_mul(size_of::<FieldPlace>()),
-        )
+        self.bytes
+            .capacity()
+            .saturating_add(self.index.capacity().saturating_mul(size_of::<FieldPlace>()))
     }
 
     /// Forgets the message and keeps the capacity.

@@ -46,8 +46,8 @@ pub(crate) use outgoing::{
 };
 pub(crate) use read::{HeadLimits, parse_request, parse_response};
 pub(crate) use scan::HeadProgress;
-pub use status::{METHODS, STATUS_CODES};
 pub(crate) use status::reason_phrase;
+pub use status::{METHODS, STATUS_CODES};
 pub(crate) use token::{decimal, has_list_token, is_token};
 pub(crate) use violation::{LimitName, Violation};
 

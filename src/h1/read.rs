@@ -211,11 +211,7 @@ fn fast_response(
     let (minor, status) = (response.version?, response.code?);
     // httparse skips empty lines and does not keep every reason; the line's end tells both.
     let first_line = match response.headers.first() {
-        Some(field) => field
-            .name
-            .as_ptr()
-            .addr()
-            .wrapping_sub(window.as_ptr().addr()),
+        Some(field) => field.name.as_ptr().addr().wrapping_sub(window.as_ptr().addr()),
         None => consumed.checked_sub(2)?,
     };
     let line_end = first_line.checked_sub(2)?;
@@ -273,14 +269,10 @@ fn slow_response(
     let lines = input.get(..consumed).unwrap_or_default();
     let line_end = head.begin_scanned(lines);
     let digits = lines.get(9..12).and_then(decimal);
-    let status = digits
-        .and_then(|status| u16::try_from(status).ok())
-        .ok_or(Violation::Status)?;
+    let status = digits.and_then(|status| u16::try_from(status).ok()).ok_or(Violation::Status)?;
     let minor = minor_version(lines.get(7));
     head.take_status_line(minor, status, line_end);
-    head.meaning = head
-        .scanned_notes(lines)
-        .of_response(minor, asked, status)?;
+    head.meaning = head.scanned_notes(lines).of_response(minor, asked, status)?;
     Ok(Some(consumed))
 }
 

@@ -273,11 +273,7 @@ fn is_version_byte(offset: usize, byte: u8) -> bool {
 
 #[inline]
 fn line_feed(byte: u8) -> Result<(), Violation> {
-    if byte == b'\n' {
-        Ok(())
-    } else {
-        Err(Violation::BareCr)
-    }
+    if byte == b'\n' { Ok(()) } else { Err(Violation::BareCr) }
 }
 
 /// The scanner of field lines up to the empty line: of heads and of trailer sections alike. It needs

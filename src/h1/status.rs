@@ -113,9 +113,7 @@ pub(crate) fn reason_phrase(status: u16) -> &'static str {
         return "OK";
     }
     match STATUS_CODES.binary_search_by_key(&status, |&(code, _)| code) {
-        Ok(at) => STATUS_CODES
-            .get(at)
-            .map_or("unknown", |&(_, reason)| reason),
+        Ok(at) => STATUS_CODES.get(at).map_or("unknown", |&(_, reason)| reason),
         Err(_) => "unknown",
     }
 }

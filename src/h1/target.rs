@@ -70,9 +70,7 @@ fn check_percent(target: &[u8]) -> Result<(), Violation> {
 
 fn check_percent_digits(query: &[u8]) -> Result<(), Violation> {
     let mut parts = query.split(|&byte| byte == b'%').skip(1);
-    let encoded = |part: &[u8]| {
-        matches!(part, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
-    };
+    let encoded = |part: &[u8]| matches!(part, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
     match parts.all(encoded) {
         true => Ok(()),
         false => Err(Violation::Target),
@@ -99,10 +97,7 @@ fn check_absolute_form(target: &[u8]) -> Result<(), Violation> {
         }
         _ => return Err(Violation::TargetForm),
     };
-    let end = rest
-        .iter()
-        .position(|&byte| byte == b'/' || byte == b'?')
-        .unwrap_or(rest.len());
+    let end = rest.iter().position(|&byte| byte == b'/' || byte == b'?').unwrap_or(rest.len());
     match rest.get(..end).and_then(split_authority) {
         Some(_) => Ok(()),
         None => Err(Violation::TargetForm),
@@ -147,10 +142,7 @@ fn split_literal(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     };
     let end = memchr::memchr(b']', rest)?;
     let (address, rest) = (rest.get(..end)?, rest.get(end.checked_add(1)?..)?);
-    std::str::from_utf8(address)
-        .ok()?
-        .parse::<Ipv6Addr>()
-        .ok()?;
+    std::str::from_utf8(address).ok()?.parse::<Ipv6Addr>().ok()?;
     Some((address, port_of(rest)?))
 }
 
@@ -220,11 +212,7 @@ mod tests {
             "a]",
         ] {
             // An empty port after a literal is as valid as after a name.
-            let expected = if bad == "[::1]:" {
-                Ok(())
-            } else {
-                Err(Violation::Host)
-            };
+            let expected = if bad == "[::1]:" { Ok(()) } else { Err(Violation::Host) };
             assert_eq!(check_host(bad.as_bytes()), expected, "{bad}");
         }
     }
@@ -244,11 +232,7 @@ mod tests {
             ("CONNECT", "a:443"),
             ("CONNECT", "[::1]:443"),
         ] {
-            assert_eq!(
-                check_target(method.as_bytes(), target.as_bytes()),
-                Ok(()),
-                "{target}"
-            );
+            assert_eq!(check_target(method.as_bytes(), target.as_bytes()), Ok(()), "{target}");
         }
         for (method, target) in [
             ("GET", "*"),
@@ -277,11 +261,7 @@ mod tests {
             "/%", "/%a", "/%g0", "/%00", "/%0d", "/%0D", "/%0a", "/%0A", "/a b", "/\u{e9}", "/#",
             "/\\", "/{",
         ] {
-            assert_eq!(
-                check_target(b"GET", target.as_bytes()),
-                Err(Violation::Target),
-                "{target}"
-            );
+            assert_eq!(check_target(b"GET", target.as_bytes()), Err(Violation::Target), "{target}");
         }
     }
 }

@@ -80,10 +80,7 @@ const fn classes() -> [u8; 256] {
 
 /// The classes of a byte.
 #[inline(always)]
-#[expect(
-    clippy::indexing_slicing,
-    reason = "a byte cannot be outside of a table of 256"
-)]
+#[expect(clippy::indexing_slicing, reason = "a byte cannot be outside of a table of 256")]
 pub(super) fn class_of(byte: u8) -> u8 {
     CLASSES[usize::from(byte)]
 }
@@ -91,10 +88,7 @@ pub(super) fn class_of(byte: u8) -> u8 {
 /// The number of leading bytes that are in `class`.
 #[inline]
 pub(super) fn run_of(bytes: &[u8], class: u8) -> usize {
-    bytes
-        .iter()
-        .position(|&byte| class_of(byte) & class == 0)
-        .unwrap_or(bytes.len())
+    bytes.iter().position(|&byte| class_of(byte) & class == 0).unwrap_or(bytes.len())
 }
 
 /// All classes that any of the bytes is in.
@@ -181,9 +175,7 @@ fn short_word(bytes: &[u8]) -> u64 {
     if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         return u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last));
     }
-    bytes
-        .iter()
-        .fold(0, |word, &byte| word << 8 | u64::from(byte))
+    bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
 #[inline(always)]
@@ -217,11 +209,7 @@ pub(super) fn is_name<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
     let mut difference = 0;
     for (&byte, &expected) in name.iter().zip(lower) {
         // A bit set in a hyphen's place would make CR one.
-        let case_bit = if expected.is_ascii_lowercase() {
-            0x20
-        } else {
-            0
-        };
+        let case_bit = if expected.is_ascii_lowercase() { 0x20 } else { 0 };
         difference |= (byte | case_bit) ^ expected;
     }
     difference == 0
@@ -273,11 +261,7 @@ mod tests {
             b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         for byte in 0..=255u8 {
             let class = class_of(byte);
-            assert_eq!(
-                class & TOKEN != 0,
-                tokens.contains(&byte),
-                "token {byte:#x}"
-            );
+            assert_eq!(class & TOKEN != 0, tokens.contains(&byte), "token {byte:#x}");
             let value = byte == 9 || (0x20..0x7f).contains(&byte) || byte >= 0x80;
             assert_eq!(class & VALUE != 0, value, "value {byte:#x}");
             let target = (0x21..0x7f).contains(&byte) && !b"\"<>\\^`{|}#".contains(&byte);
@@ -314,10 +298,7 @@ mod tests {
                         let mut right = vec![b'q'; length];
                         left[place] = a;
                         right[place] = b;
-                        assert_eq!(
-                            names_equal(&left, &right),
-                            left.eq_ignore_ascii_case(&right)
-                        );
+                        assert_eq!(names_equal(&left, &right), left.eq_ignore_ascii_case(&right));
                     }
                 }
             }
@@ -331,13 +312,7 @@ mod tests {
         for good in ["content-length", "Content-Length", "CONTENT-LENGTH"] {
             assert!(is_name(good.as_bytes(), b"content-length"));
         }
-        for bad in [
-            "content\rlength",
-            "content_length",
-            "content-lengt",
-            "content-lengths",
-            "",
-        ] {
+        for bad in ["content\rlength", "content_length", "content-lengt", "content-lengths", ""] {
             assert!(!is_name(bad.as_bytes(), b"content-length"));
         }
     }
@@ -354,16 +329,9 @@ mod tests {
     fn decimals() {
         assert_eq!(decimal(b"18446744073709551615"), Some(u64::MAX));
         assert_eq!(decimal(b"007"), Some(7));
-        for bad in [
-            "",
-            "18446744073709551616",
-            "+1",
-            "-1",
-            "0x1",
-            "1 1",
-            "1.0",
-            "000000000000000000001",
-        ] {
+        for bad in
+            ["", "18446744073709551616", "+1", "-1", "0x1", "1 1", "1.0", "000000000000000000001"]
+        {
             assert_eq!(decimal(bad.as_bytes()), None, "{bad}");
         }
     }

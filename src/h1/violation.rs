@@ -241,23 +241,11 @@ mod tests {
 
     #[test]
     fn limits_have_names() {
-        assert_eq!(
-            Violation::HeadTooLarge.is_limit(),
-            Some(LimitName::HeaderSize)
-        );
-        assert_eq!(
-            Violation::TooManyFields.is_limit(),
-            Some(LimitName::HeadersCount)
-        );
+        assert_eq!(Violation::HeadTooLarge.is_limit(), Some(LimitName::HeaderSize));
+        assert_eq!(Violation::TooManyFields.is_limit(), Some(LimitName::HeadersCount));
         assert_eq!(Violation::TargetTooLong.is_limit(), Some(LimitName::Target));
-        assert_eq!(
-            Violation::TrailersTooLarge.is_limit(),
-            Some(LimitName::Chunked)
-        );
-        assert_eq!(
-            Violation::ExtensionTooLarge.is_limit(),
-            Some(LimitName::Chunked)
-        );
+        assert_eq!(Violation::TrailersTooLarge.is_limit(), Some(LimitName::Chunked));
+        assert_eq!(Violation::ExtensionTooLarge.is_limit(), Some(LimitName::Chunked));
         assert_eq!(Violation::BareLf.is_limit(), None);
     }
 }

@@ -83,10 +83,12 @@ pub fn get(
 /// # ; Ok::<(), onloop::Error>(())
 /// ```
 pub fn request_with(lp: LoopHandle, options: RequestOptions) -> Result<ClientRequest> {
-    let url = Url::parse(&options.url)
-        .map_err(|error| Error::local(error.code(), format!("{}: {:?}", error.message(), options.url)))?;
+    let url = Url::parse(&options.url).map_err(|error| {
+        Error::local(error.code(), format!("{}: {:?}", error.message(), options.url))
+    })?;
     if url.secure {
-        let message = "https is not supported in this build: use an http URL, or a TLS proxy in front";
+        let message =
+            "https is not supported in this build: use an http URL, or a TLS proxy in front";
         return Err(Error::local("ERR_INVALID_PROTOCOL", message));
     }
     let method = options.method.as_str();
@@ -239,9 +241,8 @@ impl ClientRequest {
     pub fn on_information<R: Outcome>(&self, mut callback: impl FnMut(Information) -> R + 'static) {
         let mut callback: Option<InformationFn> =
             Some(Box::new(move |information| callback(information).into_result()));
-        let displaced = self.shell.with(|core| {
-            core.callbacks(self.id)?.information.replace(callback.take())
-        });
+        let displaced =
+            self.shell.with(|core| core.callbacks(self.id)?.information.replace(callback.take()));
         drop(displaced);
     }
 
@@ -260,9 +261,8 @@ impl ClientRequest {
         let mut callback: Option<UpgradeFn> = Some(Box::new(move |response, socket, head| {
             callback(response, socket, head).into_result()
         }));
-        let displaced = self
-            .shell
-            .with(|core| replace(&mut core.callbacks(self.id)?.upgrade, callback.take()));
+        let displaced =
+            self.shell.with(|core| replace(&mut core.callbacks(self.id)?.upgrade, callback.take()));
         drop(displaced);
     }
 

@@ -131,5 +131,8 @@ fn version(text: &str) -> Version {
 }
 
 fn refused(error: http::Error) -> Error {
-    Error::local("ERR_INVALID_ARG_VALUE", format!("the http crate does not take this head: {error}"))
+    Error::local(
+        "ERR_INVALID_ARG_VALUE",
+        format!("the http crate does not take this head: {error}"),
+    )
 }

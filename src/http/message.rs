@@ -34,7 +34,6 @@ impl Drop for OwnedHead {
     }
 }
 
-
 macro_rules! head_methods {
     () => {
         /// The value of the first field of this name, whatever its case; `None` where there is none or it
@@ -241,8 +240,7 @@ impl Body {
 
     /// Removes the callback of [`Body::on_data`]; what still comes is dropped. (Node: `off('data')`)
     pub fn off_data(&self) {
-        let displaced =
-            self.shell.with(|core| core.callbacks(self.id)?.data.replace(None));
+        let displaced = self.shell.with(|core| core.callbacks(self.id)?.data.replace(None));
         drop(displaced);
     }
 
@@ -255,7 +253,12 @@ impl Body {
     /// Sets what is called when the message breaks off: the peer went away, its bytes are malformed, a
     /// clock ran out. Comes before `on_close`. (Node: `'error'` of an incoming message)
     pub fn on_error<R: Outcome>(&self, callback: impl FnOnce(Error) -> R + 'static) {
-        super::set_error_hook(self.shell, self.id, |callbacks| &mut callbacks.incoming_error, callback);
+        super::set_error_hook(
+            self.shell,
+            self.id,
+            |callbacks| &mut callbacks.incoming_error,
+            callback,
+        );
     }
 
     /// Sets what is called when the message breaks off before its end, before `on_error`.

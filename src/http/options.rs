@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::engine::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
 use crate::engine::server::DISCARDED_BYTES_MAX;
+use crate::engine::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
 use crate::error::{Error, Result};
 
 /// Options of a [`Server`](crate::http::Server): its clocks and limits.
@@ -195,7 +195,8 @@ impl ServerOptions {
     pub(crate) fn check(&self) -> Result<()> {
         let (headers, request) = (self.headers_timeout, self.request_timeout);
         if !headers.is_zero() && !request.is_zero() && headers > request {
-            let message = "headers_timeout is longer than request_timeout, so it could never run out";
+            let message =
+                "headers_timeout is longer than request_timeout, so it could never run out";
             return Err(Error::local("ERR_OUT_OF_RANGE", message));
         }
         Ok(())

@@ -22,7 +22,9 @@ macro_rules! outgoing_methods {
             let name = name.as_ref();
             // In this order: the value may be of the user's making, and the head is borrowed only within.
             value.with_bytes(|value| {
-                self.head_mut(name, |outgoing| crate::engine::set_field(outgoing, name, value, false))
+                self.head_mut(name, |outgoing| {
+                    crate::engine::set_field(outgoing, name, value, false)
+                })
             })
         }
 
@@ -38,7 +40,9 @@ macro_rules! outgoing_methods {
             let name = name.as_ref();
             // In this order: the value may be of the user's making, and the head is borrowed only within.
             value.with_bytes(|value| {
-                self.head_mut(name, |outgoing| crate::engine::set_field(outgoing, name, value, true))
+                self.head_mut(name, |outgoing| {
+                    crate::engine::set_field(outgoing, name, value, true)
+                })
             })
         }
 
@@ -84,7 +88,9 @@ macro_rules! outgoing_methods {
         ) -> crate::Result<()> {
             let name = name.as_ref();
             let add = |core: &mut crate::engine::Core, value: &[u8]| {
-                let Some(active) = core.exchange(self.id) else { return Err(crate::engine::gone()) };
+                let Some(active) = core.exchange(self.id) else {
+                    return Err(crate::engine::gone());
+                };
                 if active.outgoing.is_ended() {
                     return Err(crate::engine::headers_sent("trailers"));
                 }
@@ -125,17 +131,14 @@ macro_rules! outgoing_methods {
         pub fn on_drain<R: crate::http::Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
             let mut callback: Option<crate::engine::HookMut> =
                 Some(Box::new(move || callback().into_result()));
-            let displaced = self.shell.with(|core| {
-                core.callbacks(self.id)?.drain.replace(callback.take())
-            });
+            let displaced =
+                self.shell.with(|core| core.callbacks(self.id)?.drain.replace(callback.take()));
             drop(displaced);
         }
 
         /// Removes the callback of `on_drain`. (Node: `off('drain')`)
         pub fn off_drain(&self) {
-            let displaced = self
-                .shell
-                .with(|core| core.callbacks(self.id)?.drain.replace(None));
+            let displaced = self.shell.with(|core| core.callbacks(self.id)?.drain.replace(None));
             drop(displaced);
         }
 
@@ -165,12 +168,14 @@ macro_rules! outgoing_methods {
 
         /// Sets what is called when nothing has moved for as long as `set_timeout` says. It only tells;
         /// `destroy` ends. (Node: `'timeout'`)
-        pub fn on_timeout<R: crate::http::Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
+        pub fn on_timeout<R: crate::http::Outcome>(
+            &self,
+            mut callback: impl FnMut() -> R + 'static,
+        ) {
             let mut callback: Option<crate::engine::HookMut> =
                 Some(Box::new(move || callback().into_result()));
-            let displaced = self.shell.with(|core| {
-                core.callbacks(self.id)?.timeout.replace(callback.take())
-            });
+            let displaced =
+                self.shell.with(|core| core.callbacks(self.id)?.timeout.replace(callback.take()));
             drop(displaced);
         }
 
@@ -202,7 +207,8 @@ macro_rules! outgoing_methods {
 
         /// Bytes that wait to be sent on the connection, framing included. (Node: `writableLength`)
         pub fn writable_length(&self) -> usize {
-            let length = self.shell.with(|core| core.exchange(self.id).map(|active| active.output.len()));
+            let length =
+                self.shell.with(|core| core.exchange(self.id).map(|active| active.output.len()));
             length.flatten().unwrap_or(0)
         }
 

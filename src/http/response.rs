@@ -66,7 +66,8 @@ impl Response {
 
     /// The status code that is or will be sent; 0 when the exchange is over.
     pub fn status(&self) -> u16 {
-        let status = self.shell.with(|core| core.exchange(self.id).map(|active| active.outgoing.status()));
+        let status =
+            self.shell.with(|core| core.exchange(self.id).map(|active| active.outgoing.status()));
         status.flatten().unwrap_or(0)
     }
 
@@ -76,7 +77,8 @@ impl Response {
     /// `ERR_INVALID_CHAR` for control characters or what Latin-1 does not have, `ERR_HTTP_HEADERS_SENT`
     /// after the head was sent.
     pub fn set_status_message(&self, reason: &str) -> Result<()> {
-        let allowed = |c: char| c == '\t' || (' '..='~').contains(&c) || ('\u{80}'..='\u{ff}').contains(&c);
+        let allowed =
+            |c: char| c == '\t' || (' '..='~').contains(&c) || ('\u{80}'..='\u{ff}').contains(&c);
         if !reason.chars().all(allowed) {
             let message = "invalid character in the reason phrase: it is one line of Latin-1 text";
             return Err(Error::local("ERR_INVALID_CHAR", message));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use crate::LoopHandle;
 use crate::engine::callbacks::Listener;
 use crate::engine::{Core, Hook, ServerEntry, not_running};
 use crate::error::{Error, Result};
@@ -11,7 +12,6 @@ use crate::http::value::Outcome;
 use crate::http::{Request, Response, ServerOptions, Socket};
 use crate::net::Address;
 use crate::shell::LoopShell;
-use crate::LoopHandle;
 
 /// A handle to a server (Node's `http.Server`). `Copy`; it does nothing once the server is closed.
 ///
@@ -53,7 +53,10 @@ impl Server {
 
     /// Sets what is called for each request, when its head is complete and before any content is read.
     /// Replaces the callback that was set before. (Node: `'request'`)
-    pub fn on_request<R: Outcome>(&self, mut callback: impl FnMut(Request, Response) -> R + 'static) {
+    pub fn on_request<R: Outcome>(
+        &self,
+        mut callback: impl FnMut(Request, Response) -> R + 'static,
+    ) {
         let callback: crate::engine::server::RequestFn =
             Box::new(move |req, res| callback(req, res).into_result());
         self.replace(|entry| &mut entry.on_request, Some(callback));
@@ -120,7 +123,10 @@ impl Server {
     /// Sets what is called for a request that cannot be served: malformed, too large, too slow. The callback
     /// may answer on the socket, which is closed when it returns; without a callback the default answer is
     /// sent ([`Error::status_hint`]). (Node: `'clientError'`)
-    pub fn on_client_error<R: Outcome>(&self, mut callback: impl FnMut(Error, Socket) -> R + 'static) {
+    pub fn on_client_error<R: Outcome>(
+        &self,
+        mut callback: impl FnMut(Error, Socket) -> R + 'static,
+    ) {
         let callback: crate::engine::server::ClientErrorFn =
             Box::new(move |error, socket| callback(error, socket).into_result());
         self.replace(|entry| &mut entry.on_client_error, Some(callback));
@@ -144,15 +150,16 @@ impl Server {
     /// `ERR_SERVER_NOT_RUNNING` once the server is closed.
     pub fn listen(&self, address: impl ListenAddress) -> Result<()> {
         let address = address.to_address()?;
-        let result = self.shell.with(|core| match core.listen(self.key, self.generation, &address) {
-            // A machine without IPv6 has no `::`.
-            Err(error) if is_any_v6(&address) && error.code() != "EADDRINUSE" => {
-                let port = address.port().unwrap_or(0);
-                let v4 = Address::Ip(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
-                core.listen(self.key, self.generation, &v4)
-            }
-            result => result,
-        });
+        let result =
+            self.shell.with(|core| match core.listen(self.key, self.generation, &address) {
+                // A machine without IPv6 has no `::`.
+                Err(error) if is_any_v6(&address) && error.code() != "EADDRINUSE" => {
+                    let port = address.port().unwrap_or(0);
+                    let v4 = Address::Ip(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+                    core.listen(self.key, self.generation, &v4)
+                }
+                result => result,
+            });
         result.unwrap_or_else(|| Err(not_running()))
     }
 
@@ -257,7 +264,9 @@ impl ListenAddress for str {
             return Ok(Address::Ip(address));
         }
         let invalid = || {
-            let message = format!("cannot listen on {self:?}: give an IP address and a port, such as \"127.0.0.1:8080\"");
+            let message = format!(
+                "cannot listen on {self:?}: give an IP address and a port, such as \"127.0.0.1:8080\""
+            );
             Error::local("ERR_INVALID_ADDRESS", message)
         };
         let (host, port) = self.rsplit_once(':').ok_or_else(invalid)?;

@@ -63,11 +63,9 @@ impl Socket {
 
     /// Sets what is called each time that there is room again after `write` has returned false.
     pub fn on_drain<R: Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
-        let mut callback: Option<HookMut> =
-                Some(Box::new(move || callback().into_result()));
-        let displaced = self.shell.with(|core| {
-            core.callbacks(self.id)?.drain.replace(callback.take())
-        });
+        let mut callback: Option<HookMut> = Some(Box::new(move || callback().into_result()));
+        let displaced =
+            self.shell.with(|core| core.callbacks(self.id)?.drain.replace(callback.take()));
         drop(displaced);
     }
 
@@ -78,11 +76,9 @@ impl Socket {
 
     /// Sets what is called when nothing has moved for as long as [`Socket::set_timeout`] says.
     pub fn on_timeout<R: Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
-        let mut callback: Option<HookMut> =
-                Some(Box::new(move || callback().into_result()));
-        let displaced = self.shell.with(|core| {
-            core.callbacks(self.id)?.timeout.replace(callback.take())
-        });
+        let mut callback: Option<HookMut> = Some(Box::new(move || callback().into_result()));
+        let displaced =
+            self.shell.with(|core| core.callbacks(self.id)?.timeout.replace(callback.take()));
         drop(displaced);
     }
 

@@ -96,17 +96,9 @@ impl Url {
         let (host, port) = parse_host(host_port)?;
         let own_port = if secure { 443 } else { 80 };
         let port = parse_port(port)?.unwrap_or(own_port);
-        let shown = if host.contains(':') {
-            format!("[{host}]")
-        } else {
-            host.clone()
-        };
+        let shown = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         Ok(Url {
-            authority: if port == own_port {
-                shown
-            } else {
-                format!("{shown}:{port}")
-            },
+            authority: if port == own_port { shown } else { format!("{shown}:{port}") },
             host,
             port,
             target: parse_target(path)?,
@@ -137,14 +129,8 @@ fn is_secure(scheme: &str) -> Result<bool, UrlError> {
     }
     // RFC 3986 §3.1. `localhost:8080` has the form of a scheme too, and Node says the same of it.
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    Err(if is_scheme {
-        UrlError::Protocol
-    } else {
-        UrlError::Scheme
-    })
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    Err(if is_scheme { UrlError::Protocol } else { UrlError::Scheme })
 }
 
 fn parse_userinfo(userinfo: &str) -> Result<Option<(String, String)>, UrlError> {
@@ -178,10 +164,7 @@ fn percent_decoded(text: &str) -> Result<String, UrlError> {
 }
 
 fn hex_digit(byte: u8) -> Result<u8, UrlError> {
-    match char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
-    {
+    match char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()) {
         Some(digit) => Ok(digit),
         None => Err(UrlError::Escape),
     }
@@ -222,9 +205,7 @@ fn is_name(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     let labels_fit = name.split('.').all(|label| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     });
     if !labels_fit || name.len() > 253 {
         return false;
@@ -269,11 +250,7 @@ fn parse_target(path: &str) -> Result<String, UrlError> {
             _ => return Err(UrlError::Unescaped),
         }
     }
-    Ok(if path.starts_with('/') {
-        path.to_string()
-    } else {
-        format!("/{path}")
-    })
+    Ok(if path.starts_with('/') { path.to_string() } else { format!("/{path}") })
 }
 
 /// RFC 3986 §2.3.
@@ -327,15 +304,9 @@ mod tests {
     #[test]
     fn secure_urls() {
         let url = Url::parse("hTTps://a/").unwrap();
-        assert_eq!(
-            (url.secure, url.port, url.authority.as_str()),
-            (true, 443, "a")
-        );
+        assert_eq!((url.secure, url.port, url.authority.as_str()), (true, 443, "a"));
         let url = Url::parse("https://a:80/").unwrap();
-        assert_eq!(
-            (url.secure, url.port, url.authority.as_str()),
-            (true, 80, "a:80")
-        );
+        assert_eq!((url.secure, url.port, url.authority.as_str()), (true, 80, "a:80"));
     }
 
     #[test]
@@ -350,10 +321,7 @@ mod tests {
             ("http://:@a:81/", None),
         ] {
             let parsed = Url::parse(url).unwrap();
-            let found = parsed
-                .userinfo
-                .as_ref()
-                .map(|(u, p)| (u.as_str(), p.as_str()));
+            let found = parsed.userinfo.as_ref().map(|(u, p)| (u.as_str(), p.as_str()));
             assert_eq!(found, expected, "{url}");
             assert_eq!(parsed.authority, "a:81", "{url}");
         }
@@ -389,14 +357,8 @@ mod tests {
         let label = "a".repeat(63);
         let long = [label.as_str(); 4].join(".");
         assert_eq!(Url::parse(&format!("http://{long}/")), Err(UrlError::Host));
-        assert_eq!(
-            Url::parse(&format!("http://{label}a/")),
-            Err(UrlError::Host)
-        );
-        assert!(
-            Url::parse(&format!("http://{}/", &long[1..])).is_err(),
-            "254 bytes"
-        );
+        assert_eq!(Url::parse(&format!("http://{label}a/")), Err(UrlError::Host));
+        assert!(Url::parse(&format!("http://{}/", &long[1..])).is_err(), "254 bytes");
         assert!(Url::parse(&format!("http://{}/", &long[2..])).is_ok());
     }
 }

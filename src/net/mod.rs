@@ -45,11 +45,7 @@ pub(crate) struct ListenOptions {
 impl Default for ListenOptions {
     fn default() -> Self {
         // Node's backlog.
-        ListenOptions {
-            backlog: 511,
-            reuse_port: false,
-            ipv6_only: false,
-        }
+        ListenOptions { backlog: 511, reuse_port: false, ipv6_only: false }
     }
 }
 

@@ -59,10 +59,7 @@ impl Reactor {
                 self.waker.acknowledge();
                 self.posted = true;
             } else {
-                batch.push(Ready {
-                    token,
-                    readiness: readiness(event),
-                });
+                batch.push(Ready { token, readiness: readiness(event) });
             }
         }
         Ok(())
@@ -86,17 +83,13 @@ impl Reactor {
 
     pub(super) fn register(&self, source: &mut Source, token: usize) -> io::Result<()> {
         let interest = interest(source);
-        source
-            .as_event_source()?
-            .register(self.poll.registry(), Token(token), interest)
+        source.as_event_source()?.register(self.poll.registry(), Token(token), interest)
     }
 
     #[cfg(test)]
     pub(super) fn reregister(&self, source: &mut Source, token: usize) -> io::Result<()> {
         let interest = interest(source);
-        source
-            .as_event_source()?
-            .reregister(self.poll.registry(), Token(token), interest)
+        source.as_event_source()?.reregister(self.poll.registry(), Token(token), interest)
     }
 
     pub(super) fn remote(&self) -> Waker {
@@ -115,11 +108,7 @@ impl Reactor {
 }
 
 fn interest(source: &Source) -> Interest {
-    if source.is_listener() {
-        Interest::READABLE
-    } else {
-        Interest::READABLE | Interest::WRITABLE
-    }
+    if source.is_listener() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE }
 }
 
 #[inline]
@@ -159,16 +148,12 @@ pub(super) fn listen(address: &Address, options: &ListenOptions) -> io::Result<S
                 socket.set_only_v6(options.ipv6_only)?;
             }
             bind_and_listen(&socket, &SockAddr::from(*ip), backlog)?;
-            Ok(Source::TcpListener(mio::net::TcpListener::from_std(
-                socket.into(),
-            )))
+            Ok(Source::TcpListener(mio::net::TcpListener::from_std(socket.into())))
         }
         Address::Unix(path) => {
             let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
             bind_and_listen(&socket, &SockAddr::unix(path)?, backlog)?;
-            Ok(Source::UnixListener(mio::net::UnixListener::from_std(
-                socket.into(),
-            )))
+            Ok(Source::UnixListener(mio::net::UnixListener::from_std(socket.into())))
         }
     }
 }

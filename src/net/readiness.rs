@@ -64,20 +64,9 @@ impl Readiness {
 
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [
-            "READABLE",
-            "WRITABLE",
-            "READ_CLOSED",
-            "WRITE_CLOSED",
-            "ERROR",
-        ];
-        let set = names
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| self.0 & (1 << bit) != 0);
-        f.debug_set()
-            .entries(set.map(|(_, name)| format_args!("{name}").to_string()))
-            .finish()
+        let names = ["READABLE", "WRITABLE", "READ_CLOSED", "WRITE_CLOSED", "ERROR"];
+        let set = names.iter().enumerate().filter(|(bit, _)| self.0 & (1 << bit) != 0);
+        f.debug_set().entries(set.map(|(_, name)| format_args!("{name}").to_string())).finish()
     }
 }
 

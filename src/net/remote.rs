@@ -26,21 +26,13 @@ struct WakerShared {
 impl Waker {
     pub(super) fn new(system: mio::Waker) -> Waker {
         Waker {
-            shared: Arc::new(WakerShared {
-                pending: AtomicBool::new(false),
-                system: Some(system),
-            }),
+            shared: Arc::new(WakerShared { pending: AtomicBool::new(false), system: Some(system) }),
         }
     }
 
     #[cfg(feature = "sim")]
     pub(super) fn simulated() -> Waker {
-        Waker {
-            shared: Arc::new(WakerShared {
-                pending: AtomicBool::new(false),
-                system: None,
-            }),
-        }
+        Waker { shared: Arc::new(WakerShared { pending: AtomicBool::new(false), system: None }) }
     }
 
     /// Makes the loop's current or next `poll` return. What the loop shall find has to be in place.
@@ -75,12 +67,8 @@ impl Waker {
 pub(crate) fn channel<P: Send>(waker: Waker, capacity: usize) -> (Poster<P>, Inbox<P>) {
     let (sender, receiver) = sync_channel(capacity.max(1));
     let live = Arc::new(AtomicUsize::new(1));
-    let poster = Poster {
-        sender,
-        waker,
-        live: Arc::clone(&live),
-        referenced: AtomicBool::new(true),
-    };
+    let poster =
+        Poster { sender, waker, live: Arc::clone(&live), referenced: AtomicBool::new(true) };
     (poster, Inbox { receiver, live })
 }
 
@@ -160,9 +148,7 @@ impl<P: Send> Drop for Poster<P> {
 
 impl<P: Send> fmt::Debug for Poster<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Poster")
-            .field("referenced", &self.is_referenced())
-            .finish_non_exhaustive()
+        f.debug_struct("Poster").field("referenced", &self.is_referenced()).finish_non_exhaustive()
     }
 }
 
@@ -188,9 +174,7 @@ impl<P> Inbox<P> {
 
 impl<P> fmt::Debug for Inbox<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox")
-            .field("live", &self.live)
-            .finish_non_exhaustive()
+        f.debug_struct("Inbox").field("live", &self.live).finish_non_exhaustive()
     }
 }
 
@@ -205,12 +189,8 @@ mod tests {
     fn wait_for_post(net: &mut Net) {
         let began = Instant::now();
         while !net.take_posted() {
-            assert!(
-                began.elapsed() < Duration::from_secs(10),
-                "the wake-up was lost"
-            );
-            net.poll(Some(Duration::from_secs(10)), &mut Vec::new())
-                .unwrap();
+            assert!(began.elapsed() < Duration::from_secs(10), "the wake-up was lost");
+            net.poll(Some(Duration::from_secs(10)), &mut Vec::new()).unwrap();
         }
     }
 
@@ -257,19 +237,14 @@ mod tests {
             }
         }
         assert_eq!(taken, 3 * POSTS);
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
 
     #[test]
     fn a_full_or_closed_inbox_returns_the_post() {
         let net = Net::system(8).unwrap();
         let (poster, inbox) = channel(net.remote(), 2);
-        assert_eq!(
-            (poster.post(1), poster.post(2), poster.post(3)),
-            (Ok(()), Ok(()), Err(3))
-        );
+        assert_eq!((poster.post(1), poster.post(2), poster.post(3)), (Ok(()), Ok(()), Err(3)));
         drop(inbox);
         drop(net);
         assert_eq!(poster.post(4), Err(4));

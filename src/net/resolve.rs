@@ -119,15 +119,9 @@ impl Resolver {
     /// A resolver for the loop of `net`. No thread yet.
     pub(crate) fn new(net: &Net, options: ResolverOptions) -> Resolver {
         let backend = match net {
-            Net::System(reactor) => Backend::Thread {
-                waker: reactor.remote(),
-                running: None,
-            },
+            Net::System(reactor) => Backend::Thread { waker: reactor.remote(), running: None },
             #[cfg(feature = "sim")]
-            Net::Sim(sim) => Backend::Sim {
-                net: sim.clone(),
-                due: VecDeque::new(),
-            },
+            Net::Sim(sim) => Backend::Sim { net: sim.clone(), due: VecDeque::new() },
         };
         Resolver {
             options,
@@ -150,10 +144,7 @@ impl Resolver {
         if let Some(cached) = self.cache.get(&name).filter(|cached| cached.expires > now) {
             return Ok(Lookup::Ready(with_port(&cached.addresses, port)));
         }
-        let waiting = self
-            .jobs
-            .get(&name)
-            .and_then(|job| job.iter().find(|w| w.port == port));
+        let waiting = self.jobs.get(&name).and_then(|job| job.iter().find(|w| w.port == port));
         if let Some(waiting) = waiting {
             return Ok(Lookup::Pending(waiting.key));
         }
@@ -195,9 +186,7 @@ impl Resolver {
                         Err(error) => log::error!("no thread for name lookups: {error}"),
                     }
                 }
-                let sent = running
-                    .as_ref()
-                    .is_some_and(|h| h.jobs.try_send(name.clone()).is_ok());
+                let sent = running.as_ref().is_some_and(|h| h.jobs.try_send(name.clone()).is_ok());
                 if !sent {
                     // A thread that did not start or has died is tried anew by the next lookup.
                     *running = None;
@@ -235,10 +224,7 @@ impl Resolver {
         let waiting = self.jobs.remove(name).unwrap_or_default();
         self.pending -= waiting.len();
         for Waiting { key, port } in waiting {
-            let answer = answer
-                .as_ref()
-                .map(|a| with_port(a, port))
-                .map_err(Clone::clone);
+            let answer = answer.as_ref().map(|a| with_port(a, port)).map_err(Clone::clone);
             self.finished.push_back((key, answer));
         }
         if let Ok(addresses) = answer {
@@ -260,21 +246,13 @@ impl Resolver {
             }
         }
         let expires = now.after(self.options.cache_ttl);
-        self.cache.insert(
-            name.into(),
-            Cached {
-                addresses: addresses.to_vec(),
-                expires,
-            },
-        );
+        self.cache.insert(name.into(), Cached { addresses: addresses.to_vec(), expires });
     }
 }
 
 impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Resolver")
-            .field("pending", &self.pending)
-            .finish_non_exhaustive()
+        f.debug_struct("Resolver").field("pending", &self.pending).finish_non_exhaustive()
     }
 }
 
@@ -321,33 +299,21 @@ fn ask(name: &str, lookup: Option<&LookupFn>) -> Answer {
         Err(error) => {
             let text = error.to_string();
             let is_temporary = text.contains("emporary failure") || text.contains("ry again");
-            Err(if is_temporary {
-                again(name, &text)
-            } else {
-                not_found(name, &text)
-            })
+            Err(if is_temporary { again(name, &text) } else { not_found(name, &text) })
         }
     }
 }
 
 fn again(name: &str, reason: &str) -> LookupError {
-    LookupError {
-        code: "EAI_AGAIN",
-        message: format!("getaddrinfo EAI_AGAIN {name}: {reason}"),
-    }
+    LookupError { code: "EAI_AGAIN", message: format!("getaddrinfo EAI_AGAIN {name}: {reason}") }
 }
 
 fn not_found(name: &str, reason: &str) -> LookupError {
-    LookupError {
-        code: "ENOTFOUND",
-        message: format!("getaddrinfo ENOTFOUND {name}: {reason}"),
-    }
+    LookupError { code: "ENOTFOUND", message: format!("getaddrinfo ENOTFOUND {name}: {reason}") }
 }
 
 fn literal(host: &str) -> Option<IpAddr> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     match bare {
         Some(bare) => bare.parse().ok().map(IpAddr::V6),
         None => host.parse().ok(),
@@ -355,17 +321,12 @@ fn literal(host: &str) -> Option<IpAddr> {
 }
 
 fn without_port(addresses: Vec<IpAddr>) -> Vec<SocketAddr> {
-    addresses
-        .into_iter()
-        .map(|address| SocketAddr::new(address, 0))
-        .collect()
+    addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect()
 }
 
 /// Keeps what else an IPv6 address carries: its scope.
 fn with_port(addresses: &[SocketAddr], port: u16) -> Vec<SocketAddr> {
     let mut addresses = addresses.to_vec();
-    addresses
-        .iter_mut()
-        .for_each(|address| address.set_port(port));
+    addresses.iter_mut().for_each(|address| address.set_port(port));
     addresses
 }

@@ -56,9 +56,7 @@ impl SimNet {
 
     /// A network with the faults of `options`, drawn from `seed`.
     pub fn with_options(seed: u64, options: SimOptions) -> SimNet {
-        SimNet {
-            state: Rc::new(RefCell::new(State::new(seed, options))),
-        }
+        SimNet { state: Rc::new(RefCell::new(State::new(seed, options))) }
     }
 
     /// Other faults from now on. What is on its way arrives as it was sent.
@@ -99,11 +97,7 @@ impl SimNet {
 
     /// A listener outside of any event loop; `None` when the address is taken. Port 0 picks one.
     pub fn listen(&self, address: &Address) -> Option<SimListener> {
-        let id = self
-            .state
-            .borrow_mut()
-            .listen(address, u32::MAX, None)
-            .ok()?;
+        let id = self.state.borrow_mut().listen(address, u32::MAX, None).ok()?;
         Some(SimListener::new(self.clone(), id))
     }
 
@@ -134,8 +128,6 @@ impl SimNet {
 
 impl fmt::Debug for SimNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimNet")
-            .field("now", &self.now())
-            .finish_non_exhaustive()
+        f.debug_struct("SimNet").field("now", &self.now()).finish_non_exhaustive()
     }
 }

@@ -202,9 +202,7 @@ pub(super) fn not_a_stream() -> io::Error {
 }
 
 fn unix_path(address: &std::os::unix::net::SocketAddr) -> Option<Address> {
-    address
-        .as_pathname()
-        .map(|path| Address::Unix(PathBuf::from(path)))
+    address.as_pathname().map(|path| Address::Unix(PathBuf::from(path)))
 }
 
 #[inline]

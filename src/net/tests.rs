@@ -37,8 +37,7 @@ fn wait(net: &mut Net, token: usize, wanted: Readiness) -> Readiness {
 /// What one more poll reports of `token`, given a moment.
 fn reported(net: &mut Net, token: usize) -> Readiness {
     let mut batch = Vec::new();
-    net.poll(Some(Duration::from_millis(30)), &mut batch)
-        .unwrap();
+    net.poll(Some(Duration::from_millis(30)), &mut batch).unwrap();
     let mine = batch.iter().filter(|ready| ready.token == token);
     mine.fold(Readiness::EMPTY, |all, ready| all.union(ready.readiness))
 }
@@ -69,9 +68,7 @@ fn accept_one(net: &mut Net, listener: &mut Source) -> Source {
 fn accepted_pair(net: &mut Net) -> (Source, TcpStream) {
     let mut listener = net.listen(&loopback(), &ListenOptions::default()).unwrap();
     net.register(&mut listener, LISTENER).unwrap();
-    let Some(Address::Ip(address)) = net.local_address(&listener) else {
-        panic!("no address")
-    };
+    let Some(Address::Ip(address)) = net.local_address(&listener) else { panic!("no address") };
     let peer = TcpStream::connect(address).unwrap();
     let mut stream = accept_one(net, &mut listener);
     net.register(&mut stream, STREAM).unwrap();
@@ -90,24 +87,17 @@ fn an_accepted_stream_reads_writes_and_ends() {
     let mut net = net();
     let (mut stream, mut peer) = accepted_pair(&mut net);
     net.set_nodelay(&mut stream, true).unwrap();
-    net.set_keepalive(&mut stream, Some(Duration::from_secs(60)))
-        .unwrap();
+    net.set_keepalive(&mut stream, Some(Duration::from_secs(60))).unwrap();
     net.set_keepalive(&mut stream, None).unwrap();
     let peer_address = Address::from(peer.local_addr().unwrap());
     assert_eq!(net.peer_address(&stream), Some(peer_address));
-    assert_eq!(
-        net.local_address(&stream),
-        peer.peer_addr().ok().map(Address::Ip)
-    );
+    assert_eq!(net.local_address(&stream), peer.peer_addr().ok().map(Address::Ip));
 
     wait(&mut net, STREAM, Readiness::WRITABLE);
     would_block(net.read(&mut stream, &mut [0; 16]));
     peer.write_all(b"ping").unwrap();
     wait(&mut net, STREAM, Readiness::READABLE);
-    assert_eq!(
-        read_until_would_block(&mut net, &mut stream),
-        (b"ping".to_vec(), false)
-    );
+    assert_eq!(read_until_would_block(&mut net, &mut stream), (b"ping".to_vec(), false));
 
     let slices = [IoSlice::new(b"po"), IoSlice::new(b"ng")];
     assert_eq!(net.write_vectored(&mut stream, &slices).unwrap(), 4);
@@ -119,10 +109,7 @@ fn an_accepted_stream_reads_writes_and_ends() {
 
     drop(peer);
     wait(&mut net, STREAM, Readiness::READ_CLOSED);
-    assert_eq!(
-        read_until_would_block(&mut net, &mut stream),
-        (Vec::new(), true)
-    );
+    assert_eq!(read_until_would_block(&mut net, &mut stream), (Vec::new(), true));
     net.close(stream);
 }
 
@@ -197,10 +184,7 @@ fn connect_and_its_result() {
     accepted.write_all(b"hello").unwrap();
     drop(accepted);
     wait(&mut net, STREAM, Readiness::READ_CLOSED);
-    assert_eq!(
-        read_until_would_block(&mut net, &mut stream),
-        (b"hello".to_vec(), true)
-    );
+    assert_eq!(read_until_would_block(&mut net, &mut stream), (b"hello".to_vec(), true));
     assert_eq!(net.peer_address(&stream), Some(address));
 }
 
@@ -230,10 +214,7 @@ fn a_reset_reaches_the_peer_as_one() {
     let mut net = net();
     let (stream, mut peer) = accepted_pair(&mut net);
     net.reset(stream);
-    assert_eq!(
-        peer.read(&mut [0; 4]).unwrap_err().kind(),
-        ErrorKind::ConnectionReset
-    );
+    assert_eq!(peer.read(&mut [0; 4]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]
@@ -259,10 +240,7 @@ fn a_port_that_is_taken_is_refused_and_a_shared_one_is_not() {
     assert_ne!(address.port(), Some(0));
     let error = net.listen(&address, &ListenOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
-    let shared = ListenOptions {
-        reuse_port: true,
-        ..ListenOptions::default()
-    };
+    let shared = ListenOptions { reuse_port: true, ..ListenOptions::default() };
     let one = net.listen(&loopback(), &shared).unwrap();
     let address = net.local_address(&one).unwrap();
     net.listen(&address, &shared).unwrap();
@@ -284,18 +262,12 @@ fn unix_sockets_work_and_leave_no_path() {
     assert!(net.connect_result(&mut client).unwrap());
     let mut accepted = net.accept(&mut listener).unwrap();
     net.set_nodelay(&mut accepted, true).unwrap();
-    assert_eq!(
-        (net.peer_address(&accepted), net.peer_address(&client)),
-        (None, Some(address))
-    );
+    assert_eq!((net.peer_address(&accepted), net.peer_address(&client)), (None, Some(address)));
     would_block(net.read(&mut client, &mut [0; 8]));
     net.write(&mut accepted, b"over a path").unwrap();
     net.close(accepted);
     wait(&mut net, STREAM, Readiness::READ_CLOSED);
-    assert_eq!(
-        read_until_would_block(&mut net, &mut client),
-        (b"over a path".to_vec(), true)
-    );
+    assert_eq!(read_until_would_block(&mut net, &mut client), (b"over a path".to_vec(), true));
     net.close(listener);
     assert!(!path.exists());
     let error = net.connect(&Address::Unix(path)).unwrap_err();
@@ -319,8 +291,7 @@ fn a_missing_source_is_an_error_and_not_a_panic() {
 fn an_idle_poll_returns_at_its_timeout() {
     let mut net = net();
     let before = net.now();
-    net.poll(Some(Duration::from_millis(5)), &mut Vec::new())
-        .unwrap();
+    net.poll(Some(Duration::from_millis(5)), &mut Vec::new()).unwrap();
     assert!(net.now().since(before) >= Duration::from_millis(5));
     assert!(!net.take_posted() && !net.is_stalled());
     assert_eq!(net.as_raw_fd().is_some(), net.short_read_drains());

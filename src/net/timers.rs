@@ -146,10 +146,7 @@ impl<T> Timers<T> {
             }
             let timer = self.slots.get_mut(entry.key as usize)?;
             timer.armed = None;
-            let key = TimerKey {
-                key: entry.key,
-                generation: timer.generation,
-            };
+            let key = TimerKey { key: entry.key, generation: timer.generation };
             // One that was refreshed while it ran has none until it is put back.
             if let Some(payload) = timer.payload.take() {
                 return Some((key, payload));
@@ -182,10 +179,7 @@ impl<T> Timers<T> {
     /// After a callback that used its payload up.
     pub(crate) fn finish(&mut self, key: TimerKey) {
         let payload = self.cancel(key);
-        debug_assert!(
-            payload.is_none(),
-            "a timer was finished that had not expired"
-        );
+        debug_assert!(payload.is_none(), "a timer was finished that had not expired");
     }
 
     /// Starts the timer's delay again from `now`; an interval's is its period. False when it is over.
@@ -239,16 +233,11 @@ impl<T> Timers<T> {
         self.deferred.clear();
         self.stale = 0;
         self.referenced = 0;
-        self.slots
-            .drain()
-            .filter_map(|timer| timer.payload)
-            .collect()
+        self.slots.drain().filter_map(|timer| timer.payload).collect()
     }
 
     fn find(&mut self, key: TimerKey) -> Option<&mut Timer<T>> {
-        self.slots
-            .get_mut(key.key as usize)
-            .filter(|timer| timer.generation == key.generation)
+        self.slots.get_mut(key.key as usize).filter(|timer| timer.generation == key.generation)
     }
 
     fn remove(&mut self, key: u32) -> Timer<T> {
@@ -263,18 +252,12 @@ impl<T> Timers<T> {
         self.next_arming += 1;
         if let Some(timer) = self.slots.get_mut(key as usize) {
             timer.armed = Some(arming);
-            self.heap.push(Reverse(Entry {
-                deadline,
-                arming,
-                key,
-            }));
+            self.heap.push(Reverse(Entry { deadline, arming, key }));
         }
     }
 
     fn is_current(&self, entry: &Entry) -> bool {
-        self.slots
-            .get(entry.key as usize)
-            .is_some_and(|t| t.armed == Some(entry.arming))
+        self.slots.get(entry.key as usize).is_some_and(|t| t.armed == Some(entry.arming))
     }
 
     fn undefer(&mut self) {
@@ -290,9 +273,7 @@ impl<T> Timers<T> {
         }
         let slots = &self.slots;
         let current = |entry: &Entry| {
-            slots
-                .get(entry.key as usize)
-                .is_some_and(|t| t.armed == Some(entry.arming))
+            slots.get(entry.key as usize).is_some_and(|t| t.armed == Some(entry.arming))
         };
         self.heap.retain(|Reverse(entry)| current(entry));
         self.deferred.retain(current);
@@ -401,17 +382,11 @@ mod tests {
         let mut timers = Timers::default();
         let key = timers.insert(Time(0), MS, None, 1);
         assert!(timers.set_referenced(key, false) && timers.set_referenced(key, false));
-        assert_eq!(
-            (timers.is_referenced(key), timers.referenced_count()),
-            (Some(false), 0)
-        );
+        assert_eq!((timers.is_referenced(key), timers.referenced_count()), (Some(false), 0));
         assert!(timers.set_referenced(key, true));
         assert_eq!(timers.referenced_count(), 1);
         assert_eq!(timers.cancel(key), Some(1));
-        assert_eq!(
-            (timers.is_referenced(key), timers.referenced_count()),
-            (None, 0)
-        );
+        assert_eq!((timers.is_referenced(key), timers.referenced_count()), (None, 0));
         assert!(!timers.set_referenced(key, true));
     }
 
@@ -424,11 +399,7 @@ mod tests {
             timers.refresh(keep, Time(turn));
             timers.cancel(key);
         }
-        assert!(
-            timers.heap.len() <= 2 * STALE_TOLERATED + 4,
-            "{}",
-            timers.heap.len()
-        );
+        assert!(timers.heap.len() <= 2 * STALE_TOLERATED + 4, "{}", timers.heap.len());
         assert_eq!(timers.drain_all(), [0]);
         assert_eq!((timers.len(), timers.next_deadline()), (0, None));
     }

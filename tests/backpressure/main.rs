@@ -188,10 +188,15 @@ fn a_paused_request_body_is_not_read() {
         req.on_end(move || res.end("done"));
     });
     let peer = bench.connect();
-    peer.write(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n").as_bytes());
+    peer.write(
+        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n").as_bytes(),
+    );
     let taken = fill(&mut bench, &peer);
     assert!(received.get() > 0, "the first chunk was delivered");
-    assert!(taken <= received.get() + CAPACITY + 2 * READ_BUFFER, "{taken} of a paused body were taken");
+    assert!(
+        taken <= received.get() + CAPACITY + 2 * READ_BUFFER,
+        "{taken} of a paused body were taken"
+    );
     let held = stats(&bench.event_loop).bytes_received;
     assert!(held <= READ_BUFFER, "{held} bytes are held");
     // One resume, one chunk; at last all of it.
@@ -222,7 +227,8 @@ fn a_request_body_that_nobody_asks_for_is_not_read() {
 fn a_paused_response_is_not_read() {
     let mut bench = Bench::new();
     let listener = bench.net.listen(&port(8000)).unwrap();
-    let request = http::request(bench.event_loop.handle(), "GET", "http://127.0.0.1:8000/").unwrap();
+    let request =
+        http::request(bench.event_loop.handle(), "GET", "http://127.0.0.1:8000/").unwrap();
     let response: Rc<RefCell<Option<http::Body>>> = Rc::default();
     let received = Rc::new(Cell::new(0));
     let (handle, count) = (response.clone(), received.clone());
@@ -250,7 +256,8 @@ fn a_paused_response_is_not_read() {
 fn a_client_request_has_a_mark_and_a_drain_too() {
     let mut bench = Bench::new();
     let listener = bench.net.listen(&port(8000)).unwrap();
-    let request = http::request(bench.event_loop.handle(), "POST", "http://127.0.0.1:8000/").unwrap();
+    let request =
+        http::request(bench.event_loop.handle(), "POST", "http://127.0.0.1:8000/").unwrap();
     let drained = Rc::new(Cell::new(0));
     let count = drained.clone();
     request.on_drain(move || {

@@ -73,7 +73,9 @@ fn a_proxy_holds_no_more_than_the_mark_and_a_chunk_in_each_direction() {
         pour(&client, &mut sent);
         bench.turn();
         server = server.take().or_else(|| upstream.accept());
-        let Some((res, up)) = handles.get() else { continue };
+        let Some((res, up)) = handles.get() else {
+            continue;
+        };
         assert!(up.writable_length() <= PIPED_MAX, "turn {turn}: up {}", up.writable_length());
         assert!(res.writable_length() <= PIPED_MAX, "turn {turn}: down {}", res.writable_length());
         let Some(server) = &server else { continue };
@@ -152,7 +154,8 @@ fn an_echo_goes_on_by_itself_when_there_is_room_again() {
     bench.serve(ServerOptions::new().high_water_mark(1000), |req, res| req.pipe(res));
     let peer = bench.connect();
     let chunk = [b"5dc\r\n".as_slice(), &[b'x'; 1500], b"\r\n"].concat();
-    let head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head =
+        b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
     peer.write(&[head.as_slice(), chunk.repeat(2).as_slice(), b"0\r\n\r\n"].concat());
     bench.settle();
     let answer = peer.read();

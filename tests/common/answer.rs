@@ -22,23 +22,14 @@ impl Answer {
             .and_then(|rest| rest.get(..3)?.parse().ok())
             .unwrap_or_else(|| panic!("no status line: {status_line:?}"));
         let fields = parse_fields(fields);
-        let mut answer = Answer {
-            status_line,
-            status,
-            fields,
-            content: Vec::new(),
-            trailers: Vec::new(),
-        };
+        let mut answer =
+            Answer { status_line, status, fields, content: Vec::new(), trailers: Vec::new() };
         let rest = &bytes[head_end..];
         if to_head || status < 200 || status == 204 || status == 304 {
             return Some((answer, head_end));
         }
         if answer.field("Transfer-Encoding").is_some() {
-            assert_eq!(
-                answer.field("Content-Length"),
-                None,
-                "both framings at once"
-            );
+            assert_eq!(answer.field("Content-Length"), None, "both framings at once");
             let length = answer.take_chunks(rest)?;
             return Some((answer, head_end + length));
         }
@@ -85,10 +76,7 @@ impl Answer {
 
     /// The values of all fields of this name.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
-        let named = self
-            .fields
-            .iter()
-            .filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        let named = self.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_str()).collect()
     }
 
@@ -108,9 +96,8 @@ fn parse_fields(text: &str) -> Vec<(String, String)> {
     let lines = text.split("\r\n").filter(|line| !line.is_empty());
     lines
         .map(|line| {
-            let (name, value) = line
-                .split_once(':')
-                .unwrap_or_else(|| panic!("no field: {line:?}"));
+            let (name, value) =
+                line.split_once(':').unwrap_or_else(|| panic!("no field: {line:?}"));
             (name.to_owned(), value.trim().to_owned())
         })
         .collect()

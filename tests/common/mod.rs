@@ -42,9 +42,7 @@ impl World {
 
     /// One turn, which waits for a moment at most.
     pub(crate) fn turn(&mut self) {
-        self.event_loop
-            .turn(Some(Duration::from_millis(1)))
-            .expect("a turn");
+        self.event_loop.turn(Some(Duration::from_millis(1))).expect("a turn");
     }
 
     /// Turns the loop until `done` gives something.
@@ -96,9 +94,7 @@ impl World {
     }
 
     pub(crate) fn connect(&self, server: &Server) -> Peer {
-        let Some(Address::Ip(address)) = server.address() else {
-            panic!("no address")
-        };
+        let Some(Address::Ip(address)) = server.address() else { panic!("no address") };
         Peer::tcp(address)
     }
 
@@ -161,10 +157,7 @@ impl World {
             peer.pump();
             let place = match text {
                 "" => Some(0),
-                text => peer
-                    .received
-                    .windows(text.len())
-                    .position(|part| part == text.as_bytes()),
+                text => peer.received.windows(text.len()).position(|part| part == text.as_bytes()),
             };
             assert!(
                 place.is_some() || peer.ending.is_none(),
@@ -229,12 +222,7 @@ pub(crate) fn dead_port() -> (socket2::Socket, u16) {
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
     let address: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     socket.bind(&address.into()).expect("a free port");
-    let port = socket
-        .local_addr()
-        .expect("bound")
-        .as_socket()
-        .expect("an address")
-        .port();
+    let port = socket.local_addr().expect("bound").as_socket().expect("an address").port();
     (socket, port)
 }
 
@@ -397,11 +385,7 @@ impl Log {
     }
 
     pub(crate) fn count(&self, line: &str) -> usize {
-        self.lines
-            .borrow()
-            .iter()
-            .filter(|noted| *noted == line)
-            .count()
+        self.lines.borrow().iter().filter(|noted| *noted == line).count()
     }
 
     pub(crate) fn len(&self) -> usize {

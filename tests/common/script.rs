@@ -24,9 +24,7 @@ pub(crate) struct Case {
 
 /// The cases of one script of `tests/wire/`, those whose names contain the environment's `ONLOOP_WIRE`.
 pub(crate) fn cases(script: &str) -> Vec<Case> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/wire")
-        .join(script);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire").join(script);
     let text = std::fs::read_to_string(&path).expect("the script is there");
     let mut cases = Vec::new();
     for (at, line) in text.lines().enumerate() {
@@ -42,11 +40,7 @@ pub(crate) fn cases(script: &str) -> Vec<Case> {
 pub(crate) fn play(script: &str, play: impl Fn(&Case) -> Result<(), String>) {
     let failures: Vec<String> = cases(script)
         .iter()
-        .filter_map(|case| {
-            play(case)
-                .err()
-                .map(|failure| format!("{}: {failure}", case.name))
-        })
+        .filter_map(|case| play(case).err().map(|failure| format!("{}: {failure}", case.name)))
         .collect();
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
@@ -57,10 +51,7 @@ fn parse_line(place: &str, line: &str, cases: &mut Vec<Case>) {
         return;
     }
     if let Some(name) = line.strip_prefix("== ") {
-        cases.push(Case {
-            name: format!("{place} {name}"),
-            steps: Vec::new(),
-        });
+        cases.push(Case { name: format!("{place} {name}"), steps: Vec::new() });
         return;
     }
     let step = match line.split_once(' ').unwrap_or((line, "")) {
@@ -77,9 +68,7 @@ fn parse_line(place: &str, line: &str, cases: &mut Vec<Case>) {
         ("<\"", text) => Step::ExpectBytes(unescape(text)),
         _ => panic!("{place}: no step: {line}"),
     };
-    let case = cases
-        .last_mut()
-        .unwrap_or_else(|| panic!("{place}: no case has begun"));
+    let case = cases.last_mut().unwrap_or_else(|| panic!("{place}: no case has begun"));
     match (&mut case.steps.last_mut(), step) {
         // Lines of one direction are one piece.
         (Some(Step::Send(bytes)), Step::Send(more)) => bytes.extend(more),
@@ -105,13 +94,8 @@ fn unescape(text: &str) -> Vec<u8> {
                 .push(u8::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("no byte: {text}")));
             4
         } else if first == '\\' {
-            let escapes = [
-                ("\\r", b'\r'),
-                ("\\n", b'\n'),
-                ("\\t", b'\t'),
-                ("\\0", 0),
-                ("\\s", b' '),
-            ];
+            let escapes =
+                [("\\r", b'\r'), ("\\n", b'\n'), ("\\t", b'\t'), ("\\0", 0), ("\\s", b' ')];
             let found = escapes
                 .into_iter()
                 .chain([("\\\\", b'\\')])
@@ -119,9 +103,7 @@ fn unescape(text: &str) -> Vec<u8> {
             bytes.push(found.unwrap_or_else(|| panic!("no escape: {text}")).1);
             2
         } else if let Some(repeat) = rest.strip_prefix("{x") {
-            let (count, _) = repeat
-                .split_once('}')
-                .unwrap_or_else(|| panic!("no count: {text}"));
+            let (count, _) = repeat.split_once('}').unwrap_or_else(|| panic!("no count: {text}"));
             let times: usize = count.parse().unwrap_or_else(|_| panic!("no count: {text}"));
             let last = *bytes.last().expect("a byte to repeat");
             bytes.resize(bytes.len() + times - 1, last);

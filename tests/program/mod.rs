@@ -19,16 +19,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The path of an example, beside the test's own program.
 pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
-    let profile = test
-        .parent()
-        .and_then(|deps| deps.parent())
-        .expect("it lies in target/PROFILE/deps");
+    let profile =
+        test.parent().and_then(|deps| deps.parent()).expect("it lies in target/PROFILE/deps");
     let path = profile.join("examples").join(name);
-    assert!(
-        path.exists(),
-        "{} is missing: run `cargo build --examples`",
-        path.display()
-    );
+    assert!(path.exists(), "{} is missing: run `cargo build --examples`", path.display());
     path
 }
 
@@ -39,11 +33,7 @@ pub(crate) fn run(name: &str, arguments: &[&str]) -> Output {
 
 /// Runs any program to its end.
 pub(crate) fn finish(command: &mut Command) -> Output {
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let id = child.id();
     let (done, waiting) = std::sync::mpsc::channel::<()>();
@@ -83,28 +73,17 @@ impl Program {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut program = Program {
-            child,
-            stdout,
-            port: 0,
-        };
+        let mut program = Program { child, stdout, port: 0 };
         let line = program.line();
-        let digits = line
-            .rsplit(|c: char| !c.is_ascii_digit())
-            .next()
-            .unwrap_or_default();
-        program.port = digits
-            .parse()
-            .unwrap_or_else(|_| panic!("{command:?} said {line:?}"));
+        let digits = line.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        program.port = digits.parse().unwrap_or_else(|_| panic!("{command:?} said {line:?}"));
         program
     }
 
     /// The next line that it prints, without its end.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
-        self.stdout
-            .read_line(&mut line)
-            .expect("its output can be read");
+        self.stdout.read_line(&mut line).expect("its output can be read");
         line.trim_end().to_string()
     }
 
@@ -147,14 +126,8 @@ impl Drop for Program {
 }
 
 fn signal(id: u32, name: &str) {
-    let status = Command::new("sh")
-        .arg("-c")
-        .arg(format!("kill -{name} {id}"))
-        .status();
-    assert!(
-        status.expect("there is a shell").success(),
-        "no signal was sent to {id}"
-    );
+    let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {id}")).status();
+    assert!(status.expect("there is a shell").success(), "no signal was sent to {id}");
 }
 
 /// A response as it came.
@@ -191,22 +164,13 @@ impl Wire {
     }
 
     pub(crate) fn over(stream: TcpStream) -> Wire {
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a timeout can be set");
-        stream
-            .set_write_timeout(Some(PATIENCE))
-            .expect("a timeout can be set");
-        Wire {
-            stream: BufReader::new(stream),
-        }
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        Wire { stream: BufReader::new(stream) }
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream
-            .get_mut()
-            .write_all(bytes.as_ref())
-            .expect("the peer reads");
+        self.stream.get_mut().write_all(bytes.as_ref()).expect("the peer reads");
     }
 
     /// The same where the peer may close before; false then.
@@ -225,53 +189,32 @@ impl Wire {
             0 => String::new(),
             length => format!("Content-Length: {length}\r\n"),
         };
-        self.send(format!(
-            "{line} HTTP/1.1\r\nHost: test\r\n{fields}{length}\r\n{content}"
-        ));
+        self.send(format!("{line} HTTP/1.1\r\nHost: test\r\n{fields}{length}\r\n{content}"));
         self.answer(line.starts_with("HEAD "))
     }
 
     /// Our side of the stream ends.
     pub(crate) fn end(&mut self) {
-        self.stream
-            .get_ref()
-            .shutdown(Shutdown::Write)
-            .expect("it is connected");
+        self.stream.get_ref().shutdown(Shutdown::Write).expect("it is connected");
     }
 
     /// Breaks the connection, as a process does that dies with something unread.
     pub(crate) fn reset(self) {
         let stream = socket2::SockRef::from(self.stream.get_ref());
-        stream
-            .set_linger(Some(Duration::ZERO))
-            .expect("it can be set");
+        stream.set_linger(Some(Duration::ZERO)).expect("it can be set");
     }
 
     /// The same connection once more, to send while the first one receives.
     pub(crate) fn second(&self) -> Wire {
-        Wire::over(
-            self.stream
-                .get_ref()
-                .try_clone()
-                .expect("a descriptor is left"),
-        )
+        Wire::over(self.stream.get_ref().try_clone().expect("a descriptor is left"))
     }
 
     pub(crate) fn head(&mut self) -> Answer {
         let line = self.line();
-        let status = line
-            .strip_prefix("HTTP/1.1 ")
-            .and_then(|rest| rest.get(..3))
-            .map(str::parse);
-        let Some(Ok(status)) = status else {
-            panic!("no status line: {line:?}")
-        };
+        let status = line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).map(str::parse);
+        let Some(Ok(status)) = status else { panic!("no status line: {line:?}") };
         let fields = self.fields();
-        Answer {
-            status,
-            fields,
-            body: Vec::new(),
-        }
+        Answer { status, fields, body: Vec::new() }
     }
 
     pub(crate) fn answer(&mut self, to_head: bool) -> Answer {
@@ -296,9 +239,8 @@ impl Wire {
             if line.is_empty() {
                 return fields;
             }
-            let (name, value) = line
-                .split_once(": ")
-                .unwrap_or_else(|| panic!("no field: {line:?}"));
+            let (name, value) =
+                line.split_once(": ").unwrap_or_else(|| panic!("no field: {line:?}"));
             fields.push((name.to_ascii_lowercase(), value.to_string()));
         }
     }
@@ -329,12 +271,8 @@ impl Wire {
     /// A line, which must end with CRLF.
     pub(crate) fn line(&mut self) -> String {
         let mut line = Vec::new();
-        self.stream
-            .read_until(b'\n', &mut line)
-            .expect("the peer answers");
-        let text = line
-            .strip_suffix(b"\r\n")
-            .unwrap_or_else(|| panic!("no line: {line:?}"));
+        self.stream.read_until(b'\n', &mut line).expect("the peer answers");
+        let text = line.strip_suffix(b"\r\n").unwrap_or_else(|| panic!("no line: {line:?}"));
         text.iter().map(|byte| char::from(*byte)).collect()
     }
 
@@ -347,9 +285,7 @@ impl Wire {
     /// Everything up to the peer's end of stream.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
-        self.stream
-            .read_to_end(&mut rest)
-            .expect("the peer ends the stream");
+        self.stream.read_to_end(&mut rest).expect("the peer ends the stream");
         rest
     }
 

@@ -13,32 +13,19 @@ use super::{finish, run, text_of};
 /// tests print.
 pub(crate) fn has(name: &str) -> bool {
     let version = if name == "nginx" { "-v" } else { "--version" };
-    let found = Command::new(name)
-        .arg(version)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let found =
+        Command::new(name).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if found.is_ok_and(|status| status.success()) {
         return true;
     }
     let required = std::env::var("ONLOOP_REQUIRE_INTEROP").is_ok_and(|value| value == "1");
-    assert!(
-        !required,
-        "{name} is not installed, and ONLOOP_REQUIRE_INTEROP forbids to skip"
-    );
+    assert!(!required, "{name} is not installed, and ONLOOP_REQUIRE_INTEROP forbids to skip");
     let _ = std::io::stderr().write_all(format!("skipped: {name} not installed\n").as_bytes());
     false
 }
 
 pub(crate) fn curl(arguments: &[&str]) -> String {
-    text_of(
-        &finish(
-            Command::new("curl")
-                .args(["-sS", "--max-time", "20"])
-                .args(arguments),
-        ),
-        0,
-    )
+    text_of(&finish(Command::new("curl").args(["-sS", "--max-time", "20"]).args(arguments)), 0)
 }
 
 /// What `fetch` tells of a URL.
@@ -50,11 +37,7 @@ pub(crate) fn fetch(url: &str) -> Value {
 /// A field of what `fetch` reports, by its name in lower case.
 pub(crate) fn field<'a>(report: &'a Value, name: &str) -> Option<&'a str> {
     let fields = report["headers"].as_array()?;
-    let is_it = |field: &&Value| {
-        field[0]
-            .as_str()
-            .is_some_and(|n| n.eq_ignore_ascii_case(name))
-    };
+    let is_it = |field: &&Value| field[0].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name));
     fields.iter().find(is_it)?[1].as_str()
 }
 

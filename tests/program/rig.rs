@@ -14,10 +14,7 @@ impl Rig {
     pub(crate) fn new() -> Rig {
         let upstream = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = upstream.local_addr().expect("it is bound").to_string();
-        Rig {
-            proxy: Program::start("proxy", &["0", &address]),
-            upstream,
-        }
+        Rig { proxy: Program::start("proxy", &["0", &address]), upstream }
     }
 
     /// The next connection that the proxy makes.

@@ -74,9 +74,25 @@ fn a_replaced_or_removed_callback_is_dropped_while_nothing_is_borrowed() {
     bench.lp.set_interval(Duration::from_secs(9), witness(&bench, &log, "interval")).clear();
     bench.lp.set_immediate(witness(&bench, &log, "immediate")).clear();
     let expected = [
-        "on_request", "on_request", "on_upgrade", "should_upgrade", "on_client_error", "on_close",
-        "on_response", "on_information", "on_continue", "on_upgrade", "on_drain", "on_finish",
-        "on_close", "on_error", "on_timeout", "off_drain", "timer", "interval", "immediate",
+        "on_request",
+        "on_request",
+        "on_upgrade",
+        "should_upgrade",
+        "on_client_error",
+        "on_close",
+        "on_response",
+        "on_information",
+        "on_continue",
+        "on_upgrade",
+        "on_drain",
+        "on_finish",
+        "on_close",
+        "on_error",
+        "on_timeout",
+        "off_drain",
+        "timer",
+        "interval",
+        "immediate",
     ];
     assert_eq!(log.all(), expected);
     bench.settle();

@@ -206,12 +206,22 @@ fn fields_after_the_head_and_invalid_fields_are_an_err_and_nothing_on_the_wire()
     let mut bench = Bench::new();
     bench.serve(|_, res| {
         for name in ["", "a b", "a:", "X-\r\nInjected", "X\0", "ü"] {
-            assert_eq!(res.set_header(name, "v").unwrap_err().code(), "ERR_INVALID_HTTP_TOKEN", "{name:?}");
+            assert_eq!(
+                res.set_header(name, "v").unwrap_err().code(),
+                "ERR_INVALID_HTTP_TOKEN",
+                "{name:?}"
+            );
             assert!(res.append_header(name, "v").is_err() && res.add_trailer(name, "v").is_err());
         }
         for value in ["a\r\nInjected: 1", "a\n", "\r", "a\0b", "\u{7f}"] {
-            assert_eq!(res.set_header("X-A", value).unwrap_err().code(), "ERR_INVALID_CHAR", "{value:?}");
-            assert!(res.append_header("X-A", value).is_err() && res.add_trailer("X-A", value).is_err());
+            assert_eq!(
+                res.set_header("X-A", value).unwrap_err().code(),
+                "ERR_INVALID_CHAR",
+                "{value:?}"
+            );
+            assert!(
+                res.append_header("X-A", value).is_err() && res.add_trailer("X-A", value).is_err()
+            );
             assert!(res.set_status_message(value).is_err());
             assert!(res.write_early_hints([("Link", value)]).is_err());
         }
@@ -230,7 +240,10 @@ fn fields_after_the_head_and_invalid_fields_are_an_err_and_nothing_on_the_wire()
     });
     let peer = bench.send(GET);
     let answer = text(&peer);
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n7\r\ncontent\r\n0\r\n\r\n"));
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n")
+            && answer.ends_with("\r\n7\r\ncontent\r\n0\r\n\r\n")
+    );
     assert!(!answer.contains("Injected") && !answer.contains("X-") && !answer.contains("Link"));
     for url in ["http://a b/", "http://127.0.0.1/\r\nX: 1", "ftp://a/", "http:///", "nonsense"] {
         assert!(http::request(bench.lp, "GET", url).is_err(), "{url:?}");

@@ -147,7 +147,10 @@ fn a_panic_in_a_callback_leaves_the_loop_consistent_and_propagates_out_of_turn()
     assert!(answers[4].ends_with("answer"), "{}", answers[4]);
     let mut events = log.all();
     events.sort();
-    assert_eq!(events, ["close", "close", "close", "close", "close", "close", "immediate", "timer"]);
+    assert_eq!(
+        events,
+        ["close", "close", "close", "close", "close", "close", "immediate", "timer"]
+    );
     drop(peers);
     bench.settle();
     assert_eq!(stats(&bench.event_loop).server_connections, 0);
@@ -204,7 +207,8 @@ fn a_panic_in_a_last_callback_leaves_a_request_that_it_made_alone() {
         });
     });
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let (_peer, count) = bench.send_through_panics(&format!("{head}5\r\nhello\r\nNO CHUNK SIZE\r\n\r\n"));
+    let (_peer, count) =
+        bench.send_through_panics(&format!("{head}5\r\nhello\r\nNO CHUNK SIZE\r\n\r\n"));
     assert_eq!(count, 1);
     assert_eq!(log.all(), ["200"]);
 }

@@ -208,7 +208,9 @@ fn on_upgrade(client: Client, number: usize, length: usize, socket: Socket, head
 
 fn receive(client: Client, number: usize, chunk: &[u8]) {
     let exchange = &mut client.exchanges.borrow_mut()[number];
-    let Some((_, whole)) = exchange.ask.answer() else { return };
+    let Some((_, whole)) = exchange.ask.answer() else {
+        return;
+    };
     let expected = whole.get(exchange.received..exchange.received + chunk.len());
     assert!(expected == Some(chunk), "request {number} {:?}: wrong content", exchange.ask);
     exchange.received += chunk.len();
@@ -220,6 +222,10 @@ fn succeed(client: Client, number: usize, may_be_short: bool) {
     assert_eq!(exchange.closes, 0, "on_end after on_close");
     if let Some((_, whole)) = exchange.ask.answer() {
         let is_whole = exchange.received == whole.len();
-        assert!(is_whole || may_be_short, "request {number} {:?}: cut off and not told", exchange.ask);
+        assert!(
+            is_whole || may_be_short,
+            "request {number} {:?}: cut off and not told",
+            exchange.ask
+        );
     }
 }

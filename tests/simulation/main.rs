@@ -80,6 +80,10 @@ fn the_same_seed_does_the_same_again_byte_by_byte() {
     for seed in [0, 1, 2, 3, 5, 8, 13, 21] {
         let (first, second) = (run_seed(seed, 500), run_seed(seed, 500));
         assert_eq!(first, second, "SEED={seed}");
-        assert_ne!(first.trace, run_seed(seed + 100, 500).trace, "SEED={seed}: the seed has no effect");
+        assert_ne!(
+            first.trace,
+            run_seed(seed + 100, 500).trace,
+            "SEED={seed}: the seed has no effect"
+        );
     }
 }

@@ -42,23 +42,43 @@ pub(crate) enum Ask {
     Hello,
     Head,
     /// Answered by a timer.
-    Late { millis: usize },
+    Late {
+        millis: usize,
+    },
     /// The content comes back through `pipe`.
-    Piped { start: usize, length: usize },
+    Piped {
+        start: usize,
+        length: usize,
+    },
     /// The content comes back through `on_data`, `write` and `on_drain`, in chunks.
-    Echoed { start: usize, length: usize, waits: bool },
+    Echoed {
+        start: usize,
+        length: usize,
+        waits: bool,
+    },
     /// The handler asks another server and pipes both ways.
-    Proxied { start: usize, length: usize },
+    Proxied {
+        start: usize,
+        length: usize,
+    },
     /// Nobody reads the content.
-    Unread { length: usize },
+    Unread {
+        length: usize,
+    },
     /// The handler destroys the exchange, before or behind the head.
-    Never { begins: bool },
+    Never {
+        begins: bool,
+    },
     /// The handler returns an error.
     Failing,
-    Stream { length: usize },
+    Stream {
+        length: usize,
+    },
     /// `Connection: close`.
     Closing,
-    Upgrade { length: usize },
+    Upgrade {
+        length: usize,
+    },
 }
 
 impl Ask {

@@ -127,7 +127,8 @@ impl Run {
             event_loop.run().expect("the poller works");
         }
         let outcome = &mut self.outcome;
-        (outcome.succeeded, outcome.failed, outcome.expected_failures) = (succeeded, failed, expected);
+        (outcome.succeeded, outcome.failed, outcome.expected_failures) =
+            (succeeded, failed, expected);
         outcome.trace = self.net.trace_hash();
         outcome.deliveries = self.net.deliveries();
     }

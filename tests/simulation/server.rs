@@ -25,11 +25,8 @@ struct Exchange {
 }
 
 pub(crate) fn serve(lp: LoopHandle) -> onloop::Result<(Server, Site)> {
-    let site: Site = Box::leak(Box::new(ServerSite {
-        lp,
-        exchanges: RefCell::default(),
-        open: Cell::new(0),
-    }));
+    let site: Site =
+        Box::leak(Box::new(ServerSite { lp, exchanges: RefCell::default(), open: Cell::new(0) }));
     let options = ServerOptions::new()
         .headers_timeout(Duration::from_secs(5))
         .request_timeout(Duration::from_secs(10))
@@ -142,7 +139,8 @@ fn upgrade(site: Site, socket: Socket, head: &[u8]) {
     socket.on_close(move || close(site, number));
     socket.set_timeout(Duration::from_secs(5));
     socket.on_timeout(move || socket.destroy());
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+    socket
+        .write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
     socket.write(head);
     socket.pipe(socket);
 }

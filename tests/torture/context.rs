@@ -144,7 +144,11 @@ impl Context {
         for exchange in self.exchanges.borrow().iter() {
             let what = exchange.what;
             let expected = if self.is_over.get() { 0..=1 } else { 1..=1 };
-            assert!(expected.contains(&exchange.closes), "{name}: {} on_close of a {what}", exchange.closes);
+            assert!(
+                expected.contains(&exchange.closes),
+                "{name}: {} on_close of a {what}",
+                exchange.closes
+            );
             assert!(exchange.errors <= 1, "{name}: {} on_error of a {what}", exchange.errors);
         }
     }

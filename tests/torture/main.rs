@@ -27,7 +27,11 @@ fn torture(kind: Kind) {
             }
         }
     }
-    assert!(failed.is_empty(), "one alone: TORTURE=\"{}\" cargo test --test torture; all: {failed:#?}", failed[0]);
+    assert!(
+        failed.is_empty(),
+        "one alone: TORTURE=\"{}\" cargo test --test torture; all: {failed:#?}",
+        failed[0]
+    );
 }
 
 macro_rules! torture_tests {

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use onloop::http::{self, Body, ClientRequest, Response, Socket};
 use onloop::Error;
+use onloop::http::{self, Body, ClientRequest, Response, Socket};
 
 use crate::context::Ctx;
 use crate::scenario::Kind;
@@ -190,7 +190,7 @@ fn destroy_with_error(ctx: Ctx) {
 }
 
 fn register_others(ctx: Ctx) {
-    for body in ctx.bodies.borrow().iter().copied() {
+    for body in ctx.bodies.borrow().iter() {
         body.on_data(move |_| body.pause());
         body.on_data(|_| {});
         body.on_end(move || end_all(ctx));
@@ -198,12 +198,12 @@ fn register_others(ctx: Ctx) {
         body.on_aborted(|| {});
         body.on_close(move || use_everything(ctx));
     }
-    for res in ctx.responses.borrow().iter().copied() {
+    for res in ctx.responses.borrow().iter() {
         res.on_drain(move || res.end(""));
         res.on_finish(move || use_everything(ctx));
         res.on_timeout(move || res.destroy());
     }
-    for request in ctx.requests.borrow().iter().copied() {
+    for request in ctx.requests.borrow().iter() {
         request.on_drain(move || request.end(""));
         request.on_finish(|| {});
         request.on_timeout(move || request.destroy());
@@ -212,7 +212,7 @@ fn register_others(ctx: Ctx) {
         request.on_continue(move || request.end(""));
         request.on_upgrade(|_, socket, _| socket.end(""));
     }
-    for socket in ctx.sockets.borrow().iter().copied() {
+    for socket in ctx.sockets.borrow().iter() {
         socket.on_data(move |_| socket.end(""));
         socket.on_end(move || socket.end(""));
         socket.on_drain(move || socket.end(""));

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Once;
 
-use onloop::sim::{self, LoopStats};
 use onloop::http::{self, RequestOptions, Server, ServerOptions};
+use onloop::sim::{self, LoopStats};
 use onloop::{EventLoop, LoopHandle, LoopOptions, PanicPolicy};
 
 use crate::bench::{Bench, Peer, Wire};
@@ -78,7 +78,7 @@ fn torture(wire: Wire, kind: Kind, operation: Operation, name: &str) {
     if ctx.drop_loop.get() {
         run.without_the_loop();
     } else {
-        run.to_the_end();
+        run.until_the_end();
     }
     ctx.check_exchanges(name);
     assert_eq!(ctx.destructed.get(), ctx.constructed.get(), "{name}: captured values were leaked");
@@ -112,7 +112,7 @@ impl Run<'_> {
         }
     }
 
-    fn to_the_end(&mut self) {
+    fn until_the_end(&mut self) {
         let (ctx, name) = (self.ctx, self.name);
         if ctx.operation.lets_it_end(ctx.kind) {
             let ended = self.turn_until(|ctx| ctx.open_exchanges().is_empty());
@@ -164,7 +164,11 @@ impl Run<'_> {
         }
         let keep_alive = !ctx.operation.closes_free_connections();
         let answer = ask(self.event_loop.handle(), server.port(), keep_alive);
-        assert!(self.turn_until(|_| answer.borrow().is_some()), "{name}: no answer: {:?}", self.stats());
+        assert!(
+            self.turn_until(|_| answer.borrow().is_some()),
+            "{name}: no answer: {:?}",
+            self.stats()
+        );
         assert_eq!(answer.borrow().as_deref(), Some("200 fresh"), "{name}");
         server.close_idle_connections();
         if server.port() != ctx.server.get().port() {

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use onloop::http::{self, Body, ClientRequest, IncomingResponse, Request, Response, Socket};
 use onloop::Timer;
+use onloop::http::{self, Body, ClientRequest, IncomingResponse, Request, Response, Socket};
 
 use crate::context::Ctx;
 
@@ -45,8 +45,15 @@ impl Kind {
         use Kind::*;
         matches!(
             self,
-            ShouldUpgrade | ServerUpgrade | ClientUpgrade | SocketData | SocketEnd | SocketDrain
-                | SocketTimeout | SocketError | SocketClose
+            ShouldUpgrade
+                | ServerUpgrade
+                | ClientUpgrade
+                | SocketData
+                | SocketEnd
+                | SocketDrain
+                | SocketTimeout
+                | SocketError
+                | SocketClose
         )
     }
 }
@@ -267,7 +274,9 @@ fn should_upgrade(ctx: Ctx) {
 
 fn on_upgrade(ctx: Ctx, _req: Request, socket: Socket, head: &[u8]) -> onloop::Result<()> {
     ctx.track_socket(socket);
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: torture\r\n\r\n");
+    socket.write(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: torture\r\n\r\n",
+    );
     socket.write(head);
     match ctx.kind {
         Kind::ServerUpgrade => {
@@ -295,7 +304,8 @@ fn on_upgrade(ctx: Ctx, _req: Request, socket: Socket, head: &[u8]) -> onloop::R
         }
         Kind::SocketError => {
             keep_writing_raw(ctx, socket);
-            ctx.lp.set_timeout(Duration::from_millis(5), move || ctx.requests.borrow()[0].destroy());
+            ctx.lp
+                .set_timeout(Duration::from_millis(5), move || ctx.requests.borrow()[0].destroy());
         }
         _ => socket.pipe(socket),
     }

@@ -46,29 +46,17 @@ fn trailers(decoder: &mut BodyDecoder) -> Option<Vec<(String, Vec<u8>)>> {
     let head = decoder.take_trailers()?;
     assert!(decoder.take_trailers().is_none());
     assert_eq!((head.method(), head.target(), head.status()), ("", "", 0));
-    Some(
-        head.fields()
-            .map(|(name, value)| (name.to_string(), value.to_vec()))
-            .collect(),
-    )
+    Some(head.fields().map(|(name, value)| (name.to_string(), value.to_vec())).collect())
 }
 
 fn play_all(framing: Framing, input: &[u8], limits: &BodyLimits) -> Played {
     let whole = play(framing, input, limits, &[]);
     let text = String::from_utf8_lossy(input);
     let every: Vec<_> = (0..input.len()).collect();
-    assert_eq!(
-        whole,
-        play(framing, input, limits, &every),
-        "byte by byte: {text:?}"
-    );
+    assert_eq!(whole, play(framing, input, limits, &every), "byte by byte: {text:?}");
     if input.len() < 2000 {
         for cut in 0..input.len() {
-            assert_eq!(
-                whole,
-                play(framing, input, limits, &[cut]),
-                "cut at {cut}: {text:?}"
-            );
+            assert_eq!(whole, play(framing, input, limits, &[cut]), "cut at {cut}: {text:?}");
         }
     }
     whole
@@ -83,11 +71,7 @@ const GOOD: &[(&[u8], &[u8], usize)] = &[
     (b"0\r\n\r\nGET /", b"", 5),
     (b"5\r\nhello\r\n0\r\n\r\n", b"hello", 0),
     (b"1\r\na\r\n2\r\nbc\r\n000\r\n\r\n\r\n", b"abc", 2),
-    (
-        b"a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n",
-        b"01234567890123456789",
-        0,
-    ),
+    (b"a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n", b"01234567890123456789", 0),
     (b"00000000000000005\r\nhello\r\n0\r\n\r\n", b"hello", 0),
     (b"3\r\n\r\n0\r\n0\r\n\r\n", b"\r\n0", 0),
     (b"1;a\r\nx\r\n0;b=c\r\n\r\n", b"x", 0),
@@ -100,12 +84,7 @@ const GOOD: &[(&[u8], &[u8], usize)] = &[
 fn good_chunks() {
     for (input, content, rest) in GOOD {
         let expected = Ok((content.to_vec(), None, *rest));
-        assert_eq!(
-            chunked(input),
-            expected,
-            "{:?}",
-            String::from_utf8_lossy(input)
-        );
+        assert_eq!(chunked(input), expected, "{:?}", String::from_utf8_lossy(input));
         // Every proper prefix is incomplete.
         for end in 0..input.len() - rest {
             let found = play(Framing::Chunked, &input[..end], &BodyLimits::default(), &[]);
@@ -192,9 +171,7 @@ fn bad_chunks() {
 fn trailer_sections() {
     let input = b"1\r\nx\r\n0;a\r\nDigest:  abc \r\nB:\r\ndigest: \xe9\r\n\r\nrest";
     let expected: [(&str, &[u8]); 3] = [("Digest", b"abc"), ("B", b""), ("digest", b"\xe9")];
-    let expected = expected
-        .map(|(name, value)| (name.to_string(), value.to_vec()))
-        .to_vec();
+    let expected = expected.map(|(name, value)| (name.to_string(), value.to_vec())).to_vec();
     assert_eq!(chunked(input), Ok((b"x".to_vec(), Some(expected), 4)));
 }
 
@@ -208,36 +185,17 @@ fn limits_are_exact() {
     };
     let play = |input: &str| play_all(Framing::Chunked, input.as_bytes(), &limits).map(|_| ());
     assert_eq!(play("1;2345678\r\nx\r\n0\r\n\r\n"), Ok(()));
-    assert_eq!(
-        play("1;23456789\r\nx\r\n0\r\n\r\n"),
-        Err(Violation::ExtensionTooLarge)
-    );
-    assert_eq!(
-        play("1;2345678\r\nx\r\n1;2345678\r\nx\r\n0;aaa\r\n\r\n"),
-        Ok(())
-    );
+    assert_eq!(play("1;23456789\r\nx\r\n0\r\n\r\n"), Err(Violation::ExtensionTooLarge));
+    assert_eq!(play("1;2345678\r\nx\r\n1;2345678\r\nx\r\n0;aaa\r\n\r\n"), Ok(()));
     let over = play("1;2345678\r\nx\r\n1;2345678\r\nx\r\n0;aaaa\r\n\r\n");
     assert_eq!(over, Err(Violation::ExtensionTooLarge));
     assert_eq!(play("0\r\nA: b\r\nC: d\r\n\r\n"), Ok(()));
-    assert_eq!(
-        play("0\r\nA: b\r\nC: dd\r\n\r\n"),
-        Err(Violation::TrailersTooLarge)
-    );
-    assert_eq!(
-        play("0\r\nA: bbbbbbbbbbbb"),
-        Err(Violation::TrailersTooLarge)
-    );
+    assert_eq!(play("0\r\nA: b\r\nC: dd\r\n\r\n"), Err(Violation::TrailersTooLarge));
+    assert_eq!(play("0\r\nA: bbbbbbbbbbbb"), Err(Violation::TrailersTooLarge));
     assert_eq!(play("0\r\nA:\r\nB:\r\n\r\n"), Ok(()));
-    assert_eq!(
-        play("0\r\nA:\r\nB:\r\nC:\r\n\r\n"),
-        Err(Violation::TrailersTooLarge)
-    );
+    assert_eq!(play("0\r\nA:\r\nB:\r\nC:\r\n\r\n"), Err(Violation::TrailersTooLarge));
     assert_eq!(Violation::TrailersTooLarge.status(), 431);
-    let none = BodyLimits {
-        trailer_bytes: 0,
-        trailer_fields: 0,
-        ..limits
-    };
+    let none = BodyLimits { trailer_bytes: 0, trailer_fields: 0, ..limits };
     assert!(play_all(Framing::Chunked, b"0\r\n\r\n", &none).is_ok());
 }
 
@@ -251,10 +209,7 @@ fn content_by_length() {
     assert_eq!(play(0, b"x"), Ok((Vec::new(), None, 1)));
     let mut decoder = BodyDecoder::new(Framing::Length(2));
     assert!(!decoder.is_done() && !decoder.is_chunked());
-    assert_eq!(
-        decoder.decode(b"ab", &limits),
-        Ok(Decoded::Data { skip: 0, len: 2 })
-    );
+    assert_eq!(decoder.decode(b"ab", &limits), Ok(Decoded::Data { skip: 0, len: 2 }));
     assert!(decoder.is_done());
     assert_eq!(decoder.decode(b"", &limits), Ok(Decoded::End(0)));
     let mut decoder = BodyDecoder::new(Framing::Length(u64::MAX));
@@ -277,10 +232,7 @@ fn content_until_close() {
 fn no_content() {
     let mut decoder = BodyDecoder::default();
     assert!(decoder.is_done() && decoder.take_trailers().is_none());
-    assert_eq!(
-        decoder.decode(b"GET", &BodyLimits::default()),
-        Ok(Decoded::End(0))
-    );
+    assert_eq!(decoder.decode(b"GET", &BodyLimits::default()), Ok(Decoded::End(0)));
     assert!(size_of::<BodyDecoder>() <= 48);
     assert!(size_of::<HeadProgress>() <= 16);
 }
@@ -290,14 +242,8 @@ fn a_chunk_of_the_largest_size_does_not_wrap() {
     let limits = BodyLimits::default();
     let mut decoder = BodyDecoder::new(Framing::Chunked);
     let input = b"ffffffffffffffff\r\nabc";
-    assert_eq!(
-        decoder.decode(input, &limits),
-        Ok(Decoded::Data { skip: 18, len: 3 })
-    );
-    assert_eq!(
-        decoder.decode(b"\r\n0\r\n", &limits),
-        Ok(Decoded::Data { skip: 0, len: 5 })
-    );
+    assert_eq!(decoder.decode(input, &limits), Ok(Decoded::Data { skip: 18, len: 3 }));
+    assert_eq!(decoder.decode(b"\r\n0\r\n", &limits), Ok(Decoded::Data { skip: 0, len: 5 }));
     assert_eq!(decoder.end_of_input(), Err(Violation::Incomplete));
 }
 
@@ -315,11 +261,7 @@ fn mutations_get_one_answer() {
     let (mut taken, mut refused) = (0, 0);
     for round in 0..4000 {
         let input = mutate(corpus[random.below(corpus.len())], &mut random);
-        let limits = if round % 3 == 0 {
-            tight
-        } else {
-            BodyLimits::default()
-        };
+        let limits = if round % 3 == 0 { tight } else { BodyLimits::default() };
         match play_all(Framing::Chunked, &input, &limits) {
             Ok(_) => taken += 1,
             Err(_) => refused += 1,

@@ -9,11 +9,8 @@ mod work;
 
 use super::*;
 
-pub(super) const LIMITS: HeadLimits = HeadLimits {
-    head_bytes: 16 * 1024,
-    target_bytes: 8 * 1024,
-    fields: 100,
-};
+pub(super) const LIMITS: HeadLimits =
+    HeadLimits { head_bytes: 16 * 1024, target_bytes: 8 * 1024, fields: 100 };
 
 /// All that can be known of a head.
 #[derive(Debug, PartialEq, Eq, Clone, Default)]
@@ -39,10 +36,7 @@ fn seen(head: &Head, consumed: usize) -> Seen {
         minor: head.version_minor(),
         status: head.status(),
         reason: head.reason().into(),
-        fields: head
-            .fields()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect(),
+        fields: head.fields().map(|(name, value)| (name.into(), value.into())).collect(),
         meaning: *head.meaning(),
     }
 }
@@ -75,20 +69,14 @@ fn play_all(
     assert_eq!(whole, single, "byte by byte: {text:?}");
     if input.len() < 2000 {
         for cut in 0..input.len() {
-            assert_eq!(
-                whole,
-                play(input, [cut], &mut read),
-                "cut at {cut}: {text:?}"
-            );
+            assert_eq!(whole, play(input, [cut], &mut read), "cut at {cut}: {text:?}");
         }
     }
     whole
 }
 
 pub(super) fn request_with(input: &[u8], limits: &HeadLimits) -> Answer {
-    play_all(input, |input, progress, head| {
-        parse_request(input, limits, progress, head)
-    })
+    play_all(input, |input, progress, head| parse_request(input, limits, progress, head))
 }
 
 pub(super) fn request(input: &[u8]) -> Answer {
@@ -96,9 +84,7 @@ pub(super) fn request(input: &[u8]) -> Answer {
 }
 
 pub(super) fn response(input: &[u8], asked: Asked) -> Answer {
-    play_all(input, |input, progress, head| {
-        parse_response(input, &LIMITS, progress, asked, head)
-    })
+    play_all(input, |input, progress, head| parse_response(input, &LIMITS, progress, asked, head))
 }
 
 /// The head that must be there.

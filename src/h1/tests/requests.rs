@@ -6,31 +6,13 @@ use super::*;
 fn a_plain_request() {
     let input = b"GET /a?b HTTP/1.1\r\nHost: h\r\nX:  y z \t\r\nEmpty:\r\nBlank: \t \r\nO: \xe9\r\n\r\nrest";
     let seen = good(request(input));
-    let fields: Vec<_> = seen
-        .fields
-        .iter()
-        .map(|(n, v)| (n.as_str(), v.as_slice()))
-        .collect();
-    let expected: [(&str, &[u8]); 5] = [
-        ("Host", b"h"),
-        ("X", b"y z"),
-        ("Empty", b""),
-        ("Blank", b""),
-        ("O", b"\xe9"),
-    ];
+    let fields: Vec<_> = seen.fields.iter().map(|(n, v)| (n.as_str(), v.as_slice())).collect();
+    let expected: [(&str, &[u8]); 5] =
+        [("Host", b"h"), ("X", b"y z"), ("Empty", b""), ("Blank", b""), ("O", b"\xe9")];
     assert_eq!(fields, expected);
-    assert_eq!(
-        (seen.method.as_str(), seen.target.as_str(), seen.minor),
-        ("GET", "/a?b", 1)
-    );
+    assert_eq!((seen.method.as_str(), seen.target.as_str(), seen.minor), ("GET", "/a?b", 1));
     assert_eq!(seen.consumed, input.len() - 4);
-    assert_eq!(
-        seen.meaning,
-        Meaning {
-            persistent: true,
-            ..Meaning::default()
-        }
-    );
+    assert_eq!(seen.meaning, Meaning { persistent: true, ..Meaning::default() });
     assert_eq!((seen.status, seen.reason.as_slice()), (0, &b""[..]));
 }
 
@@ -66,11 +48,7 @@ fn good_requests_are_taken() {
         assert!(seen.consumed >= end, "{text:?}");
         assert!(seen.minor <= 1 && seen.status == 0);
         // Every proper prefix of the head waits.
-        assert_eq!(
-            request(&text.as_bytes()[..seen.consumed - 1]),
-            Ok(None),
-            "{text:?}"
-        );
+        assert_eq!(request(&text.as_bytes()[..seen.consumed - 1]), Ok(None), "{text:?}");
     }
 }
 
@@ -218,54 +196,27 @@ fn with_target(bytes: usize) -> Vec<u8> {
 
 #[test]
 fn limits_are_exact() {
-    let limits = HeadLimits {
-        head_bytes: 300,
-        target_bytes: 20,
-        fields: 3,
-    };
-    assert!(matches!(
-        request_with(&with_target(20), &limits),
-        Ok(Some(_))
-    ));
-    assert_eq!(
-        request_with(&with_target(21), &limits),
-        Err(Violation::TargetTooLong)
-    );
+    let limits = HeadLimits { head_bytes: 300, target_bytes: 20, fields: 3 };
+    assert!(matches!(request_with(&with_target(20), &limits), Ok(Some(_))));
+    assert_eq!(request_with(&with_target(21), &limits), Err(Violation::TargetTooLong));
     assert_eq!(Violation::TargetTooLong.status(), 414);
     let fields = |count: usize| {
-        format!(
-            "GET / HTTP/1.1\r\nHost: h\r\n{}\r\n",
-            "A: b\r\n".repeat(count - 1)
-        )
-        .into_bytes()
+        format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "A: b\r\n".repeat(count - 1)).into_bytes()
     };
     assert!(matches!(request_with(&fields(3), &limits), Ok(Some(_))));
-    assert_eq!(
-        request_with(&fields(4), &limits),
-        Err(Violation::TooManyFields)
-    );
+    assert_eq!(request_with(&fields(4), &limits), Err(Violation::TooManyFields));
     assert_eq!(Violation::TooManyFields.status(), 431);
     let sized = |bytes: usize| {
         let fixed = "GET / HTTP/1.1\r\nHost: h\r\nA: \r\n\r\n".len();
-        format!(
-            "GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\n\r\n",
-            "x".repeat(bytes - fixed)
-        )
-        .into_bytes()
+        format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\n\r\n", "x".repeat(bytes - fixed))
+            .into_bytes()
     };
     assert!(matches!(request_with(&sized(300), &limits), Ok(Some(_))));
     for bytes in 301..305 {
-        assert_eq!(
-            request_with(&sized(bytes), &limits),
-            Err(Violation::HeadTooLarge),
-            "{bytes}"
-        );
+        assert_eq!(request_with(&sized(bytes), &limits), Err(Violation::HeadTooLarge), "{bytes}");
     }
     // At the limit without an end, one byte more is certain.
-    assert_eq!(
-        request_with(&sized(400)[..300], &limits),
-        Err(Violation::HeadTooLarge)
-    );
+    assert_eq!(request_with(&sized(400)[..300], &limits), Err(Violation::HeadTooLarge));
     assert_eq!(request_with(&sized(400)[..299], &limits), Ok(None));
     // What is wrong before the limit counts first, what is wrong after it does not count.
     let mut both = sized(400);
@@ -276,10 +227,7 @@ fn limits_are_exact() {
     // The empty lines are part of the head.
     let mut skipped = b"\r\n".to_vec();
     skipped.extend(sized(299));
-    assert_eq!(
-        request_with(&skipped, &limits),
-        Err(Violation::HeadTooLarge)
-    );
+    assert_eq!(request_with(&skipped, &limits), Err(Violation::HeadTooLarge));
 }
 
 #[test]
@@ -289,11 +237,9 @@ fn more_fields_than_the_fast_way_has_room_for() {
         for at in 1..count {
             text += &format!("N{at}: \tv{at} \r\n");
         }
-        let seen = good(play(
-            format!("{text}\r\n").as_bytes(),
-            [],
-            |input, progress, head| parse_request(input, &LIMITS, progress, head),
-        ));
+        let seen = good(play(format!("{text}\r\n").as_bytes(), [], |input, progress, head| {
+            parse_request(input, &LIMITS, progress, head)
+        }));
         assert_eq!(seen.fields.len(), count);
         assert_eq!(
             seen.fields[count - 1],
@@ -306,16 +252,9 @@ fn more_fields_than_the_fast_way_has_room_for() {
 
 #[test]
 fn a_head_of_the_largest_size() {
-    let limits = HeadLimits {
-        head_bytes: usize::MAX,
-        target_bytes: usize::MAX,
-        fields: 70_000,
-    };
+    let limits = HeadLimits { head_bytes: usize::MAX, target_bytes: usize::MAX, fields: 70_000 };
     let fixed = "GET / HTTP/1.1\r\nHost: h\r\n\r\n\r\nA: ".len();
-    let mut text = format!(
-        "GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\n\r\n",
-        "x".repeat(65535 - fixed)
-    );
+    let mut text = format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\n\r\n", "x".repeat(65535 - fixed));
     let read = |text: &str| {
         play(text.as_bytes(), [], |input, progress, head| {
             parse_request(input, &limits, progress, head)
@@ -333,16 +272,10 @@ fn a_head_of_the_largest_size() {
 fn only_empty_lines_are_no_message() {
     let (mut progress, mut head) = (HeadProgress::default(), Head::default());
     for input in [&b""[..], b"\r", b"\r\n"] {
-        assert_eq!(
-            parse_request(input, &LIMITS, &mut progress, &mut head),
-            Ok(None)
-        );
+        assert_eq!(parse_request(input, &LIMITS, &mut progress, &mut head), Ok(None));
         assert!(progress.is_blank());
     }
-    assert_eq!(
-        parse_request(b"\r\nG", &LIMITS, &mut progress, &mut head),
-        Ok(None)
-    );
+    assert_eq!(parse_request(b"\r\nG", &LIMITS, &mut progress, &mut head), Ok(None));
     assert!(!progress.is_blank());
 }
 
@@ -357,10 +290,7 @@ fn fields_are_found() {
     assert_eq!(head.find_all("set").collect::<Vec<_>>(), [b"a", b"b"]);
     assert!(head.byte_capacity() >= input.len());
     head.clear();
-    assert_eq!(
-        (head.method(), head.target(), head.field_count()),
-        ("", "", 0)
-    );
+    assert_eq!((head.method(), head.target(), head.field_count()), ("", "", 0));
     assert!(head.byte_capacity() >= input.len());
 }
 
@@ -376,40 +306,18 @@ fn persistence() {
         ("1.1", "Connection: close\r\n", false, true, false),
         ("1.1", "Connection: CLOSE\r\n", false, true, false),
         ("1.1", "Connection: x , Close\r\n", false, true, false),
-        (
-            "1.1",
-            "Connection: keep-alive\r\nConnection: close\r\n",
-            false,
-            true,
-            true,
-        ),
+        ("1.1", "Connection: keep-alive\r\nConnection: close\r\n", false, true, true),
         ("1.1", "Connection: keep-alive\r\n", true, false, true),
         ("1.1", "Connection: closed\r\n", true, false, false),
         ("1.0", "", false, false, false),
         ("1.0", "Connection: Keep-Alive\r\n", true, false, true),
-        (
-            "1.0",
-            "Connection: x\r\nConnection: y, keep-alive\r\n",
-            true,
-            false,
-            true,
-        ),
-        (
-            "1.0",
-            "Connection: keep-alive, close\r\n",
-            false,
-            true,
-            true,
-        ),
+        ("1.0", "Connection: x\r\nConnection: y, keep-alive\r\n", true, false, true),
+        ("1.0", "Connection: keep-alive, close\r\n", false, true, true),
         ("1.5", "", true, false, false),
     ] {
         let meaning = meaning(version, lines);
         let found = (meaning.persistent, meaning.close, meaning.keep_alive);
-        assert_eq!(
-            found,
-            (persistent, close, keep_alive),
-            "{version} {lines:?}"
-        );
+        assert_eq!(found, (persistent, close, keep_alive), "{version} {lines:?}");
     }
 }
 
@@ -417,43 +325,23 @@ fn persistence() {
 fn upgrades_and_expectations() {
     for (version, lines, upgrade) in [
         ("1.1", "Upgrade: a\r\nConnection: Upgrade\r\n", true),
-        (
-            "1.1",
-            "Connection: keep-alive, upgrade\r\nUpgrade: a\r\n",
-            true,
-        ),
+        ("1.1", "Connection: keep-alive, upgrade\r\nUpgrade: a\r\n", true),
         ("1.1", "Upgrade: a\r\n", false),
         ("1.1", "Connection: upgrade\r\n", false),
         ("1.0", "Upgrade: a\r\nConnection: Upgrade\r\n", false),
     ] {
-        assert_eq!(
-            meaning(version, lines).upgrade,
-            upgrade,
-            "{version} {lines:?}"
-        );
+        assert_eq!(meaning(version, lines).upgrade, upgrade, "{version} {lines:?}");
     }
     for (version, lines, expect) in [
         ("1.1", "", Expect::None),
         ("1.1", "Expect: 100-Continue\r\n", Expect::Continue),
-        (
-            "1.1",
-            "Expect: 100-continue\r\nExpect: 100-continue\r\n",
-            Expect::Continue,
-        ),
+        ("1.1", "Expect: 100-continue\r\nExpect: 100-continue\r\n", Expect::Continue),
         ("1.1", "Expect: 100-continue, x\r\n", Expect::Unknown),
-        (
-            "1.1",
-            "Expect: x\r\nExpect: 100-continue\r\n",
-            Expect::Unknown,
-        ),
+        ("1.1", "Expect: x\r\nExpect: 100-continue\r\n", Expect::Unknown),
         ("1.1", "Expect:\r\n", Expect::Unknown),
         ("1.0", "Expect: 100-continue\r\n", Expect::None),
     ] {
-        assert_eq!(
-            meaning(version, lines).expect,
-            expect,
-            "{version} {lines:?}"
-        );
+        assert_eq!(meaning(version, lines).expect, expect, "{version} {lines:?}");
     }
 }
 
@@ -466,11 +354,7 @@ fn mutations_get_one_answer() {
         .map(str::as_bytes)
         .chain(BAD.iter().map(|row| row.1))
         .collect();
-    let limits = HeadLimits {
-        head_bytes: 90,
-        target_bytes: 12,
-        fields: 2,
-    };
+    let limits = HeadLimits { head_bytes: 90, target_bytes: 12, fields: 2 };
     let (mut taken, mut refused) = (0, 0);
     for round in 0..4000 {
         let input = mutate(corpus[random.below(corpus.len())], &mut random);

@@ -7,35 +7,19 @@ fn good_responses_are_taken() {
     for (bytes, minor, status, reason) in [
         (&b"HTTP/1.1 200 OK\r\n\r\n"[..], 1, 200, &b"OK"[..]),
         (b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody", 1, 200, b"OK"),
-        (
-            b"HTTP/1.0 404 Not Found\r\nA: b\r\n\r\n",
-            0,
-            404,
-            b"Not Found",
-        ),
+        (b"HTTP/1.0 404 Not Found\r\nA: b\r\n\r\n", 0, 404, b"Not Found"),
         (b"HTTP/1.1 200\r\n\r\n", 1, 200, b""),
         (b"HTTP/1.1 200\r\nA: b\r\n\r\n", 1, 200, b""),
         (b"HTTP/1.1 200 \r\n\r\n", 1, 200, b""),
         (b"HTTP/1.1 200  \t\r\n\r\n", 1, 200, b" \t"),
-        (
-            b"HTTP/1.1 999 \xe9t\xe9\r\nA: b\r\n\r\n",
-            1,
-            999,
-            b"\xe9t\xe9",
-        ),
+        (b"HTTP/1.1 999 \xe9t\xe9\r\nA: b\r\n\r\n", 1, 999, b"\xe9t\xe9"),
         (b"HTTP/1.3 100 x\r\n\r\n", 1, 100, b"x"),
         (b"HTTP/1.1 599 a:b\r\n\r\n", 1, 599, b"a:b"),
     ] {
         let seen = good(response(bytes, Asked::Other));
-        assert_eq!(
-            (seen.minor, seen.status, seen.reason.as_slice()),
-            (minor, status, reason)
-        );
+        assert_eq!((seen.minor, seen.status, seen.reason.as_slice()), (minor, status, reason));
         assert_eq!((seen.method.as_str(), seen.target.as_str()), ("", ""));
-        assert_eq!(
-            seen.fields.len(),
-            bytes.windows(4).filter(|part| part == b"A: b").count()
-        );
+        assert_eq!(seen.fields.len(), bytes.windows(4).filter(|part| part == b"A: b").count());
     }
 }
 
@@ -80,20 +64,13 @@ const BAD: &[(u8, &[u8], Violation)] = &[
 fn bad_responses_are_refused() {
     for (rule, bytes, violation) in BAD {
         let text = String::from_utf8_lossy(bytes);
-        assert_eq!(
-            response(bytes, Asked::Other),
-            Err(*violation),
-            "rule {rule}: {text:?}"
-        );
+        assert_eq!(response(bytes, Asked::Other), Err(*violation), "rule {rule}: {text:?}");
     }
 }
 
 #[test]
 fn names_that_only_look_like_framing_do_not_frame() {
-    let seen = good(response(
-        b"HTTP/1.1 200 OK\r\nContent_Length: 5\r\n\r\n",
-        Asked::Other,
-    ));
+    let seen = good(response(b"HTTP/1.1 200 OK\r\nContent_Length: 5\r\n\r\n", Asked::Other));
     assert_eq!(seen.meaning.framing, Framing::UntilClose);
 }
 
@@ -102,23 +79,10 @@ fn persistence() {
     let read = |text: &str| good(response(text.as_bytes(), Asked::Other)).meaning;
     let length = "Content-Length: 1\r\n\r\n";
     assert!(read(&format!("HTTP/1.1 200 OK\r\n{length}")).persistent);
-    assert!(
-        !read(&format!(
-            "HTTP/1.1 200 OK\r\nConnection: x, close\r\n{length}"
-        ))
-        .persistent
-    );
+    assert!(!read(&format!("HTTP/1.1 200 OK\r\nConnection: x, close\r\n{length}")).persistent);
     assert!(!read(&format!("HTTP/1.0 200 OK\r\n{length}")).persistent);
-    assert!(
-        read(&format!(
-            "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n{length}"
-        ))
-        .persistent
-    );
-    assert!(
-        !read("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n").persistent,
-        "until close"
-    );
+    assert!(read(&format!("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n{length}")).persistent);
+    assert!(!read("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n").persistent, "until close");
     let upgrade = read("HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n");
     assert!(upgrade.upgrade && upgrade.framing == Framing::None);
 }
@@ -137,9 +101,7 @@ fn keep_alive_timeouts() {
         ("", None),
     ] {
         let text = format!("HTTP/1.1 204 x\r\nKeep-Alive: {value}\r\n\r\n");
-        let found = good(response(text.as_bytes(), Asked::Other))
-            .meaning
-            .keep_alive_timeout;
+        let found = good(response(text.as_bytes(), Asked::Other)).meaning.keep_alive_timeout;
         assert_eq!(found, expected, "{value:?}");
     }
 }

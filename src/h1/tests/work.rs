@@ -14,10 +14,7 @@ fn a_trickled_head_is_not_read_again_and_again() {
         text += &format!("Name: {value}\r\n");
     }
     text += "\r\n";
-    let limits = HeadLimits {
-        fields: 1000,
-        ..LIMITS
-    };
+    let limits = HeadLimits { fields: 1000, ..LIMITS };
     let start = Instant::now();
     for _ in 0..40 {
         let answer = play(text.as_bytes(), 0..text.len(), |input, progress, head| {
@@ -25,19 +22,12 @@ fn a_trickled_head_is_not_read_again_and_again() {
         });
         assert_eq!(good(answer).consumed, text.len());
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
 #[test]
 fn a_trickled_trailer_section_is_not_read_again_and_again() {
-    let text = format!(
-        "0\r\n{}\r\n",
-        format!("Name: {}\r\n", "x".repeat(200)).repeat(70)
-    );
+    let text = format!("0\r\n{}\r\n", format!("Name: {}\r\n", "x".repeat(200)).repeat(70));
     let limits = BodyLimits::default();
     let start = Instant::now();
     for _ in 0..40 {
@@ -47,9 +37,5 @@ fn a_trickled_trailer_section_is_not_read_again_and_again() {
         }
         assert_eq!(decoder.take_trailers().unwrap().field_count(), 70);
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }

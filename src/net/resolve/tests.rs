@@ -13,17 +13,12 @@ fn wait(net: &mut Net, resolver: &mut Resolver, now: Time) -> (LookupKey, Answer
             return result;
         }
         assert!(began.elapsed() < Duration::from_secs(10), "no answer");
-        net.poll(Some(Duration::from_secs(10)), &mut Vec::new())
-            .unwrap();
+        net.poll(Some(Duration::from_secs(10)), &mut Vec::new()).unwrap();
     }
 }
 
 fn resolver(net: &Net, lookup: LookupFn) -> Resolver {
-    let options = ResolverOptions {
-        lookup: Some(lookup),
-        pending_max: 3,
-        ..Default::default()
-    };
+    let options = ResolverOptions { lookup: Some(lookup), pending_max: 3, ..Default::default() };
     Resolver::new(net, options)
 }
 
@@ -35,18 +30,13 @@ fn socket(text: &str) -> SocketAddr {
 fn literals_never_reach_the_thread() {
     let net = Net::system(8).unwrap();
     let mut resolver = resolver(&net, Arc::new(|_| panic!("asked")));
-    for (host, expected) in [
-        ("127.0.0.1", "127.0.0.1:80"),
-        ("::1", "[::1]:80"),
-        ("[::1]", "[::1]:80"),
-    ] {
+    for (host, expected) in
+        [("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80"), ("[::1]", "[::1]:80")]
+    {
         let found = resolver.lookup(host, 80, Time(0));
         assert_eq!(found, Ok(Lookup::Ready(vec![socket(expected)])));
     }
-    assert!(matches!(
-        resolver.backend,
-        Backend::Thread { running: None, .. }
-    ));
+    assert!(matches!(resolver.backend, Backend::Thread { running: None, .. }));
     // Brackets are for IPv6 alone (RFC 3986 §3.2.2).
     assert_eq!(literal("[127.0.0.1]"), None);
     assert_eq!(literal("localhost"), None);
@@ -64,10 +54,7 @@ fn equal_lookups_share_a_job_and_the_cache_answers_the_next() {
             assert_eq!(name, "example.test");
             counter.fetch_add(1, Ordering::SeqCst);
             let _ = gate.lock().unwrap().recv();
-            Ok(vec![
-                "192.0.2.1".parse().unwrap(),
-                "2001:db8::1".parse().unwrap(),
-            ])
+            Ok(vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()])
         }),
     );
     let first = resolver.lookup("example.test", 80, Time(0)).unwrap();
@@ -79,26 +66,16 @@ fn equal_lookups_share_a_job_and_the_cache_answers_the_next() {
 
     let (key, answer) = wait(&mut net, &mut resolver, Time(0));
     assert_eq!(Lookup::Pending(key), first);
-    assert_eq!(
-        answer.unwrap(),
-        [socket("192.0.2.1:80"), socket("[2001:db8::1]:80")]
-    );
+    assert_eq!(answer.unwrap(), [socket("192.0.2.1:80"), socket("[2001:db8::1]:80")]);
     let (key, answer) = wait(&mut net, &mut resolver, Time(0));
     assert_eq!(Lookup::Pending(key), other_port);
     assert_eq!(answer.unwrap()[0], socket("192.0.2.1:443"));
-    assert_eq!(
-        (asked.load(Ordering::SeqCst), resolver.pending_count()),
-        (1, 0)
-    );
+    assert_eq!((asked.load(Ordering::SeqCst), resolver.pending_count()), (1, 0));
 
-    let cached = resolver
-        .lookup("example.test", 8080, Time(9_999_999))
-        .unwrap();
+    let cached = resolver.lookup("example.test", 8080, Time(9_999_999)).unwrap();
     let expected = vec![socket("192.0.2.1:8080"), socket("[2001:db8::1]:8080")];
     assert_eq!(cached, Lookup::Ready(expected));
-    let expired = resolver
-        .lookup("example.test", 8080, Time(10_000_000))
-        .unwrap();
+    let expired = resolver.lookup("example.test", 8080, Time(10_000_000)).unwrap();
     assert!(matches!(expired, Lookup::Pending(_)));
     release.send(()).unwrap();
     wait(&mut net, &mut resolver, Time(10_000_000)).1.unwrap();
@@ -129,11 +106,7 @@ fn failures_have_nodes_codes_and_are_not_cached() {
         assert_eq!(started, Lookup::Pending(key));
         let error = answer.unwrap_err();
         assert_eq!(error.code, code);
-        assert!(
-            error
-                .message
-                .starts_with(&format!("getaddrinfo {code} {name}"))
-        );
+        assert!(error.message.starts_with(&format!("getaddrinfo {code} {name}")));
     }
 }
 
@@ -150,14 +123,8 @@ fn lookups_under_way_and_cached_names_are_bounded() {
         wait(&mut net, &mut resolver, Time(now)).1.unwrap();
     }
     assert_eq!(resolver.cache.len(), 2);
-    assert!(matches!(
-        resolver.lookup("c", 80, Time(3)),
-        Ok(Lookup::Ready(_))
-    ));
-    assert!(matches!(
-        resolver.lookup("a", 80, Time(3)),
-        Ok(Lookup::Pending(_))
-    ));
+    assert!(matches!(resolver.lookup("c", 80, Time(3)), Ok(Lookup::Ready(_))));
+    assert!(matches!(resolver.lookup("a", 80, Time(3)), Ok(Lookup::Pending(_))));
 }
 
 #[test]
@@ -166,12 +133,7 @@ fn the_system_knows_localhost() {
     let mut resolver = Resolver::new(&net, ResolverOptions::default());
     resolver.lookup("localhost", 80, Time(0)).unwrap();
     let (_, answer) = wait(&mut net, &mut resolver, Time(0));
-    assert!(
-        answer
-            .unwrap()
-            .iter()
-            .all(|address| address.ip().is_loopback())
-    );
+    assert!(answer.unwrap().iter().all(|address| address.ip().is_loopback()));
 }
 
 #[cfg(feature = "sim")]

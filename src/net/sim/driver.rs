@@ -60,9 +60,7 @@ impl SimLoop {
             });
             state.loops.len() - 1
         };
-        SimLoop {
-            place: Rc::new(Place { state, number }),
-        }
+        SimLoop { place: Rc::new(Place { state, number }) }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State, usize) -> T) -> T {
@@ -91,9 +89,7 @@ impl SimLoop {
 
     pub(in super::super) fn wall_clock(&self) -> SystemTime {
         let (now, offset) = self.with(|state, _| (state.now.0, state.wall_offset));
-        let micros = (EPOCH_SECONDS * 1_000_000)
-            .saturating_add(now)
-            .saturating_add_signed(offset);
+        let micros = (EPOCH_SECONDS * 1_000_000).saturating_add(now).saturating_add_signed(offset);
         UNIX_EPOCH + Duration::from_micros(micros)
     }
 
@@ -144,10 +140,7 @@ impl SimLoop {
 
     pub(in super::super) fn local_address(&self, id: SocketId) -> Option<Address> {
         self.with(|state, _| match id.as_listener() {
-            Some(key) => state
-                .listeners
-                .get(key)
-                .map(|listener| listener.address.clone()),
+            Some(key) => state.listeners.get(key).map(|listener| listener.address.clone()),
             None => state.end(id)?.local.clone(),
         })
     }
@@ -171,21 +164,13 @@ impl SimLoop {
     }
 
     pub(in super::super) fn host(&self, name: &str) -> Option<Vec<std::net::IpAddr>> {
-        self.with(|state, _| {
-            state
-                .hosts
-                .get(name)
-                .filter(|found| !found.is_empty())
-                .cloned()
-        })
+        self.with(|state, _| state.hosts.get(name).filter(|found| !found.is_empty()).cloned())
     }
 }
 
 impl fmt::Debug for SimLoop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimLoop")
-            .field("number", &self.place.number)
-            .finish_non_exhaustive()
+        f.debug_struct("SimLoop").field("number", &self.place.number).finish_non_exhaustive()
     }
 }
 
@@ -206,9 +191,7 @@ impl State {
         own.deadline = deadline;
         own.is_running = true;
         if self.random.chance(self.options.clock_jump) {
-            let jump = self
-                .random
-                .below(self.options.clock_jump_max.saturating_add(1));
+            let jump = self.random.below(self.options.clock_jump_max.saturating_add(1));
             self.advance_to(Time(self.now.0.saturating_add(jump)));
         }
         self.deliver_due();
@@ -258,10 +241,7 @@ impl State {
         }
         let truth = self.readiness(target.id);
         let watch = match target.id.as_listener() {
-            Some(key) => self
-                .listeners
-                .get_mut(key)
-                .map(|listener| &mut listener.watch),
+            Some(key) => self.listeners.get_mut(key).map(|listener| &mut listener.watch),
             None => self.end(target.id).map(|end| &mut end.watch),
         };
         let Some(watch) = watch else { return };
@@ -273,28 +253,15 @@ impl State {
         if !self.options.separate_filters {
             // As epoll: the edge brings the socket up, and the report says all that is true of it.
             if !truth.is_empty() {
-                batch.push(Ready {
-                    token,
-                    readiness: truth,
-                });
+                batch.push(Ready { token, readiness: truth });
             }
             return;
         }
-        let read_side = Readiness::READABLE
-            .union(Readiness::READ_CLOSED)
-            .union(Readiness::ERROR);
-        let write_side = Readiness::WRITABLE
-            .union(Readiness::WRITE_CLOSED)
-            .union(Readiness::ERROR);
-        for (edge, side) in [
-            (Readiness::WRITABLE, write_side),
-            (Readiness::READABLE, read_side),
-        ] {
+        let read_side = Readiness::READABLE.union(Readiness::READ_CLOSED).union(Readiness::ERROR);
+        let write_side = Readiness::WRITABLE.union(Readiness::WRITE_CLOSED).union(Readiness::ERROR);
+        for (edge, side) in [(Readiness::WRITABLE, write_side), (Readiness::READABLE, read_side)] {
             if edges.contains(edge) && truth.contains(edge) {
-                batch.push(Ready {
-                    token,
-                    readiness: truth.intersection(side),
-                });
+                batch.push(Ready { token, readiness: truth.intersection(side) });
             }
         }
     }
@@ -327,10 +294,7 @@ impl State {
     }
 
     fn close_all(&mut self, number: usize) {
-        let listeners = self
-            .listeners
-            .iter()
-            .filter(|(_, l)| l.owner == Some(number));
+        let listeners = self.listeners.iter().filter(|(_, l)| l.owner == Some(number));
         let mut open: Vec<_> = listeners.map(|(key, _)| SocketId::listener(key)).collect();
         for (key, pair) in &self.pairs {
             let owned = |side: &usize| pair.ends[*side].owner == Some(number);

@@ -40,32 +40,18 @@ impl State {
                 ip.set_port(self.free_port());
             }
         }
-        if self
-            .listeners
-            .iter()
-            .any(|(_, listener)| listener.address == address)
-        {
+        if self.listeners.iter().any(|(_, listener)| listener.address == address) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
         let (serial, watch, queue) = (self.serial(), Watch::default(), VecDeque::new());
-        let listener = Listener {
-            serial,
-            owner,
-            watch,
-            address,
-            backlog,
-            queue,
-        };
+        let listener = Listener { serial, owner, watch, address, backlog, queue };
         Ok(SocketId::listener(self.listeners.insert(listener)))
     }
 
     /// The listener for `address`: an exact one before one that is bound to all addresses.
     pub(super) fn find_listener(&self, address: &Address) -> Option<usize> {
-        let exact = self
-            .listeners
-            .iter()
-            .find(|(_, listener)| listener.address == *address);
+        let exact = self.listeners.iter().find(|(_, listener)| listener.address == *address);
         let any = || {
             let port = address.port()?;
             self.listeners.iter().find(|(_, listener)| {
@@ -84,24 +70,11 @@ impl State {
             Address::Unix(_) => None,
         };
         let local = local.map(|ip| Address::Ip(SocketAddr::new(ip, self.free_port())));
-        let near = End {
-            held: true,
-            owner,
-            local,
-            ..End::default()
-        };
-        let far = End {
-            local: Some(address.clone()),
-            ..End::default()
-        };
+        let near = End { held: true, owner, local, ..End::default() };
+        let far = End { local: Some(address.clone()), ..End::default() };
         let serial = self.serial();
         let target = address.clone();
-        let key = self.pairs.insert(Pair {
-            serial,
-            connecting: true,
-            target,
-            ends: [near, far],
-        });
+        let key = self.pairs.insert(Pair { serial, connecting: true, target, ends: [near, far] });
         let id = SocketId::stream(key, 0);
         if !self.random.chance(self.options.connect_silence) {
             let (low, high) = self.options.connect_delay;
@@ -134,10 +107,7 @@ impl State {
         if owner.is_some() && self.random.chance(self.options.accept_error) {
             return Err(io::Error::from_raw_os_error(EMFILE));
         }
-        let accepted = listener
-            .queue
-            .pop_front()
-            .ok_or(io::ErrorKind::WouldBlock)?;
+        let accepted = listener.queue.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
         if let Some(end) = self.end(accepted) {
             end.owner = owner;
         }

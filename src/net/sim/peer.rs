@@ -40,12 +40,7 @@ impl SimPeer {
         let Some(id) = self.id.filter(|_| !bytes.is_empty()) else {
             return Vec::new();
         };
-        let read = self
-            .net
-            .state
-            .borrow_mut()
-            .read(id, &mut bytes)
-            .unwrap_or(0);
+        let read = self.net.state.borrow_mut().read(id, &mut bytes).unwrap_or(0);
         bytes.truncate(read);
         bytes
     }
@@ -59,15 +54,12 @@ impl SimPeer {
     pub fn is_connected(&self) -> bool {
         let Some(id) = self.id else { return false };
         let mut state = self.net.state.borrow_mut();
-        state
-            .pair(id)
-            .is_some_and(|(pair, side)| !pair.connecting && !pair.ends[side].broken)
+        state.pair(id).is_some_and(|(pair, side)| !pair.connecting && !pair.ends[side].broken)
     }
 
     /// Whether the other side has sent its end of stream and everything before it was read.
     pub fn is_eof(&self) -> bool {
-        self.look(|end| end.fin && end.inbox.is_empty())
-            .unwrap_or(false)
+        self.look(|end| end.fin && end.inbox.is_empty()).unwrap_or(false)
     }
 
     /// Whether the connection was reset or refused.
@@ -101,8 +93,7 @@ impl SimPeer {
 
     /// The port of this side; `None` on a Unix socket.
     pub fn local_port(&self) -> Option<u16> {
-        self.look(|end| end.local.as_ref().and_then(Address::port))
-            .flatten()
+        self.look(|end| end.local.as_ref().and_then(Address::port)).flatten()
     }
 
     fn look<T>(&self, at: impl FnOnce(&super::state::End) -> T) -> Option<T> {
@@ -125,9 +116,7 @@ impl Drop for SimPeer {
 
 impl fmt::Debug for SimPeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimPeer")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("SimPeer").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -151,14 +140,8 @@ impl SimListener {
     /// Where it listens, with the port that was picked.
     pub fn address(&self) -> Address {
         let state = self.net.state.borrow();
-        let listener = self
-            .id
-            .as_listener()
-            .and_then(|key| state.listeners.get(key));
-        listener.map_or_else(
-            || Address::Unix("closed".into()),
-            |found| found.address.clone(),
-        )
+        let listener = self.id.as_listener().and_then(|key| state.listeners.get(key));
+        listener.map_or_else(|| Address::Unix("closed".into()), |found| found.address.clone())
     }
 }
 
@@ -170,8 +153,6 @@ impl Drop for SimListener {
 
 impl fmt::Debug for SimListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimListener")
-            .field("address", &self.address())
-            .finish_non_exhaustive()
+        f.debug_struct("SimListener").field("address", &self.address()).finish_non_exhaustive()
     }
 }

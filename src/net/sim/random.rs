@@ -27,11 +27,7 @@ impl Random {
 
     /// A number from `low` to `high`, both included; `low` when they are the wrong way round.
     pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
-        if high <= low {
-            low
-        } else {
-            low + self.below((high - low).saturating_add(1))
-        }
+        if high <= low { low } else { low + self.below((high - low).saturating_add(1)) }
     }
 }
 

@@ -202,12 +202,7 @@ impl State {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let chance = self.random.next();
-        self.queue.push(Reverse(Scheduled {
-            at,
-            chance,
-            sequence,
-            action,
-        }));
+        self.queue.push(Reverse(Scheduled { at, chance, sequence, action }));
         self.stalled = false;
     }
 
@@ -377,10 +372,7 @@ impl State {
     /// Raises an edge: the socket is put on its loop's list, once.
     pub(super) fn raise(&mut self, target: Target, edges: Readiness) {
         let watch = match target.id.as_listener() {
-            Some(key) => self
-                .listeners
-                .get_mut(key)
-                .map(|listener| &mut listener.watch),
+            Some(key) => self.listeners.get_mut(key).map(|listener| &mut listener.watch),
             None => self.end(target.id).map(|end| &mut end.watch),
         };
         let Some(watch) = watch else { return };
@@ -397,11 +389,7 @@ impl State {
     pub(super) fn readiness(&self, id: SocketId) -> Readiness {
         let mut ready = Readiness::EMPTY;
         if let Some(key) = id.as_listener() {
-            if self
-                .listeners
-                .get(key)
-                .is_some_and(|listener| !listener.queue.is_empty())
-            {
+            if self.listeners.get(key).is_some_and(|listener| !listener.queue.is_empty()) {
                 ready.insert(Readiness::READABLE);
             }
             return ready;
@@ -434,10 +422,6 @@ impl State {
     pub(super) fn open_sockets(&self) -> usize {
         let ends = self.pairs.iter().flat_map(|(_, pair)| &pair.ends);
         ends.filter(|end| end.held && end.owner.is_some()).count()
-            + self
-                .listeners
-                .iter()
-                .filter(|(_, listener)| listener.owner.is_some())
-                .count()
+            + self.listeners.iter().filter(|(_, listener)| listener.owner.is_some()).count()
     }
 }

@@ -81,9 +81,7 @@ impl State {
         let mut accepted = total.min(capacity - used);
         end.wants_space |= accepted < total;
         if with_faults {
-            accepted = self
-                .write_fault(id, accepted)
-                .ok_or(io::ErrorKind::WouldBlock)?;
+            accepted = self.write_fault(id, accepted).ok_or(io::ErrorKind::WouldBlock)?;
         }
         let bytes = gather(slices, accepted);
         if flow != Flow::Truncated {
@@ -140,9 +138,7 @@ impl State {
         }
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            let size = self
-                .random
-                .between(1, self.options.fragment_bytes_max as u64) as usize;
+            let size = self.random.between(1, self.options.fragment_bytes_max as u64) as usize;
             let (piece, after) = rest.split_at(size.min(rest.len()));
             self.send(id, Segment::Data(piece.to_vec()));
             rest = after;
@@ -282,10 +278,7 @@ impl State {
     pub(super) fn register(&mut self, id: SocketId, number: usize, token: usize) -> io::Result<()> {
         let target = self.target(id).ok_or(io::ErrorKind::NotConnected)?;
         let watch = match id.as_listener() {
-            Some(key) => self
-                .listeners
-                .get_mut(key)
-                .map(|listener| &mut listener.watch),
+            Some(key) => self.listeners.get_mut(key).map(|listener| &mut listener.watch),
             None => self.end(id).map(|end| &mut end.watch),
         };
         watch.ok_or(io::ErrorKind::NotConnected)?.registration = Some((number, token));

@@ -41,10 +41,7 @@ fn accepted(sim: &SimNet) -> (Net, Source, Source, SimPeer) {
 }
 
 fn event(readiness: Readiness) -> Ready {
-    Ready {
-        token: STREAM,
-        readiness,
-    }
+    Ready { token: STREAM, readiness }
 }
 
 fn kind<T: fmt::Debug>(result: std::io::Result<T>) -> ErrorKind {
@@ -62,10 +59,7 @@ fn a_connection_is_accepted_and_carries_bytes_both_ways() {
     assert_eq!(net.peer_address(&stream).unwrap().port(), peer.local_port());
     assert_eq!(net.local_address(&stream), Some(address(80)));
     assert_eq!(peer.write(b"ping"), 4);
-    assert_eq!(
-        kind(net.read(&mut stream, &mut [0; 8])),
-        ErrorKind::WouldBlock
-    );
+    assert_eq!(kind(net.read(&mut stream, &mut [0; 8])), ErrorKind::WouldBlock);
     assert_eq!(poll(&mut net, None), [event(BOTH)]);
     let mut buffer = [0; 8];
     assert_eq!(net.read(&mut stream, &mut buffer).unwrap(), 4);
@@ -115,13 +109,7 @@ fn registering_again_reports_what_is_true_under_the_new_token() {
     peer.write(b"x");
     assert_eq!(poll(&mut net, None), [event(BOTH)]);
     net.reregister(&mut stream, 99).unwrap();
-    assert_eq!(
-        poll(&mut net, None),
-        [Ready {
-            token: 99,
-            readiness: BOTH
-        }]
-    );
+    assert_eq!(poll(&mut net, None), [Ready { token: 99, readiness: BOTH }]);
     assert!(poll(&mut net, IDLE).is_empty());
 }
 
@@ -131,10 +119,7 @@ fn data_and_fin_come_in_one_event() {
     let (mut net, _listener, mut stream, peer) = accepted(&sim);
     peer.write(b"last words");
     peer.shutdown_write();
-    assert_eq!(
-        poll(&mut net, None),
-        [event(BOTH.union(Readiness::READ_CLOSED))]
-    );
+    assert_eq!(poll(&mut net, None), [event(BOTH.union(Readiness::READ_CLOSED))]);
     // The short read does not mean that the end will be announced again.
     assert_eq!(net.read(&mut stream, &mut [0; 64]).unwrap(), 10);
     assert!(poll(&mut net, IDLE).is_empty());
@@ -157,11 +142,7 @@ fn separate_filters_report_what_changed_as_kqueue_does() {
     peer.reset();
     let batch = poll(&mut net, None);
     assert_eq!(batch.len(), 2);
-    assert!(
-        batch
-            .iter()
-            .all(|ready| ready.readiness.contains(Readiness::ERROR))
-    );
+    assert!(batch.iter().all(|ready| ready.readiness.contains(Readiness::ERROR)));
 }
 
 #[test]
@@ -186,10 +167,7 @@ fn short_and_refused_writes_are_followed_by_an_edge() {
     for options in [
         SimOptions::default().short_writes(1000),
         SimOptions::default().would_block(500),
-        SimOptions::default()
-            .short_writes(500)
-            .would_block(500)
-            .fragments(500, 3),
+        SimOptions::default().short_writes(500).would_block(500).fragments(500, 3),
     ] {
         let cuts: usize = (0..8).map(|seed| write_through(seed, &options)).sum();
         assert!(cuts > 0);
@@ -228,11 +206,7 @@ fn fragments_arrive_one_after_the_other() {
     peer.write(b"fragments");
     let (mut all, mut events) = (Vec::new(), 0);
     while all.len() < 9 {
-        assert!(
-            poll(&mut net, IDLE)[0]
-                .readiness
-                .contains(Readiness::READABLE)
-        );
+        assert!(poll(&mut net, IDLE)[0].readiness.contains(Readiness::READABLE));
         let mut buffer = [0; 64];
         let count = net.read(&mut stream, &mut buffer).unwrap();
         assert!(count <= 2);
@@ -254,10 +228,7 @@ fn a_reset_is_read_after_the_data_unless_it_discards() {
         if !discards {
             assert_eq!(net.read(&mut stream, &mut [0; 8]).unwrap(), 4);
         }
-        assert_eq!(
-            kind(net.read(&mut stream, &mut [0; 8])),
-            ErrorKind::ConnectionReset
-        );
+        assert_eq!(kind(net.read(&mut stream, &mut [0; 8])), ErrorKind::ConnectionReset);
         assert_eq!(net.read(&mut stream, &mut [0; 8]).unwrap(), 0);
         assert_eq!(kind(net.write(&mut stream, b"x")), ErrorKind::BrokenPipe);
     }
@@ -290,15 +261,8 @@ fn connections_are_made_refused_retried_or_left_hanging() {
     net.register(&mut refused, STREAM).unwrap();
     assert!(!net.connect_result(&mut refused).unwrap());
     assert_eq!(kind(net.write(&mut refused, b"x")), ErrorKind::WouldBlock);
-    assert!(
-        poll(&mut net, None)[0]
-            .readiness
-            .contains(Readiness::WRITABLE)
-    );
-    assert_eq!(
-        kind(net.connect_result(&mut refused)),
-        ErrorKind::ConnectionRefused
-    );
+    assert!(poll(&mut net, None)[0].readiness.contains(Readiness::WRITABLE));
+    assert_eq!(kind(net.connect_result(&mut refused)), ErrorKind::ConnectionRefused);
     net.close(refused);
 
     let server = sim.listen(&address(80)).unwrap();
@@ -325,15 +289,10 @@ fn connections_are_made_refused_retried_or_left_hanging() {
 fn a_full_backlog_makes_the_client_try_again() {
     let sim = SimNet::new(13);
     let mut net = Net::simulated(&sim);
-    let small = ListenOptions {
-        backlog: 1,
-        ..ListenOptions::default()
-    };
+    let small = ListenOptions { backlog: 1, ..ListenOptions::default() };
     let mut listener = net.listen(&Address::Unix("/sim".into()), &small).unwrap();
     net.register(&mut listener, LISTENER).unwrap();
-    let peers: Vec<_> = (0..3)
-        .map(|_| sim.connect(&Address::Unix("/sim".into())))
-        .collect();
+    let peers: Vec<_> = (0..3).map(|_| sim.connect(&Address::Unix("/sim".into()))).collect();
     let mut streams = Vec::new();
     while streams.len() < 3 {
         assert_eq!(poll(&mut net, None)[0].token, LISTENER);
@@ -350,10 +309,7 @@ fn accept_fails_without_another_edge() {
     let (mut net, mut listener) = listening(&sim);
     let _peer = sim.connect(&address(80));
     assert_eq!(poll(&mut net, None)[0].token, LISTENER);
-    assert_eq!(
-        net.accept(&mut listener).unwrap_err().raw_os_error(),
-        Some(24)
-    );
+    assert_eq!(net.accept(&mut listener).unwrap_err().raw_os_error(), Some(24));
     assert!(poll(&mut net, IDLE).is_empty());
     sim.set_options(SimOptions::default());
     assert!(net.accept(&mut listener).is_ok());
@@ -367,11 +323,7 @@ fn truncation_ends_one_direction_and_silence_both_ways_of_knowing() {
     assert_eq!(peer.write(b"truncated"), 9);
     sim.set_options(SimOptions::default());
     assert_eq!(peer.write(b"lost"), 4);
-    assert!(
-        poll(&mut net, None)[0]
-            .readiness
-            .contains(Readiness::READ_CLOSED)
-    );
+    assert!(poll(&mut net, None)[0].readiness.contains(Readiness::READ_CLOSED));
     let count = net.read(&mut stream, &mut [0; 64]).unwrap();
     assert!(count < 9);
     net.write(&mut stream, b"still here").unwrap();
@@ -400,10 +352,7 @@ fn time_jumps_to_the_next_event_or_timeout_and_stalls_without_either() {
     assert_eq!(poll(&mut net, None)[0].token, LISTENER);
     let wall = net.wall_clock();
     sim.set_wall_clock_offset(-1_000_000);
-    assert_eq!(
-        wall.duration_since(net.wall_clock()).unwrap(),
-        Duration::from_secs(1)
-    );
+    assert_eq!(wall.duration_since(net.wall_clock()).unwrap(), Duration::from_secs(1));
     assert!(wall > SystemTime::UNIX_EPOCH);
 }
 
@@ -448,10 +397,7 @@ fn loops_that_share_a_clock_do_not_let_the_others_sleep_over() {
             two_due = two_due.after(Duration::from_secs(2));
         }
     }
-    assert_eq!(
-        order,
-        [(2, 2), (2, 4), (2, 6), (1, 7), (2, 8), (2, 10), (2, 12)]
-    );
+    assert_eq!(order, [(2, 2), (2, 4), (2, 6), (1, 7), (2, 8), (2, 10), (2, 12)]);
     // One that is never polled again does not hold the clock for ever.
     for _ in 0..3 {
         poll(&mut one, Some(Duration::from_secs(100)));

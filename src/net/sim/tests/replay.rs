@@ -7,9 +7,8 @@ fn echo_run(seed: u64, options: SimOptions) -> (u64, usize, u64) {
     let sim = SimNet::with_options(seed, options);
     let (mut net, mut listener) = listening(&sim);
     let text: Vec<u8> = (0..3000_u32).map(|n| (n % 251) as u8).collect();
-    let mut clients: Vec<_> = (0..20)
-        .map(|_| (sim.connect(&address(80)), 0, Vec::<u8>::new()))
-        .collect();
+    let mut clients: Vec<_> =
+        (0..20).map(|_| (sim.connect(&address(80)), 0, Vec::<u8>::new())).collect();
     let mut streams: Vec<(Source, Vec<u8>)> = Vec::new();
     for _ in 0..100_000 {
         for ready in poll(&mut net, Some(Duration::from_millis(50))) {
@@ -27,22 +26,12 @@ fn echo_run(seed: u64, options: SimOptions) -> (u64, usize, u64) {
             *sent += peer.write(&text[*sent..]);
             received.extend(peer.read());
         }
-        if clients
-            .iter()
-            .all(|(peer, _, got)| got.len() == text.len() || peer.is_reset())
-        {
+        if clients.iter().all(|(peer, _, got)| got.len() == text.len() || peer.is_reset()) {
             break;
         }
     }
-    let whole = clients
-        .iter()
-        .filter(|(_, _, received)| *received == text)
-        .count();
-    assert!(
-        clients
-            .iter()
-            .all(|(_, _, received)| text.starts_with(received))
-    );
+    let whole = clients.iter().filter(|(_, _, received)| *received == text).count();
+    assert!(clients.iter().all(|(_, _, received)| text.starts_with(received)));
     (sim.trace_hash(), whole, sim.deliveries())
 }
 
@@ -73,9 +62,7 @@ fn echo(net: &mut Net, stream: &mut Source, backlog: &mut Vec<u8>, readiness: Re
 fn rough_networks_lose_nothing_and_replay_exactly() {
     let mut hashes = Vec::new();
     for seed in 0..20 {
-        let options = SimOptions::rough()
-            .capacity(700)
-            .separate_filters(seed % 2 == 1);
+        let options = SimOptions::rough().capacity(700).separate_filters(seed % 2 == 1);
         let first = echo_run(seed, options.clone());
         assert_eq!(first.1, 20, "SEED={seed}");
         assert_eq!(first, echo_run(seed, options), "SEED={seed}");
