@@ -50,9 +50,9 @@
 //! ```
 
 use crate::engine::options::LoopOptions;
+pub use crate::engine::stats::LoopStats;
 use crate::event_loop::EventLoop;
 use crate::net::Net;
-pub use crate::engine::stats::LoopStats;
 pub use crate::net::sim::{SimListener, SimNet, SimOptions, SimPeer};
 
 impl SimNet {
@@ -82,5 +82,7 @@ impl SimNet {
 
 /// What a loop holds at this moment: the check for leaks. It works on every loop, simulated or not.
 pub fn stats(event_loop: &EventLoop) -> LoopStats {
-    event_loop.with_core(|core| core.stats()).unwrap_or_default()
+    event_loop
+        .with_core(|core| core.stats())
+        .unwrap_or_default()
 }

@@ -13,7 +13,9 @@ use onloop::{Address, LoopOptions, http};
 fn a_request_that_is_answered_early_and_hung_up_on_is_over() {
     let net = SimNet::new(1);
     let mut event_loop = net.event_loop(LoopOptions::new());
-    let listener = net.listen(&Address::from(SocketAddr::from(([127, 0, 0, 1], 80)))).unwrap();
+    let listener = net
+        .listen(&Address::from(SocketAddr::from(([127, 0, 0, 1], 80))))
+        .unwrap();
     let events: Rc<RefCell<Vec<String>>> = Rc::default();
     let log = |events: &Rc<RefCell<Vec<String>>>, what: &'static str| {
         let events = events.clone();
@@ -37,7 +39,10 @@ fn a_request_that_is_answered_early_and_hung_up_on_is_over() {
     while net.now() < deadline && !events.borrow().iter().any(|event| event == "close") {
         event_loop.turn(Some(Duration::from_millis(10))).unwrap();
         server = server.take().or_else(|| listener.accept());
-        if let Some(peer) = server.as_ref().filter(|peer: &&onloop::sim::SimPeer| peer.available() > 0) {
+        if let Some(peer) = server
+            .as_ref()
+            .filter(|peer: &&onloop::sim::SimPeer| peer.available() > 0)
+        {
             peer.read();
             peer.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
             peer.shutdown_write();

@@ -64,7 +64,9 @@ impl Core {
             if slot.flags.has(Flags::LINGERING) {
                 stats.lingering += 1;
             }
-            let Some(active) = slot.active.as_deref() else { continue };
+            let Some(active) = slot.active.as_deref() else {
+                continue;
+            };
             stats.bytes_received += active.input.len();
             stats.bytes_unsent += active.output.len();
             if slot.kind != Kind::Server || active.stage == Stage::Exchange {

@@ -48,7 +48,9 @@ impl Bench {
     }
 
     fn turn(&mut self) {
-        self.event_loop.turn(Some(Duration::from_millis(1))).unwrap();
+        self.event_loop
+            .turn(Some(Duration::from_millis(1)))
+            .unwrap();
     }
 
     /// Until everything that can happen without the peers has happened.
@@ -79,7 +81,11 @@ fn write_is_false_at_the_mark_and_on_drain_comes_once_below_it() {
     bench.serve(ServerOptions::new().high_water_mark(MARK), move |_, res| {
         handle.set(Some(res));
         while res.write(&[b'x'; 1000]) {
-            assert!(res.writable_length() < MARK, "more wanted at {}", res.writable_length());
+            assert!(
+                res.writable_length() < MARK,
+                "more wanted at {}",
+                res.writable_length()
+            );
         }
         assert!((MARK..MARK + 1100).contains(&res.writable_length()));
         let drained = drained.clone();
@@ -96,12 +102,21 @@ fn write_is_false_at_the_mark_and_on_drain_comes_once_below_it() {
     assert!(!res.write(&[b'x'; MARK]), "at the mark again");
     let over = res.writable_length();
     bench.settle();
-    assert_eq!((drains.borrow().len(), res.writable_length()), (1, over), "nobody reads");
+    assert_eq!(
+        (drains.borrow().len(), res.writable_length()),
+        (1, over),
+        "nobody reads"
+    );
     // A reader that takes a little at a time: told once, when it is below, and not at each step.
     while !peer.read_up_to(500).is_empty() || res.writable_length() > 0 {
         bench.settle();
         let told = drains.borrow().len() == 2;
-        assert_eq!(told, res.writable_length() < MARK, "{}", res.writable_length());
+        assert_eq!(
+            told,
+            res.writable_length() < MARK,
+            "{}",
+            res.writable_length()
+        );
     }
     assert!(drains.borrow()[1] < MARK);
     assert!(res.write("more"), "below the mark");
@@ -115,24 +130,37 @@ fn what_is_written_past_the_hard_cap_ends_the_exchange_with_an_error() {
     let mut bench = Bench::new();
     let events: Rc<RefCell<Vec<String>>> = Rc::default();
     let log = events.clone();
-    bench.serve(ServerOptions::new().max_buffered(CAP).high_water_mark(MARK), move |_, res| {
-        let (errors, closes) = (log.clone(), log.clone());
-        res.on_error(move |error| errors.borrow_mut().push(error.code().into()));
-        res.on_close(move || closes.borrow_mut().push("close".into()));
-        for _ in 0..1000 {
-            res.write(&[b'x'; 1000]);
-            assert!(res.writable_length() <= CAP + 1100, "{}", res.writable_length());
-        }
-        assert!(!res.is_open());
-        assert!(log.borrow().is_empty(), "errors are never delivered inside a call");
-    });
+    bench.serve(
+        ServerOptions::new().max_buffered(CAP).high_water_mark(MARK),
+        move |_, res| {
+            let (errors, closes) = (log.clone(), log.clone());
+            res.on_error(move |error| errors.borrow_mut().push(error.code().into()));
+            res.on_close(move || closes.borrow_mut().push("close".into()));
+            for _ in 0..1000 {
+                res.write(&[b'x'; 1000]);
+                assert!(
+                    res.writable_length() <= CAP + 1100,
+                    "{}",
+                    res.writable_length()
+                );
+            }
+            assert!(!res.is_open());
+            assert!(
+                log.borrow().is_empty(),
+                "errors are never delivered inside a call"
+            );
+        },
+    );
     let peer = bench.connect();
     get(&peer);
     bench.settle();
     assert_eq!(*events.borrow(), ["ERR_BUFFER_OUT_OF_BOUNDS", "close"]);
     assert!(stats(&bench.event_loop).is_empty() || stats(&bench.event_loop).exchanges == 0);
     let received = peer.read();
-    assert!(!received.ends_with(b"0\r\n\r\n"), "what was cut off must not look complete");
+    assert!(
+        !received.ends_with(b"0\r\n\r\n"),
+        "what was cut off must not look complete"
+    );
     bench.settle();
     assert!(peer.is_eof() || peer.is_reset());
 }
@@ -141,7 +169,9 @@ fn what_is_written_past_the_hard_cap_ends_the_exchange_with_an_error() {
 fn one_chunk_of_any_size_is_taken_whole() {
     const SIZE: usize = 300_000;
     let mut bench = Bench::new();
-    let options = ServerOptions::new().max_buffered(50_000).high_water_mark(MARK);
+    let options = ServerOptions::new()
+        .max_buffered(50_000)
+        .high_water_mark(MARK);
     bench.serve(options, move |_, res| {
         assert!(!res.write(vec![b'x'; SIZE]));
         assert_eq!(res.writable_length() / SIZE, 1);
@@ -188,10 +218,15 @@ fn a_paused_request_body_is_not_read() {
         req.on_end(move || res.end("done"));
     });
     let peer = bench.connect();
-    peer.write(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n").as_bytes());
+    peer.write(
+        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n").as_bytes(),
+    );
     let taken = fill(&mut bench, &peer);
     assert!(received.get() > 0, "the first chunk was delivered");
-    assert!(taken <= received.get() + CAPACITY + 2 * READ_BUFFER, "{taken} of a paused body were taken");
+    assert!(
+        taken <= received.get() + CAPACITY + 2 * READ_BUFFER,
+        "{taken} of a paused body were taken"
+    );
     let held = stats(&bench.event_loop).bytes_received;
     assert!(held <= READ_BUFFER, "{held} bytes are held");
     // One resume, one chunk; at last all of it.
@@ -201,7 +236,10 @@ fn a_paused_request_body_is_not_read() {
         let before = received.get();
         body.resume();
         bench.settle();
-        assert!(received.get() - before <= READ_BUFFER, "one chunk, then it is paused again");
+        assert!(
+            received.get() - before <= READ_BUFFER,
+            "one chunk, then it is paused again"
+        );
         sent += peer.write(&[b'x'; 1000][..1000.min(LENGTH - sent)]);
     }
     assert_eq!((sent, received.get()), (LENGTH, LENGTH));
@@ -215,14 +253,18 @@ fn a_request_body_that_nobody_asks_for_is_not_read() {
     let peer = bench.connect();
     peer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
     let taken = fill(&mut bench, &peer);
-    assert!(taken <= CAPACITY + 2 * READ_BUFFER, "{taken} bytes were taken");
+    assert!(
+        taken <= CAPACITY + 2 * READ_BUFFER,
+        "{taken} bytes were taken"
+    );
 }
 
 #[test]
 fn a_paused_response_is_not_read() {
     let mut bench = Bench::new();
     let listener = bench.net.listen(&port(8000)).unwrap();
-    let request = http::request(bench.event_loop.handle(), "GET", "http://127.0.0.1:8000/").unwrap();
+    let request =
+        http::request(bench.event_loop.handle(), "GET", "http://127.0.0.1:8000/").unwrap();
     let response: Rc<RefCell<Option<http::Body>>> = Rc::default();
     let received = Rc::new(Cell::new(0));
     let (handle, count) = (response.clone(), received.clone());
@@ -239,7 +281,10 @@ fn a_paused_response_is_not_read() {
     peer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
     let taken = fill(&mut bench, &peer);
     assert_eq!(received.get(), 0, "paused before the first chunk");
-    assert!(taken <= CAPACITY + 2 * READ_BUFFER, "{taken} bytes of a paused response were taken");
+    assert!(
+        taken <= CAPACITY + 2 * READ_BUFFER,
+        "{taken} bytes of a paused response were taken"
+    );
     let body = response.borrow_mut().take().expect("the head was received");
     body.resume();
     bench.settle();
@@ -250,7 +295,8 @@ fn a_paused_response_is_not_read() {
 fn a_client_request_has_a_mark_and_a_drain_too() {
     let mut bench = Bench::new();
     let listener = bench.net.listen(&port(8000)).unwrap();
-    let request = http::request(bench.event_loop.handle(), "POST", "http://127.0.0.1:8000/").unwrap();
+    let request =
+        http::request(bench.event_loop.handle(), "POST", "http://127.0.0.1:8000/").unwrap();
     let drained = Rc::new(Cell::new(0));
     let count = drained.clone();
     request.on_drain(move || {
@@ -262,7 +308,11 @@ fn a_client_request_has_a_mark_and_a_drain_too() {
     bench.settle();
     let peer = listener.accept().expect("it has connected");
     bench.settle();
-    assert_eq!(drained.get(), 1, "the connection itself took it below the mark");
+    assert_eq!(
+        drained.get(),
+        1,
+        "the connection itself took it below the mark"
+    );
     while request.write(&[b'x'; 1000]) {}
     bench.settle();
     assert_eq!(drained.get(), 1, "nobody reads");

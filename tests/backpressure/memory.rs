@@ -74,7 +74,11 @@ fn fifty_megabytes_through_a_proxy_take_no_more_memory_than_one() {
         // A slow reader: it lets a part lie.
         let mut bytes = client.read_up_to(50_000);
         if head.is_empty() && !bytes.is_empty() {
-            let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+            let end = bytes
+                .windows(4)
+                .position(|window| window == b"\r\n\r\n")
+                .unwrap()
+                + 4;
             head = bytes.drain(..end).collect();
         }
         for (place, byte) in (received..).zip(&bytes) {

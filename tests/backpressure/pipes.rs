@@ -42,7 +42,10 @@ fn an_echo_holds_no_more_than_the_mark_and_a_chunk() {
         assert!(held <= PIPED_MAX, "turn {turn}: {held} bytes wait");
         if turn == 1000 {
             // Nobody has read: it stands still.
-            assert!(sent <= PIPED_MAX + 2 * CAPACITY + 3 * READ_BUFFER, "{sent} bytes were taken");
+            assert!(
+                sent <= PIPED_MAX + 2 * CAPACITY + 3 * READ_BUFFER,
+                "{sent} bytes were taken"
+            );
             assert!(held >= 64 * 1024, "it should have reached the mark: {held}");
         }
         if turn > 1000 {
@@ -73,28 +76,52 @@ fn a_proxy_holds_no_more_than_the_mark_and_a_chunk_in_each_direction() {
         pour(&client, &mut sent);
         bench.turn();
         server = server.take().or_else(|| upstream.accept());
-        let Some((res, up)) = handles.get() else { continue };
-        assert!(up.writable_length() <= PIPED_MAX, "turn {turn}: up {}", up.writable_length());
-        assert!(res.writable_length() <= PIPED_MAX, "turn {turn}: down {}", res.writable_length());
+        let Some((res, up)) = handles.get() else {
+            continue;
+        };
+        assert!(
+            up.writable_length() <= PIPED_MAX,
+            "turn {turn}: up {}",
+            up.writable_length()
+        );
+        assert!(
+            res.writable_length() <= PIPED_MAX,
+            "turn {turn}: down {}",
+            res.writable_length()
+        );
         let Some(server) = &server else { continue };
         // First neither end reads, then the server answers without end, at last both read.
         if turn == 1000 {
             server.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
-            assert!(up.writable_length() >= 64 * 1024, "{}", up.writable_length());
+            assert!(
+                up.writable_length() >= 64 * 1024,
+                "{}",
+                up.writable_length()
+            );
         }
         if turn > 1000 {
             answered += server.write(&[b'y'; 5000]);
         }
         if turn == 2000 {
-            assert!(res.writable_length() >= 64 * 1024, "{}", res.writable_length());
-            assert!(answered <= PIPED_MAX + 2 * CAPACITY + 2 * READ_BUFFER, "{answered}");
+            assert!(
+                res.writable_length() >= 64 * 1024,
+                "{}",
+                res.writable_length()
+            );
+            assert!(
+                answered <= PIPED_MAX + 2 * CAPACITY + 2 * READ_BUFFER,
+                "{answered}"
+            );
         }
         if turn > 2000 {
             server.read_up_to(3000);
             client.read_up_to(3000);
         }
     }
-    assert!(sent > 1_000_000 && answered > 1_000_000, "both went on: {sent} {answered}");
+    assert!(
+        sent > 1_000_000 && answered > 1_000_000,
+        "both went on: {sent} {answered}"
+    );
 }
 
 #[test]
@@ -119,7 +146,11 @@ fn a_pipe_whose_target_goes_away_lets_the_source_end() {
         }
         answer.extend(client.read());
     }
-    assert!(answer.ends_with(b"bad gateway"), "{}", String::from_utf8_lossy(&answer));
+    assert!(
+        answer.ends_with(b"bad gateway"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
 }
 
 #[test]
@@ -142,17 +173,23 @@ fn the_later_of_two_pipes_wins() {
     bench.settle();
     assert!(one.read().ends_with(b"former"));
     let answer = String::from_utf8(two.read()).unwrap();
-    assert!(answer.ends_with("\r\n7\r\ncontent\r\n0\r\n\r\n"), "{answer}");
+    assert!(
+        answer.ends_with("\r\n7\r\ncontent\r\n0\r\n\r\n"),
+        "{answer}"
+    );
 }
 
 /// All of the request has been read when the response has room again: no edge will say so.
 #[test]
 fn an_echo_goes_on_by_itself_when_there_is_room_again() {
     let mut bench = Bench::new();
-    bench.serve(ServerOptions::new().high_water_mark(1000), |req, res| req.pipe(res));
+    bench.serve(ServerOptions::new().high_water_mark(1000), |req, res| {
+        req.pipe(res)
+    });
     let peer = bench.connect();
     let chunk = [b"5dc\r\n".as_slice(), &[b'x'; 1500], b"\r\n"].concat();
-    let head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head =
+        b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
     peer.write(&[head.as_slice(), chunk.repeat(2).as_slice(), b"0\r\n\r\n"].concat());
     bench.settle();
     let answer = peer.read();

@@ -33,7 +33,11 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(wire: Wire, options: LoopOptions) -> Bench {
-        Bench { wire, net: SimNet::with_options(1, SimOptions::default()), options }
+        Bench {
+            wire,
+            net: SimNet::with_options(1, SimOptions::default()),
+            options,
+        }
     }
 
     pub(crate) fn event_loop(&self) -> EventLoop {
@@ -81,7 +85,9 @@ impl Bench {
             Wire::Loopback => {
                 let port = address.port().expect("an IP address");
                 let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
-                stream.set_nonblocking(true).expect("a socket can be non-blocking");
+                stream
+                    .set_nonblocking(true)
+                    .expect("a socket can be non-blocking");
                 Peer::Loopback(stream)
             }
         }

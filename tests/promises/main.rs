@@ -33,7 +33,11 @@ impl Bench {
         let net = SimNet::new(1);
         let event_loop = net.event_loop(LoopOptions::new().panic_policy(policy));
         let lp = event_loop.handle();
-        Bench { net, event_loop, lp }
+        Bench {
+            net,
+            event_loop,
+            lp,
+        }
     }
 
     fn serve<R: http::Outcome>(
@@ -46,7 +50,8 @@ impl Bench {
     }
 
     fn connect(&self) -> SimPeer {
-        self.net.connect(&Address::from(SocketAddr::from(([127, 0, 0, 1], 80))))
+        self.net
+            .connect(&Address::from(SocketAddr::from(([127, 0, 0, 1], 80))))
     }
 
     /// A peer that has sent `bytes`, after everything that follows from them has happened.
@@ -58,7 +63,9 @@ impl Bench {
     }
 
     fn turn(&mut self) {
-        self.event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+        self.event_loop
+            .turn(Some(Duration::from_millis(10)))
+            .unwrap();
     }
 
     fn settle(&mut self) {

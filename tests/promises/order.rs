@@ -3,7 +3,7 @@
 use super::*;
 use onloop::Error;
 
-/// 1. A callback runs only from the loop's turn, never inside a call that the user makes.
+/// Promise 1: A callback runs only from the loop's turn, never inside a call that the user makes.
 #[test]
 fn a_callback_runs_only_from_the_loops_turn_never_inside_a_call_that_the_user_makes() {
     let mut bench = Bench::new();
@@ -66,10 +66,14 @@ fn a_callback_runs_only_from_the_loops_turn_never_inside_a_call_that_the_user_ma
     drop(peer);
     bench.settle();
     assert_eq!(closed.all(), ["close"]);
-    assert!(*calls.borrow() >= 6, "not all kinds of callback were called: {}", calls.borrow());
+    assert!(
+        *calls.borrow() >= 6,
+        "not all kinds of callback were called: {}",
+        calls.borrow()
+    );
 }
 
-/// 4. Within one message: `on_request`/`on_response` first, then `on_data`, then trailers are readable,
+/// Promise 4: Within one message: `on_request`/`on_response` first, then `on_data`, then trailers are readable,
 /// `on_end` once, `on_close` once and last.
 #[test]
 fn within_one_message_the_head_comes_first_then_data_trailers_end_and_close_once_and_last() {
@@ -114,13 +118,28 @@ fn within_one_message_the_head_comes_first_then_data_trailers_end_and_close_once
     request.add_trailer("X-End", "yes").unwrap();
     request.end("");
     bench.settle();
-    let expected = ["request POST", "data 3", "data 5", "end 1", "finish", "body close", "close"];
+    let expected = [
+        "request POST",
+        "data 3",
+        "data 5",
+        "end 1",
+        "finish",
+        "body close",
+        "close",
+    ];
     assert_eq!(server_log.all(), expected);
-    let expected = ["finish", "response 200", "data 6", "end 1", "body close", "close"];
+    let expected = [
+        "finish",
+        "response 200",
+        "data 6",
+        "end 1",
+        "body close",
+        "close",
+    ];
     assert_eq!(client_log.all(), expected);
 }
 
-/// 4. `on_error` comes before `on_close`. Errors are never delivered synchronously.
+/// Promise 4: `on_error` comes before `on_close`. Errors are never delivered synchronously.
 #[test]
 fn on_error_comes_before_on_close_and_never_synchronously() {
     let mut bench = Bench::new();
@@ -139,7 +158,10 @@ fn on_error_comes_before_on_close_and_never_synchronously() {
     let peer = bench.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\npart");
     peer.close();
     bench.settle();
-    assert_eq!(log.all(), ["aborted", "error ECONNRESET", "body close", "close"]);
+    assert_eq!(
+        log.all(),
+        ["aborted", "error ECONNRESET", "body close", "close"]
+    );
 
     let log = Log::default();
     let request = http::request(bench.lp, "GET", "http://127.0.0.1:81/").unwrap();
@@ -162,7 +184,7 @@ fn on_error_comes_before_on_close_and_never_synchronously() {
     assert_eq!(log.all(), ["changed my mind", "close"]);
 }
 
-/// 5. `end` twice, `write` after `end`, anything on a dead handle: no effect on any other exchange.
+/// Promise 5: `end` twice, `write` after `end`, anything on a dead handle: no effect on any other exchange.
 #[test]
 fn end_twice_write_after_end_and_anything_on_a_dead_handle_have_no_effect_on_any_other_exchange() {
     let mut bench = Bench::new();
@@ -199,19 +221,29 @@ fn end_twice_write_after_end_and_anything_on_a_dead_handle_have_no_effect_on_any
     assert!(text(&peer).ends_with("\r\n\r\none"));
 }
 
-/// 5. `write_head`/`set_header` after the head is sent, invalid names and values, CR/LF/NUL: an `Err`,
+/// Promise 5: `write_head`/`set_header` after the head is sent, invalid names and values, CR/LF/NUL: an `Err`,
 /// nothing on the wire.
 #[test]
 fn fields_after_the_head_and_invalid_fields_are_an_err_and_nothing_on_the_wire() {
     let mut bench = Bench::new();
     bench.serve(|_, res| {
         for name in ["", "a b", "a:", "X-\r\nInjected", "X\0", "ü"] {
-            assert_eq!(res.set_header(name, "v").unwrap_err().code(), "ERR_INVALID_HTTP_TOKEN", "{name:?}");
+            assert_eq!(
+                res.set_header(name, "v").unwrap_err().code(),
+                "ERR_INVALID_HTTP_TOKEN",
+                "{name:?}"
+            );
             assert!(res.append_header(name, "v").is_err() && res.add_trailer(name, "v").is_err());
         }
         for value in ["a\r\nInjected: 1", "a\n", "\r", "a\0b", "\u{7f}"] {
-            assert_eq!(res.set_header("X-A", value).unwrap_err().code(), "ERR_INVALID_CHAR", "{value:?}");
-            assert!(res.append_header("X-A", value).is_err() && res.add_trailer("X-A", value).is_err());
+            assert_eq!(
+                res.set_header("X-A", value).unwrap_err().code(),
+                "ERR_INVALID_CHAR",
+                "{value:?}"
+            );
+            assert!(
+                res.append_header("X-A", value).is_err() && res.add_trailer("X-A", value).is_err()
+            );
             assert!(res.set_status_message(value).is_err());
             assert!(res.write_early_hints([("Link", value)]).is_err());
         }
@@ -230,9 +262,18 @@ fn fields_after_the_head_and_invalid_fields_are_an_err_and_nothing_on_the_wire()
     });
     let peer = bench.send(GET);
     let answer = text(&peer);
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n7\r\ncontent\r\n0\r\n\r\n"));
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n")
+            && answer.ends_with("\r\n7\r\ncontent\r\n0\r\n\r\n")
+    );
     assert!(!answer.contains("Injected") && !answer.contains("X-") && !answer.contains("Link"));
-    for url in ["http://a b/", "http://127.0.0.1/\r\nX: 1", "ftp://a/", "http:///", "nonsense"] {
+    for url in [
+        "http://a b/",
+        "http://127.0.0.1/\r\nX: 1",
+        "ftp://a/",
+        "http:///",
+        "nonsense",
+    ] {
         assert!(http::request(bench.lp, "GET", url).is_err(), "{url:?}");
     }
     assert!(http::request(bench.lp, "GET / HTTP/1.1\r\n", "http://127.0.0.1/").is_err());

@@ -1,5 +1,5 @@
-//! 3. A callback is taken out of its slot, called, and put back only if the slot is still empty. 9. A panic
-//! in a callback leaves the loop consistent.
+//! Promise 3: a callback is taken out of its slot, called, and put back only if the slot is
+//! still empty. Promise 9: a panic in a callback leaves the loop consistent.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -27,7 +27,7 @@ impl Bench {
     }
 }
 
-/// 3. It may replace itself.
+/// Promise 3: It may replace itself.
 #[test]
 fn a_callback_may_replace_itself() {
     let mut bench = Bench::new();
@@ -48,7 +48,7 @@ fn a_callback_may_replace_itself() {
     assert_eq!(log.all(), ["first", "second", "second"]);
 }
 
-/// 3. It may remove itself.
+/// Promise 3: It may remove itself.
 #[test]
 fn a_callback_may_remove_itself() {
     let mut bench = Bench::new();
@@ -60,10 +60,13 @@ fn a_callback_may_remove_itself() {
     })));
     let peer = bench.send(&GET.repeat(2));
     let answers = text(&peer);
-    assert!(answers.starts_with("HTTP/1.1 200") && answers.contains("HTTP/1.1 404"), "{answers}");
+    assert!(
+        answers.starts_with("HTTP/1.1 200") && answers.contains("HTTP/1.1 404"),
+        "{answers}"
+    );
 }
 
-/// 3. The put-back is in a drop guard: a panic loses no handler.
+/// Promise 3: The put-back is in a drop guard: a panic loses no handler.
 #[test]
 fn a_panic_loses_no_handler() {
     let mut bench = Bench::new();
@@ -87,7 +90,10 @@ fn a_panic_loses_no_handler() {
     assert!(text(&peer).starts_with("HTTP/1.1 500"), "no byte was sent");
     let (peer, count) = bench.send_through_panics(GET);
     assert_eq!(count, 0);
-    assert!(text(&peer).ends_with("call 2"), "the same handler, with its state");
+    assert!(
+        text(&peer).ends_with("call 2"),
+        "the same handler, with its state"
+    );
     for calls in 1..3 {
         assert_eq!(bench.send_through_panics("NONSENSE\r\n\r\n").1, 1);
         assert_eq!(log.all().len(), calls);
@@ -103,7 +109,7 @@ fn a_panic_loses_no_handler() {
     assert_eq!(bench.settle_through_panics(), 0);
 }
 
-/// 9. A panic propagates out of `turn`; what was left of the turn is done by the next one.
+/// Promise 9: A panic propagates out of `turn`; what was left of the turn is done by the next one.
 #[test]
 fn a_panic_in_a_callback_leaves_the_loop_consistent_and_propagates_out_of_turn() {
     let mut bench = Bench::new();
@@ -134,26 +140,47 @@ fn a_panic_in_a_callback_leaves_the_loop_consistent_and_propagates_out_of_turn()
         })
         .collect();
     bench.lp.set_timeout(Duration::from_millis(1), panics);
-    bench.lp.set_timeout(Duration::from_millis(1), events.hook("timer"));
+    bench
+        .lp
+        .set_timeout(Duration::from_millis(1), events.hook("timer"));
     bench.lp.set_immediate(panics);
     bench.lp.set_immediate(events.hook("immediate"));
     assert_eq!(bench.settle_through_panics(), 5);
     let answers: Vec<String> = peers.iter().map(text).collect();
     for (number, answer) in answers.iter().enumerate() {
-        assert!(number % 2 == 0 || answer.ends_with("fine"), "{number}: {answer}");
+        assert!(
+            number % 2 == 0 || answer.ends_with("fine"),
+            "{number}: {answer}"
+        );
     }
-    assert!(!answers[0].ends_with("0\r\n\r\n"), "cut off must not look complete: {}", answers[0]);
+    assert!(
+        !answers[0].ends_with("0\r\n\r\n"),
+        "cut off must not look complete: {}",
+        answers[0]
+    );
     assert!(answers[2].starts_with("HTTP/1.1 500"), "{}", answers[2]);
     assert!(answers[4].ends_with("answer"), "{}", answers[4]);
     let mut events = log.all();
     events.sort();
-    assert_eq!(events, ["close", "close", "close", "close", "close", "close", "immediate", "timer"]);
+    assert_eq!(
+        events,
+        [
+            "close",
+            "close",
+            "close",
+            "close",
+            "close",
+            "close",
+            "immediate",
+            "timer"
+        ]
+    );
     drop(peers);
     bench.settle();
     assert_eq!(stats(&bench.event_loop).server_connections, 0);
 }
 
-/// 9. `PanicPolicy::Contain` answers 500 where no byte was sent, else closes that connection, and goes on.
+/// Promise 9: `PanicPolicy::Contain` answers 500 where no byte was sent, else closes that connection, and goes on.
 #[test]
 fn contain_answers_500_where_no_byte_was_sent_else_closes_that_connection_and_goes_on() {
     let mut bench = Bench::with_policy(PanicPolicy::Contain);
@@ -180,7 +207,7 @@ fn contain_answers_500_where_no_byte_was_sent_else_closes_that_connection_and_go
     assert!(text(&peer).ends_with("fine"));
 }
 
-/// 9. The bytes that a broken connection has left do not reach the next owner of its slot.
+/// Promise 9: The bytes that a broken connection has left do not reach the next owner of its slot.
 #[test]
 fn a_panic_in_a_last_callback_leaves_a_request_that_it_made_alone() {
     let mut bench = Bench::new();
@@ -199,12 +226,15 @@ fn a_panic_in_a_last_callback_leaves_a_request_that_it_made_alone() {
             let request = http::get(lp, "http://127.0.0.1/", move |incoming| {
                 response.add(format!("{}", incoming.status()));
             });
-            request.unwrap().on_error(move |err| error.add(err.to_string()));
+            request
+                .unwrap()
+                .on_error(move |err| error.add(err.to_string()));
             panics();
         });
     });
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let (_peer, count) = bench.send_through_panics(&format!("{head}5\r\nhello\r\nNO CHUNK SIZE\r\n\r\n"));
+    let (_peer, count) =
+        bench.send_through_panics(&format!("{head}5\r\nhello\r\nNO CHUNK SIZE\r\n\r\n"));
     assert_eq!(count, 1);
     assert_eq!(log.all(), ["200"]);
 }

@@ -1,4 +1,4 @@
-//! 8. `run` returns when nothing referenced is left.
+//! Promise 8: `run` returns when nothing referenced is left.
 
 use super::*;
 use onloop::sim::stats;
@@ -24,7 +24,10 @@ fn listeners_count_unless_unreferenced() {
     server.unref();
     assert!(!is_alive(&mut bench));
     server.listen("127.0.0.1:81").unwrap();
-    assert!(!is_alive(&mut bench), "a further listener is as unreferenced");
+    assert!(
+        !is_alive(&mut bench),
+        "a further listener is as unreferenced"
+    );
     server.ref_();
     assert!(is_alive(&mut bench));
     server.close();
@@ -52,9 +55,17 @@ fn timers_intervals_and_immediates_count_unless_unreferenced() {
         assert!(!is_alive(&mut bench), "it is over");
     }
     let log = Log::default();
-    bench.lp.set_timeout(Duration::from_secs(1), log.hook("unreferenced")).unref();
-    bench.lp.set_timeout(Duration::from_secs(2), log.hook("referenced"));
-    bench.lp.set_timeout(Duration::from_secs(3), log.hook("too late")).unref();
+    bench
+        .lp
+        .set_timeout(Duration::from_secs(1), log.hook("unreferenced"))
+        .unref();
+    bench
+        .lp
+        .set_timeout(Duration::from_secs(2), log.hook("referenced"));
+    bench
+        .lp
+        .set_timeout(Duration::from_secs(3), log.hook("too late"))
+        .unref();
     bench.event_loop.run().unwrap();
     assert_eq!(log.all(), ["unreferenced", "referenced"]);
     assert_eq!(bench.net.now(), Duration::from_secs(2));
@@ -86,10 +97,15 @@ fn an_idle_pooled_connection_alone_does_not_count() {
     let server = http::create_server(other.handle(), |_, res| res.end("answer"));
     server.listen("127.0.0.1:80").unwrap();
     let log = Log::default();
-    http::get(bench.lp, "http://127.0.0.1/", |_| {}).unwrap().on_close(log.hook("close"));
+    http::get(bench.lp, "http://127.0.0.1/", |_| {})
+        .unwrap()
+        .on_close(log.hook("close"));
     for _ in 0..20 {
         other.turn(Some(Duration::from_millis(1))).unwrap();
-        bench.event_loop.turn(Some(Duration::from_millis(1))).unwrap();
+        bench
+            .event_loop
+            .turn(Some(Duration::from_millis(1)))
+            .unwrap();
     }
     assert_eq!(log.all(), ["close"]);
     assert_eq!(stats(&bench.event_loop).free_connections, 1);
@@ -126,7 +142,10 @@ fn pending_posts_and_a_live_remote_count_unless_unreferenced() {
     second.post(|_| RAN.set(true)).unwrap();
     drop(second);
     bench.event_loop.run().unwrap();
-    assert!(RAN.get(), "a post that was pending when the last remote went");
+    assert!(
+        RAN.get(),
+        "a post that was pending when the last remote went"
+    );
     assert!(!is_alive(&mut bench));
 }
 

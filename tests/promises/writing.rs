@@ -10,7 +10,7 @@ fn writes(bench: &mut Bench, peer: &SimPeer) -> u64 {
     bench.net.deliveries() - before
 }
 
-/// 6. Bytes are written once per dispatch of a connection, not once per call.
+/// Promise 6: Bytes are written once per dispatch of a connection, not once per call.
 #[test]
 fn bytes_are_written_once_per_dispatch_of_a_connection_not_once_per_call() {
     let mut bench = Bench::new();
@@ -33,7 +33,7 @@ fn bytes_are_written_once_per_dispatch_of_a_connection_not_once_per_call() {
     assert_eq!(text(&peer).matches("200 OK").count(), 10);
 }
 
-/// 6. Ended from elsewhere (timer, other connection, post), the connection is on the dirty list flushed in
+/// Promise 6: Ended from elsewhere (timer, other connection, post), the connection is on the dirty list flushed in
 /// the same turn.
 #[test]
 fn ended_from_elsewhere_the_connection_is_flushed_in_the_same_turn() {
@@ -43,7 +43,9 @@ fn ended_from_elsewhere_the_connection_is_flushed_in_the_same_turn() {
     bench.serve(move |req, res| match req.url() {
         "/wait" => all.borrow_mut().push(res),
         _ => {
-            all.borrow().iter().for_each(|other| other.end("by another connection"));
+            all.borrow()
+                .iter()
+                .for_each(|other| other.end("by another connection"));
             res.end("");
         }
     });
@@ -60,7 +62,9 @@ fn ended_from_elsewhere_the_connection_is_flushed_in_the_same_turn() {
     }
 
     let (peer, res) = wait(&mut bench);
-    bench.lp.set_timeout(Duration::from_millis(5), move || res.end("by a timer"));
+    bench
+        .lp
+        .set_timeout(Duration::from_millis(5), move || res.end("by a timer"));
     assert!(sent_by_one_turn(&mut bench, &peer).ends_with("by a timer"));
 
     let (peer, res) = wait(&mut bench);
@@ -71,7 +75,9 @@ fn ended_from_elsewhere_the_connection_is_flushed_in_the_same_turn() {
     thread_local!(static POSTED: std::cell::Cell<Option<Response>> = const { std::cell::Cell::new(None) });
     POSTED.set(Some(res));
     let remote = bench.event_loop.remote();
-    remote.post(|_| POSTED.take().unwrap().end("by a post")).unwrap();
+    remote
+        .post(|_| POSTED.take().unwrap().end("by a post"))
+        .unwrap();
     assert!(sent_by_one_turn(&mut bench, &peer).ends_with("by a post"));
 
     let (peer, _) = wait(&mut bench);
@@ -87,14 +93,16 @@ fn ended_from_elsewhere_the_connection_is_flushed_in_the_same_turn() {
     assert!(sent_by_one_turn(&mut bench, &peer).ends_with("by nobody"));
 }
 
-/// 7. `write` returning false means the high-water mark is reached; `on_drain` fires once it is below again.
+/// Promise 7: `write` returning false means the high-water mark is reached; `on_drain` fires once it is below again.
 /// What a user keeps writing past a hard cap ends the exchange with a limit error.
 #[test]
 fn write_is_false_at_the_mark_drain_comes_below_it_and_past_the_cap_the_exchange_ends() {
     let mut bench = Bench::new();
     let log = Log::default();
     let events = log.clone();
-    let options = http::ServerOptions::new().high_water_mark(1000).max_buffered(200_000);
+    let options = http::ServerOptions::new()
+        .high_water_mark(1000)
+        .max_buffered(200_000);
     let server = Server::new(bench.lp, options).unwrap();
     server.on_request(move |req, res| {
         res.on_drain(events.hook("drain"));

@@ -51,7 +51,13 @@ impl ClientSite {
     pub(crate) fn check(&self) -> (usize, usize, usize) {
         let (mut succeeded, mut failed, mut expected) = (0, 0, 0);
         for (number, exchange) in self.exchanges.borrow().iter().enumerate() {
-            let Exchange { ask, successes, errors, closes, .. } = exchange;
+            let Exchange {
+                ask,
+                successes,
+                errors,
+                closes,
+                ..
+            } = exchange;
             assert_eq!(*closes, 1, "request {number} {ask:?}: on_close");
             let is_socket = matches!(ask, Ask::Upgrade { .. });
             let expected_ends = match (*successes, *errors) {
@@ -61,7 +67,10 @@ impl ClientSite {
                 (0, 0) => is_socket && exchange.given_up,
                 _ => false,
             };
-            assert!(expected_ends, "request {number} {ask:?}: {successes} ends, {errors} errors");
+            assert!(
+                expected_ends,
+                "request {number} {ask:?}: {successes} ends, {errors} errors"
+            );
             if *successes == 1 {
                 let had_to_fail = ask.answer().is_none() && !exchange.refused;
                 assert!(!had_to_fail, "request {number} {ask:?} succeeded");
@@ -111,7 +120,10 @@ pub(crate) fn start(client: Client, ask: Ask, random: &mut Random) -> onloop::Re
         exchange.errors += 1;
         assert_eq!(exchange.closes, 0, "on_error after on_close");
         let may_fail = !client.is_reliable || ask.answer().is_none();
-        assert!(may_fail, "request {number} {ask:?} on a network that loses nothing: {error}");
+        assert!(
+            may_fail,
+            "request {number} {ask:?} on a network that loses nothing: {error}"
+        );
     });
     request.on_close(move || {
         let exchange = &mut client.exchanges.borrow_mut()[number];
@@ -134,7 +146,11 @@ fn send(
     match ask {
         Ask::Piped { start, length }
         | Ask::Proxied { start, length }
-        | Ask::Echoed { start, length, waits: false } => {
+        | Ask::Echoed {
+            start,
+            length,
+            waits: false,
+        } => {
             let cut = random.below(length);
             if cut % 2 == 0 {
                 request.set_header("Content-Length", length)?;
@@ -144,7 +160,11 @@ fn send(
             let delay = Duration::from_millis(random.below(20) as u64);
             client.lp.set_timeout(delay, move || request.end(rest));
         }
-        Ask::Echoed { start, length, waits: true } => {
+        Ask::Echoed {
+            start,
+            length,
+            waits: true,
+        } => {
             request.set_header("Expect", "100-continue")?;
             request.flush_headers();
             request.on_continue(move || request.end(content(start, length)));
@@ -175,7 +195,10 @@ fn on_response(
     // A request that came in part or too slowly is answered so; and proxies have their own troubles.
     let refused = !client.is_reliable && matches!(status, 400 | 408 | 502);
     if let Some((expected, _)) = ask.answer() {
-        assert!(refused || status == expected, "request {number} {ask:?}: {status}");
+        assert!(
+            refused || status == expected,
+            "request {number} {ask:?}: {status}"
+        );
     }
     response.on_data(move |chunk| {
         if !refused {
@@ -208,9 +231,15 @@ fn on_upgrade(client: Client, number: usize, length: usize, socket: Socket, head
 
 fn receive(client: Client, number: usize, chunk: &[u8]) {
     let exchange = &mut client.exchanges.borrow_mut()[number];
-    let Some((_, whole)) = exchange.ask.answer() else { return };
+    let Some((_, whole)) = exchange.ask.answer() else {
+        return;
+    };
     let expected = whole.get(exchange.received..exchange.received + chunk.len());
-    assert!(expected == Some(chunk), "request {number} {:?}: wrong content", exchange.ask);
+    assert!(
+        expected == Some(chunk),
+        "request {number} {:?}: wrong content",
+        exchange.ask
+    );
     exchange.received += chunk.len();
 }
 
@@ -220,6 +249,10 @@ fn succeed(client: Client, number: usize, may_be_short: bool) {
     assert_eq!(exchange.closes, 0, "on_end after on_close");
     if let Some((_, whole)) = exchange.ask.answer() {
         let is_whole = exchange.received == whole.len();
-        assert!(is_whole || may_be_short, "request {number} {:?}: cut off and not told", exchange.ask);
+        assert!(
+            is_whole || may_be_short,
+            "request {number} {:?}: cut off and not told",
+            exchange.ask
+        );
     }
 }

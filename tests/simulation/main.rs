@@ -51,7 +51,11 @@ fn every_exchange_ends_once_and_nothing_leaks_whatever_the_network_does() {
     let mut all = Outcome::default();
     for seed in 0..seeds {
         // CI's many seeds are long runs.
-        let requests = if number("ONLOOP_SEEDS").is_some() { 10_000 } else { requests };
+        let requests = if number("ONLOOP_SEEDS").is_some() {
+            10_000
+        } else {
+            requests
+        };
         all.add(&run_seed(seed, requests));
     }
     println!("{all:?}");
@@ -80,6 +84,10 @@ fn the_same_seed_does_the_same_again_byte_by_byte() {
     for seed in [0, 1, 2, 3, 5, 8, 13, 21] {
         let (first, second) = (run_seed(seed, 500), run_seed(seed, 500));
         assert_eq!(first, second, "SEED={seed}");
-        assert_ne!(first.trace, run_seed(seed + 100, 500).trace, "SEED={seed}: the seed has no effect");
+        assert_ne!(
+            first.trace,
+            run_seed(seed + 100, 500).trace,
+            "SEED={seed}: the seed has no effect"
+        );
     }
 }

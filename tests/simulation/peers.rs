@@ -31,7 +31,11 @@ impl Peer {
             // It is cut off, or it is too slow; the answer may have begun.
             1 => (post.into(), 0..=1, None),
             2 => (format!("{get}{get}NONSENSE\r\n\r\n{get}"), 3..=3, None),
-            3 => (get[..1 + random.below(get.len() - 1)].to_owned(), 1..=1, None),
+            3 => (
+                get[..1 + random.below(get.len() - 1)].to_owned(),
+                1..=1,
+                None,
+            ),
             _ => (get.repeat(3), 3..=3, Some(3)),
         };
         peer.write(bytes.as_bytes());
@@ -39,7 +43,13 @@ impl Peer {
             peer.shutdown_write();
         }
         let until = net.now() + Duration::from_secs(20);
-        Peer { peer, received: Vec::new(), leaves_after, answers, until }
+        Peer {
+            peer,
+            received: Vec::new(),
+            leaves_after,
+            answers,
+            until,
+        }
     }
 
     /// True when it is done.
@@ -60,6 +70,9 @@ impl Peer {
 
     /// How many responses came.
     pub(crate) fn count(&self) -> usize {
-        self.received.windows(9).filter(|window| window == b"HTTP/1.1 ").count()
+        self.received
+            .windows(9)
+            .filter(|window| window == b"HTTP/1.1 ")
+            .count()
     }
 }

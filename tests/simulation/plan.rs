@@ -42,23 +42,43 @@ pub(crate) enum Ask {
     Hello,
     Head,
     /// Answered by a timer.
-    Late { millis: usize },
+    Late {
+        millis: usize,
+    },
     /// The content comes back through `pipe`.
-    Piped { start: usize, length: usize },
+    Piped {
+        start: usize,
+        length: usize,
+    },
     /// The content comes back through `on_data`, `write` and `on_drain`, in chunks.
-    Echoed { start: usize, length: usize, waits: bool },
+    Echoed {
+        start: usize,
+        length: usize,
+        waits: bool,
+    },
     /// The handler asks another server and pipes both ways.
-    Proxied { start: usize, length: usize },
+    Proxied {
+        start: usize,
+        length: usize,
+    },
     /// Nobody reads the content.
-    Unread { length: usize },
+    Unread {
+        length: usize,
+    },
     /// The handler destroys the exchange, before or behind the head.
-    Never { begins: bool },
+    Never {
+        begins: bool,
+    },
     /// The handler returns an error.
     Failing,
-    Stream { length: usize },
+    Stream {
+        length: usize,
+    },
     /// `Connection: close`.
     Closing,
-    Upgrade { length: usize },
+    Upgrade {
+        length: usize,
+    },
 }
 
 impl Ask {
@@ -67,19 +87,47 @@ impl Ask {
         match random.below(1000) {
             0..600 => Ask::Hello,
             600..630 => Ask::Head,
-            630..700 => Ask::Late { millis: random.below(50) },
-            700..790 => Ask::Piped { start, length: random.below(2000) },
-            790..860 => Ask::Echoed { start, length: random.below(2000), waits: false },
-            860..880 => Ask::Echoed { start, length: random.below(500), waits: true },
-            880..900 => Ask::Unread { length: random.below(3000) },
-            900..920 => Ask::Never { begins: random.below(2) == 0 },
+            630..700 => Ask::Late {
+                millis: random.below(50),
+            },
+            700..790 => Ask::Piped {
+                start,
+                length: random.below(2000),
+            },
+            790..860 => Ask::Echoed {
+                start,
+                length: random.below(2000),
+                waits: false,
+            },
+            860..880 => Ask::Echoed {
+                start,
+                length: random.below(500),
+                waits: true,
+            },
+            880..900 => Ask::Unread {
+                length: random.below(3000),
+            },
+            900..920 => Ask::Never {
+                begins: random.below(2) == 0,
+            },
             920..930 => Ask::Failing,
             930..931 => Ask::Stream { length: LARGE },
-            931..932 => Ask::Piped { start, length: LARGE / 2 },
+            931..932 => Ask::Piped {
+                start,
+                length: LARGE / 2,
+            },
             932..950 => Ask::Closing,
-            950..979 => Ask::Proxied { start, length: random.below(3000) },
-            979..980 => Ask::Proxied { start, length: LARGE / 3 },
-            _ => Ask::Upgrade { length: random.below(1000) },
+            950..979 => Ask::Proxied {
+                start,
+                length: random.below(3000),
+            },
+            979..980 => Ask::Proxied {
+                start,
+                length: LARGE / 3,
+            },
+            _ => Ask::Upgrade {
+                length: random.below(1000),
+            },
         }
     }
 

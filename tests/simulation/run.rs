@@ -64,14 +64,21 @@ pub(crate) fn run_on(seed: u64, requests: usize, traffic: Traffic) -> Outcome {
         Traffic::Rough => SimOptions::rough(),
         Traffic::Hostile => SimOptions::hostile(),
     };
-    let options = options.separate_filters(seed % 8 >= 4).reset_discards(seed % 3 == 0);
+    let options = options
+        .separate_filters(seed % 8 >= 4)
+        .reset_discards(seed % 3 == 0);
     let net = SimNet::with_options(seed, options);
     net.add_host("sim.test", vec!["127.0.0.1".parse().expect("an address")]);
     let mut loops = vec![net.event_loop(LoopOptions::new())];
     if seed % 3 != 1 {
         loops.push(net.event_loop(LoopOptions::new()));
     }
-    let mut run = Run { net, loops, random: Random::new(seed), outcome: Outcome::default() };
+    let mut run = Run {
+        net,
+        loops,
+        random: Random::new(seed),
+        outcome: Outcome::default(),
+    };
     run.all(requests, traffic != Traffic::Hostile);
     run.outcome
 }
@@ -120,14 +127,19 @@ impl Run {
         while self.net.now() < patience && !self.is_empty() {
             self.turn();
         }
-        assert!(self.is_empty(), "leaked: {:?}", self.loops.iter().map(stats).collect::<Vec<_>>());
+        assert!(
+            self.is_empty(),
+            "leaked: {:?}",
+            self.loops.iter().map(stats).collect::<Vec<_>>()
+        );
         assert_eq!(site.open(), 0, "server exchanges without on_close");
         site.check();
         for event_loop in &mut self.loops {
             event_loop.run().expect("the poller works");
         }
         let outcome = &mut self.outcome;
-        (outcome.succeeded, outcome.failed, outcome.expected_failures) = (succeeded, failed, expected);
+        (outcome.succeeded, outcome.failed, outcome.expected_failures) =
+            (succeeded, failed, expected);
         outcome.trace = self.net.trace_hash();
         outcome.deliveries = self.net.deliveries();
     }
@@ -142,7 +154,9 @@ impl Run {
 
     fn turn(&mut self) {
         for event_loop in &mut self.loops {
-            event_loop.turn(Some(Duration::from_secs(1))).expect("the poller works");
+            event_loop
+                .turn(Some(Duration::from_secs(1)))
+                .expect("the poller works");
         }
         self.outcome.turns += 1;
         if self.outcome.turns % 16 == 0 || cfg!(debug_assertions) {
@@ -156,8 +170,14 @@ impl Run {
             let exchanges = stats.server_connections + stats.client_requests + stats.upgraded;
             assert!(exchanges <= 20 * PARALLEL, "{stats:?}");
             assert!(stats.exchanges <= exchanges, "{stats:?}");
-            assert!(stats.bytes_unsent <= (exchanges + 1) * UNSENT_MAX, "{stats:?}");
-            assert!(stats.bytes_received <= (exchanges + 1) * 2 * 64 * 1024, "{stats:?}");
+            assert!(
+                stats.bytes_unsent <= (exchanges + 1) * UNSENT_MAX,
+                "{stats:?}"
+            );
+            assert!(
+                stats.bytes_received <= (exchanges + 1) * 2 * 64 * 1024,
+                "{stats:?}"
+            );
         }
     }
 }

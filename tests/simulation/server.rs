@@ -69,10 +69,12 @@ fn handle(site: Site, req: Request, res: Response) -> onloop::Result<()> {
         "unread" => res.end("unread"),
         "breaks" => {
             res.write("only a part");
-            site.lp.set_timeout(Duration::from_millis(20), move || res.destroy());
+            site.lp
+                .set_timeout(Duration::from_millis(20), move || res.destroy());
         }
         "never" => {
-            site.lp.set_timeout(Duration::from_millis(20), move || res.destroy());
+            site.lp
+                .set_timeout(Duration::from_millis(20), move || res.destroy());
         }
         "fails" => return Err(Error::other("as it should")),
         "stream" => {
@@ -95,7 +97,9 @@ fn proxy(site: Site, req: &Request, res: Response, number: usize) -> onloop::Res
         }
     }
     // The inactivity timeout begins with the connection, and this network makes some of them for ever.
-    let timer = site.lp.set_timeout(Duration::from_secs(5), move || up.destroy());
+    let timer = site
+        .lp
+        .set_timeout(Duration::from_secs(5), move || up.destroy());
     up.on_response(move |response| {
         res.set_status(response.status());
         for (name, value) in response.headers() {
@@ -142,7 +146,8 @@ fn upgrade(site: Site, socket: Socket, head: &[u8]) {
     socket.on_close(move || close(site, number));
     socket.set_timeout(Duration::from_secs(5));
     socket.on_timeout(move || socket.destroy());
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+    socket
+        .write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
     socket.write(head);
     socket.pipe(socket);
 }
@@ -178,7 +183,10 @@ impl ServerSite {
         for (number, exchange) in self.exchanges.borrow().iter().enumerate() {
             assert_eq!(exchange.closes, 1, "response {number}: on_close");
             let outcomes = exchange.finishes + exchange.errors;
-            assert!(outcomes <= 1, "response {number}: {outcomes} of on_finish and on_error");
+            assert!(
+                outcomes <= 1,
+                "response {number}: {outcomes} of on_finish and on_error"
+            );
         }
     }
 }

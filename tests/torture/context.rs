@@ -115,7 +115,11 @@ impl Context {
 
     fn begin(&self, what: &'static str) -> usize {
         let mut exchanges = self.exchanges.borrow_mut();
-        exchanges.push(Exchange { what, errors: 0, closes: 0 });
+        exchanges.push(Exchange {
+            what,
+            errors: 0,
+            closes: 0,
+        });
         exchanges.len() - 1
     }
 
@@ -123,7 +127,11 @@ impl Context {
         {
             let exchange = &mut self.exchanges.borrow_mut()[number];
             exchange.errors += 1;
-            assert_eq!(exchange.closes, 0, "on_error of a {} after its on_close", exchange.what);
+            assert_eq!(
+                exchange.closes, 0,
+                "on_error of a {} after its on_close",
+                exchange.what
+            );
         }
         if fires { self.fire_once() } else { Ok(()) }
     }
@@ -136,7 +144,11 @@ impl Context {
     /// Exchanges whose `on_close` has not been called.
     pub(crate) fn open_exchanges(&self) -> Vec<&'static str> {
         let exchanges = self.exchanges.borrow();
-        exchanges.iter().filter(|exchange| exchange.closes == 0).map(|open| open.what).collect()
+        exchanges
+            .iter()
+            .filter(|exchange| exchange.closes == 0)
+            .map(|open| open.what)
+            .collect()
     }
 
     /// Every exchange had its `on_close` once, and at most one `on_error`; none, where the loop is gone.
@@ -144,15 +156,26 @@ impl Context {
         for exchange in self.exchanges.borrow().iter() {
             let what = exchange.what;
             let expected = if self.is_over.get() { 0..=1 } else { 1..=1 };
-            assert!(expected.contains(&exchange.closes), "{name}: {} on_close of a {what}", exchange.closes);
-            assert!(exchange.errors <= 1, "{name}: {} on_error of a {what}", exchange.errors);
+            assert!(
+                expected.contains(&exchange.closes),
+                "{name}: {} on_close of a {what}",
+                exchange.closes
+            );
+            assert!(
+                exchange.errors <= 1,
+                "{name}: {} on_error of a {what}",
+                exchange.errors
+            );
         }
     }
 
     /// Ends all that a callback may have left open.
     pub(crate) fn destroy_all(&self) {
         self.responses.borrow().iter().for_each(Response::destroy);
-        self.requests.borrow().iter().for_each(ClientRequest::destroy);
+        self.requests
+            .borrow()
+            .iter()
+            .for_each(ClientRequest::destroy);
         self.bodies.borrow().iter().for_each(Body::destroy);
         self.sockets.borrow().iter().for_each(Socket::destroy);
     }

@@ -10,6 +10,7 @@ mod context;
 mod operation;
 mod run;
 mod scenario;
+mod witness;
 
 use bench::WIRES;
 use operation::Operation;
@@ -27,7 +28,11 @@ fn torture(kind: Kind) {
             }
         }
     }
-    assert!(failed.is_empty(), "one alone: TORTURE=\"{}\" cargo test --test torture; all: {failed:#?}", failed[0]);
+    assert!(
+        failed.is_empty(),
+        "one alone: TORTURE=\"{}\" cargo test --test torture; all: {failed:#?}",
+        failed[0]
+    );
 }
 
 macro_rules! torture_tests {

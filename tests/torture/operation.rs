@@ -1,13 +1,13 @@
 //! What callbacks do to the handles.
 
-use std::cell::Cell;
 use std::time::Duration;
 
-use onloop::http::{self, Body, ClientRequest, Response, Socket};
 use onloop::Error;
+use onloop::http::{self, Body, ClientRequest, Response, Socket};
 
 use crate::context::Ctx;
 use crate::scenario::Kind;
+use crate::witness::destructors;
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -79,7 +79,10 @@ impl Operation {
 
     /// A request that meets the close of its kept-alive connection may fail: nobody is to blame.
     pub(crate) fn closes_free_connections(self) -> bool {
-        matches!(self, Operation::CloseIdleConnections | Operation::CloseAllConnections)
+        matches!(
+            self,
+            Operation::CloseIdleConnections | Operation::CloseAllConnections
+        )
     }
 }
 
@@ -88,7 +91,6 @@ pub(crate) struct Intended;
 
 pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop::Result<()> {
     use Operation::*;
-    let server = ctx.server.get();
     match ctx.operation {
         Nothing => {}
         EndTwice => {
@@ -97,14 +99,21 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
         }
         WriteAfterEnd => {
             end_all(ctx);
-            assert!(!write_all(ctx, b"late"), "a message took content after its end");
+            assert!(
+                !write_all(ctx, b"late"),
+                "a message took content after its end"
+            );
         }
         WriteALot => {
             write_all(ctx, &[b'x'; 300_000]);
         }
         HeadersAfterTheHead => headers_after_the_head(ctx),
         DestroyResponses => ctx.responses.borrow().iter().for_each(Response::destroy),
-        DestroyRequests => ctx.requests.borrow().iter().for_each(ClientRequest::destroy),
+        DestroyRequests => ctx
+            .requests
+            .borrow()
+            .iter()
+            .for_each(ClientRequest::destroy),
         DestroyBodies => ctx.bodies.borrow().iter().for_each(Body::destroy),
         DestroySockets => ctx.sockets.borrow().iter().for_each(Socket::destroy),
         DestroyAllTwice => {
@@ -113,14 +122,8 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
             use_everything(ctx);
         }
         DestroyWithError => destroy_with_error(ctx),
-        CloseServer => server.close(),
-        CloseIdleConnections => server.close_idle_connections(),
-        CloseAllConnections => server.close_all_connections(),
-        CloseAndDestroyEverything => {
-            server.close();
-            server.close_all_connections();
-            ctx.destroy_all();
-            server.close_all_connections();
+        CloseServer | CloseIdleConnections | CloseAllConnections | CloseAndDestroyEverything => {
+            close(ctx);
         }
         Replace => replace(),
         Remove => remove(),
@@ -132,7 +135,8 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
             request.destroy();
         }
         EndFromATimer => {
-            ctx.lp.set_timeout(Duration::from_millis(5), move || end_all(ctx));
+            ctx.lp
+                .set_timeout(Duration::from_millis(5), move || end_all(ctx));
         }
         DestroyFromAnImmediate => {
             ctx.lp.set_immediate(move || ctx.destroy_all());
@@ -146,7 +150,8 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
         Pause => pause_all(ctx),
         PauseAndResume => {
             pause_all(ctx);
-            ctx.lp.set_timeout(Duration::from_millis(5), move || resume_all(ctx));
+            ctx.lp
+                .set_timeout(Duration::from_millis(5), move || resume_all(ctx));
         }
         PipeToItself => pipe_to_itself(ctx),
         PipeInACircle => pipe_in_a_circle(ctx),
@@ -154,18 +159,48 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
     Ok(())
 }
 
+fn close(ctx: Ctx) {
+    let server = ctx.server.get();
+    match ctx.operation {
+        Operation::CloseIdleConnections => server.close_idle_connections(),
+        Operation::CloseAllConnections => server.close_all_connections(),
+        Operation::CloseServer => server.close(),
+        _ => {
+            server.close();
+            server.close_all_connections();
+            ctx.destroy_all();
+            server.close_all_connections();
+        }
+    }
+}
+
 fn end_all(ctx: Ctx) {
     ctx.responses.borrow().iter().for_each(|res| res.end("end"));
-    ctx.requests.borrow().iter().for_each(|request| request.end("end"));
-    ctx.sockets.borrow().iter().for_each(|socket| socket.end("end"));
+    ctx.requests
+        .borrow()
+        .iter()
+        .for_each(|request| request.end("end"));
+    ctx.sockets
+        .borrow()
+        .iter()
+        .for_each(|socket| socket.end("end"));
 }
 
 /// True when any of them wants more.
 fn write_all(ctx: Ctx, bytes: &[u8]) -> bool {
     let mut wanted = false;
-    ctx.responses.borrow().iter().for_each(|res| wanted |= res.write(bytes));
-    ctx.requests.borrow().iter().for_each(|request| wanted |= request.write(bytes));
-    ctx.sockets.borrow().iter().for_each(|socket| wanted |= socket.write(bytes));
+    ctx.responses
+        .borrow()
+        .iter()
+        .for_each(|res| wanted |= res.write(bytes));
+    ctx.requests
+        .borrow()
+        .iter()
+        .for_each(|request| wanted |= request.write(bytes));
+    ctx.sockets
+        .borrow()
+        .iter()
+        .for_each(|socket| wanted |= socket.write(bytes));
     wanted
 }
 
@@ -184,13 +219,22 @@ fn headers_after_the_head(ctx: Ctx) {
 }
 
 fn destroy_with_error(ctx: Ctx) {
-    ctx.responses.borrow().iter().for_each(|res| res.destroy_with(Error::other("torture")));
-    ctx.bodies.borrow().iter().for_each(|body| body.destroy_with(Error::other("torture")));
-    ctx.requests.borrow().iter().for_each(|request| request.destroy_with(Error::other("torture")));
+    ctx.responses
+        .borrow()
+        .iter()
+        .for_each(|res| res.destroy_with(Error::other("torture")));
+    ctx.bodies
+        .borrow()
+        .iter()
+        .for_each(|body| body.destroy_with(Error::other("torture")));
+    ctx.requests
+        .borrow()
+        .iter()
+        .for_each(|request| request.destroy_with(Error::other("torture")));
 }
 
 fn register_others(ctx: Ctx) {
-    for body in ctx.bodies.borrow().iter().copied() {
+    for &body in ctx.bodies.borrow().iter() {
         body.on_data(move |_| body.pause());
         body.on_data(|_| {});
         body.on_end(move || end_all(ctx));
@@ -198,12 +242,12 @@ fn register_others(ctx: Ctx) {
         body.on_aborted(|| {});
         body.on_close(move || use_everything(ctx));
     }
-    for res in ctx.responses.borrow().iter().copied() {
+    for &res in ctx.responses.borrow().iter() {
         res.on_drain(move || res.end(""));
         res.on_finish(move || use_everything(ctx));
         res.on_timeout(move || res.destroy());
     }
-    for request in ctx.requests.borrow().iter().copied() {
+    for &request in ctx.requests.borrow().iter() {
         request.on_drain(move || request.end(""));
         request.on_finish(|| {});
         request.on_timeout(move || request.destroy());
@@ -212,7 +256,7 @@ fn register_others(ctx: Ctx) {
         request.on_continue(move || request.end(""));
         request.on_upgrade(|_, socket, _| socket.end(""));
     }
-    for socket in ctx.sockets.borrow().iter().copied() {
+    for &socket in ctx.sockets.borrow().iter() {
         socket.on_data(move |_| socket.end(""));
         socket.on_end(move || socket.end(""));
         socket.on_drain(move || socket.end(""));
@@ -231,10 +275,22 @@ pub(crate) fn request_other(ctx: Ctx) -> onloop::Result<ClientRequest> {
 
 fn timeouts(ctx: Ctx) {
     let timeout = Duration::from_millis(50);
-    ctx.responses.borrow().iter().for_each(|res| res.set_timeout(timeout));
-    ctx.requests.borrow().iter().for_each(|request| request.set_timeout(timeout));
-    ctx.bodies.borrow().iter().for_each(|body| body.set_timeout(timeout));
-    ctx.sockets.borrow().iter().for_each(|socket| socket.set_timeout(timeout));
+    ctx.responses
+        .borrow()
+        .iter()
+        .for_each(|res| res.set_timeout(timeout));
+    ctx.requests
+        .borrow()
+        .iter()
+        .for_each(|request| request.set_timeout(timeout));
+    ctx.bodies
+        .borrow()
+        .iter()
+        .for_each(|body| body.set_timeout(timeout));
+    ctx.sockets
+        .borrow()
+        .iter()
+        .for_each(|socket| socket.set_timeout(timeout));
 }
 
 fn pause_all(ctx: Ctx) {
@@ -257,119 +313,78 @@ fn pipe_to_itself(ctx: Ctx) {
     if let (Some(body), Some(request)) = (bodies.get(1), ctx.requests.borrow().first()) {
         body.pipe(*request);
     }
-    ctx.sockets.borrow().iter().for_each(|socket| socket.pipe(*socket));
+    ctx.sockets
+        .borrow()
+        .iter()
+        .for_each(|socket| socket.pipe(*socket));
 }
 
 /// All into all.
 fn pipe_in_a_circle(ctx: Ctx) {
     for body in ctx.bodies.borrow().iter() {
-        ctx.requests.borrow().iter().for_each(|request| body.pipe(*request));
-        ctx.responses.borrow().iter().for_each(|res| body.pipe(*res));
-        ctx.sockets.borrow().iter().for_each(|socket| body.pipe(*socket));
+        ctx.requests
+            .borrow()
+            .iter()
+            .for_each(|request| body.pipe(*request));
+        ctx.responses
+            .borrow()
+            .iter()
+            .for_each(|res| body.pipe(*res));
+        ctx.sockets
+            .borrow()
+            .iter()
+            .for_each(|socket| body.pipe(*socket));
     }
     for socket in ctx.sockets.borrow().iter() {
-        ctx.requests.borrow().iter().for_each(|request| socket.pipe(*request));
-        ctx.sockets.borrow().iter().for_each(|other| socket.pipe(*other));
+        ctx.requests
+            .borrow()
+            .iter()
+            .for_each(|request| socket.pipe(*request));
+        ctx.sockets
+            .borrow()
+            .iter()
+            .for_each(|other| socket.pipe(*other));
     }
-}
-
-thread_local! {
-    /// The run of this thread: the owner of shared bytes must be `Send`, which handles are not.
-    static PRESENT: Cell<Option<Ctx>> = const { Cell::new(None) };
-}
-
-/// A value of the user's whose destructor calls handles. It must never run while the loop is in use by
-/// itself: then the calls would do nothing.
-struct Witness(Vec<u8>);
-
-impl Witness {
-    fn new(ctx: Ctx) -> Witness {
-        PRESENT.set(Some(ctx));
-        ctx.constructed.set(ctx.constructed.get() + 1);
-        Witness(b"content that is shared".to_vec())
-    }
-
-    /// As content: small ones are copied, large ones sent from where they are.
-    fn bytes(ctx: Ctx, size: usize) -> bytes::Bytes {
-        let mut witness = Witness::new(ctx);
-        witness.0 = vec![b'x'; size];
-        bytes::Bytes::from_owner(witness)
-    }
-}
-
-impl Drop for Witness {
-    fn drop(&mut self) {
-        let ctx = PRESENT.get().expect("set when it was made");
-        ctx.destructed.set(ctx.destructed.get() + 1);
-        if !ctx.lp.is_open() && !ctx.is_over.get() {
-            ctx.shut_out.set(ctx.shut_out.get() + 1);
-        }
-        use_everything(ctx);
-    }
-}
-
-impl AsRef<[u8]> for Witness {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// Everything that takes a closure or shared content gets one with a destructor, twice: the first ones are
-/// dropped by being replaced, the others whenever their time comes.
-fn destructors(ctx: Ctx) {
-    for _ in 0..2 {
-        for body in ctx.bodies.borrow().clone() {
-            let witness = Witness::new(ctx);
-            body.on_data(move |_| _ = &witness);
-            let witness = Witness::new(ctx);
-            body.on_aborted(move || drop(witness));
-            let witness = Witness::new(ctx);
-            body.on_close(move || drop(witness));
-        }
-        for res in ctx.responses.borrow().clone() {
-            let witness = Witness::new(ctx);
-            res.on_timeout(move || _ = &witness);
-            res.write(Witness::bytes(ctx, 10));
-            res.write(Witness::bytes(ctx, 40_000));
-        }
-        for request in ctx.requests.borrow().clone() {
-            let witness = Witness::new(ctx);
-            request.on_information(move |_| _ = &witness);
-            request.write(Witness::bytes(ctx, 10));
-        }
-        for socket in ctx.sockets.borrow().clone() {
-            let witness = Witness::new(ctx);
-            socket.on_timeout(move || _ = &witness);
-            socket.write(Witness::bytes(ctx, 10));
-        }
-        let witness = Witness::new(ctx);
-        ctx.lp.set_timeout(Duration::from_secs(60), move || drop(witness)).clear();
-        let witness = Witness::new(ctx);
-        ctx.lp.set_immediate(move || drop(witness)).clear();
-    }
-    for res in ctx.responses.borrow().clone() {
-        res.end(Witness::bytes(ctx, 10));
-        res.end(Witness::bytes(ctx, 10));
-    }
-    ctx.requests.borrow().clone().iter().for_each(|request| request.end(""));
 }
 
 /// Asks every handle everything that leaves a living exchange as it is.
 pub(crate) fn use_everything(ctx: Ctx) {
     for res in ctx.responses.borrow().clone() {
-        let _ = (res.is_open(), res.headers_sent(), res.writable_length(), res.status());
-        let _ = (res.header("Date"), res.has_header("Date"), res.remote_address());
+        let _ = (
+            res.is_open(),
+            res.headers_sent(),
+            res.writable_length(),
+            res.status(),
+        );
+        let _ = (
+            res.header("Date"),
+            res.has_header("Date"),
+            res.remote_address(),
+        );
     }
     for request in ctx.requests.borrow().clone() {
-        let _ = (request.is_open(), request.writable_length(), request.is_reused());
+        let _ = (
+            request.is_open(),
+            request.writable_length(),
+            request.is_reused(),
+        );
         let _ = (request.header("Host"), request.headers_sent());
     }
     for body in ctx.bodies.borrow().clone() {
-        let _ = (body.is_open(), body.is_paused(), body.is_complete(), body.trailers());
+        let _ = (
+            body.is_open(),
+            body.is_paused(),
+            body.is_complete(),
+            body.trailers(),
+        );
         let _ = (body.remote_address(), body.local_address());
     }
     for socket in ctx.sockets.borrow().clone() {
-        let _ = (socket.is_open(), socket.remote_address(), socket.local_address());
+        let _ = (
+            socket.is_open(),
+            socket.remote_address(),
+            socket.local_address(),
+        );
     }
     let server = ctx.server.get();
     let _ = (server.port(), server.is_listening(), server.connections());
@@ -398,7 +413,9 @@ pub(crate) fn abuse_dead_handles(ctx: Ctx) {
     server.close_all_connections();
     assert!(!ctx.lp.is_open());
     assert!(http::request(ctx.lp, "GET", "http://127.0.0.1:1/").is_err());
-    ctx.lp.set_timeout(Duration::ZERO, || unreachable("a timer")).clear();
+    ctx.lp
+        .set_timeout(Duration::ZERO, || unreachable("a timer"))
+        .clear();
     ctx.lp.set_immediate(|| unreachable("an immediate"));
     ctx.lp.stop();
 }

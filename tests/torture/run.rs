@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Once;
 
-use onloop::sim::{self, LoopStats};
 use onloop::http::{self, RequestOptions, Server, ServerOptions};
+use onloop::sim::{self, LoopStats};
 use onloop::{EventLoop, LoopHandle, LoopOptions, PanicPolicy};
 
 use crate::bench::{Bench, Peer, Wire};
@@ -65,7 +65,14 @@ fn torture(wire: Wire, kind: Kind, operation: Operation, name: &str) {
     let remote = event_loop.remote();
     remote.unref();
     *ctx.remote.borrow_mut() = Some(remote);
-    let mut run = Run { name, bench, event_loop, ctx, panics: 0, peer: None };
+    let mut run = Run {
+        name,
+        bench,
+        event_loop,
+        ctx,
+        panics: 0,
+        peer: None,
+    };
 
     scenario::serve(ctx);
     if kind == Kind::ClientErrorEvent {
@@ -74,15 +81,26 @@ fn torture(wire: Wire, kind: Kind, operation: Operation, name: &str) {
         run.peer = Some(peer);
     }
     scenario::start(ctx, server.port()).expect("the request is well-formed");
-    assert!(run.turn_until(|ctx| ctx.fired.get()), "{name}: the callback was never called");
+    assert!(
+        run.turn_until(|ctx| ctx.fired.get()),
+        "{name}: the callback was never called"
+    );
     if ctx.drop_loop.get() {
         run.without_the_loop();
     } else {
-        run.to_the_end();
+        run.settle_and_take_stock();
     }
     ctx.check_exchanges(name);
-    assert_eq!(ctx.destructed.get(), ctx.constructed.get(), "{name}: captured values were leaked");
-    assert_eq!(ctx.shut_out.get(), 0, "{name}: destructors that ran while the loop was borrowed");
+    assert_eq!(
+        ctx.destructed.get(),
+        ctx.constructed.get(),
+        "{name}: captured values were leaked"
+    );
+    assert_eq!(
+        ctx.shut_out.get(),
+        0,
+        "{name}: destructors that ran while the loop was borrowed"
+    );
 }
 
 impl Run<'_> {
@@ -112,11 +130,16 @@ impl Run<'_> {
         }
     }
 
-    fn to_the_end(&mut self) {
+    fn settle_and_take_stock(&mut self) {
         let (ctx, name) = (self.ctx, self.name);
         if ctx.operation.lets_it_end(ctx.kind) {
             let ended = self.turn_until(|ctx| ctx.open_exchanges().is_empty());
-            assert!(ended, "{name}: still open: {:?}: {:?}", ctx.open_exchanges(), self.stats());
+            assert!(
+                ended,
+                "{name}: still open: {:?}: {:?}",
+                ctx.open_exchanges(),
+                self.stats()
+            );
         } else {
             let mut turns = 0;
             self.turn_until(|_| {
@@ -133,11 +156,20 @@ impl Run<'_> {
         let is_empty = self.turn_until_stats(|ctx, stats| {
             stats.is_empty() && stats.lingering == 0 && ctx.open_exchanges().is_empty()
         });
-        assert!(is_empty, "{name}: leaked: {:?} {:?}", self.stats(), ctx.open_exchanges());
+        assert!(
+            is_empty,
+            "{name}: leaked: {:?} {:?}",
+            self.stats(),
+            ctx.open_exchanges()
+        );
         self.event_loop.run().expect("the poller works");
         if self.bench.wire == Wire::Simulated {
             let free = self.stats().free_connections;
-            assert_eq!(self.bench.net.open_sockets(), free, "{name}: sockets were leaked");
+            assert_eq!(
+                self.bench.net.open_sockets(),
+                free,
+                "{name}: sockets were leaked"
+            );
         }
         ctx.is_over.set(true);
         // What never ran is dropped with the loop, and its destructors find it gone.
@@ -164,7 +196,11 @@ impl Run<'_> {
         }
         let keep_alive = !ctx.operation.closes_free_connections();
         let answer = ask(self.event_loop.handle(), server.port(), keep_alive);
-        assert!(self.turn_until(|_| answer.borrow().is_some()), "{name}: no answer: {:?}", self.stats());
+        assert!(
+            self.turn_until(|_| answer.borrow().is_some()),
+            "{name}: no answer: {:?}",
+            self.stats()
+        );
         assert_eq!(answer.borrow().as_deref(), Some("200 fresh"), "{name}");
         server.close_idle_connections();
         if server.port() != ctx.server.get().port() {
@@ -188,13 +224,20 @@ impl Run<'_> {
         server.listen("127.0.0.1:0").expect("there is a free port");
         let answer = ask(lp, server.port(), true);
         abuse_dead_handles(ctx);
-        assert!(self.turn_until(|_| answer.borrow().is_some()), "{name}: no answer after the drop");
+        assert!(
+            self.turn_until(|_| answer.borrow().is_some()),
+            "{name}: no answer after the drop"
+        );
         assert_eq!(answer.borrow().as_deref(), Some("200 fresh"), "{name}");
         server.close();
         abuse_dead_handles(ctx);
         self.peer = None;
         let is_empty = self.turn_until_stats(|_, stats| stats.is_empty() && stats.lingering == 0);
-        assert!(is_empty, "{name}: leaked after the drop: {:?}", self.stats());
+        assert!(
+            is_empty,
+            "{name}: leaked after the drop: {:?}",
+            self.stats()
+        );
     }
 }
 
@@ -206,7 +249,8 @@ fn ask(lp: LoopHandle, port: u16, keep_alive: bool) -> Rc<RefCell<Option<String>
     let request = http::request_with(lp, options.keep_alive(keep_alive)).expect("a URL");
     let (head, done, failed) = (text.clone(), answer.clone(), answer.clone());
     request.on_response(move |response| {
-        head.borrow_mut().push_str(&format!("{} ", response.status()));
+        head.borrow_mut()
+            .push_str(&format!("{} ", response.status()));
         let (part, whole) = (head.clone(), head);
         response.on_data(move |chunk| part.borrow_mut().push_str(&String::from_utf8_lossy(chunk)));
         response.on_end(move || *done.borrow_mut() = Some(whole.borrow().clone()));

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use onloop::http::{self, Body, ClientRequest, IncomingResponse, Request, Response, Socket};
 use onloop::Timer;
+use onloop::http::{self, Body, ClientRequest, IncomingResponse, Request, Response, Socket};
 
 use crate::context::Ctx;
 
@@ -45,8 +45,15 @@ impl Kind {
         use Kind::*;
         matches!(
             self,
-            ShouldUpgrade | ServerUpgrade | ClientUpgrade | SocketData | SocketEnd | SocketDrain
-                | SocketTimeout | SocketError | SocketClose
+            ShouldUpgrade
+                | ServerUpgrade
+                | ClientUpgrade
+                | SocketData
+                | SocketEnd
+                | SocketDrain
+                | SocketTimeout
+                | SocketError
+                | SocketClose
         )
     }
 }
@@ -129,11 +136,15 @@ fn request_callbacks(ctx: Ctx, body: Body, res: Response) {
                 Kind::RequestError => body.on_error(move |_| ctx.fire_once()),
                 _ => body.on_aborted(move || ctx.fire_once()),
             }
-            ctx.lp.set_timeout(SOON, move || ctx.requests.borrow()[0].destroy());
+            ctx.lp
+                .set_timeout(SOON, move || ctx.requests.borrow()[0].destroy());
         }
         Kind::ResponseDrain => {
             response_drain(ctx, res);
-            assert!(!res.write(&[b'x'; A_LOT]), "the high-water mark is far below");
+            assert!(
+                !res.write(&[b'x'; A_LOT]),
+                "the high-water mark is far below"
+            );
         }
         Kind::ResponseFinish => {
             res.on_finish(move || ctx.fire_once());
@@ -155,10 +166,12 @@ fn request_callbacks(ctx: Ctx, body: Body, res: Response) {
         Kind::ClientFailed => res.destroy(),
         Kind::ClientTimeout => {
             // A client that closes may only have ended its side: it is noticed by the answer.
-            ctx.lp.set_timeout(Duration::from_millis(110), move || res.end("late"));
+            ctx.lp
+                .set_timeout(Duration::from_millis(110), move || res.end("late"));
         }
         Kind::Information => {
-            res.write_early_hints([("Link", "</style.css>")]).expect("the head is not sent");
+            res.write_early_hints([("Link", "</style.css>")])
+                .expect("the head is not sent");
             res.end("ok");
         }
         _ => {
@@ -226,7 +239,8 @@ fn from_elsewhere(ctx: Ctx, res: Response) {
         }
         // The other connection's bad bytes end it.
         _ => {
-            ctx.lp.set_timeout(Duration::from_millis(20), move || res.end("ok"));
+            ctx.lp
+                .set_timeout(Duration::from_millis(20), move || res.end("ok"));
         }
     }
 }
@@ -253,7 +267,7 @@ fn interval(ctx: Ctx, res: Response) {
             clear();
             return Ok(());
         }
-        ctx.fire(|| interval(ctx, res), || clear())
+        ctx.fire(|| interval(ctx, res), &clear)
     })));
 }
 
@@ -267,7 +281,9 @@ fn should_upgrade(ctx: Ctx) {
 
 fn on_upgrade(ctx: Ctx, _req: Request, socket: Socket, head: &[u8]) -> onloop::Result<()> {
     ctx.track_socket(socket);
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: torture\r\n\r\n");
+    socket.write(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: torture\r\n\r\n",
+    );
     socket.write(head);
     match ctx.kind {
         Kind::ServerUpgrade => {
@@ -287,7 +303,10 @@ fn on_upgrade(ctx: Ctx, _req: Request, socket: Socket, head: &[u8]) -> onloop::R
         }
         Kind::SocketDrain => {
             socket_drain(ctx, socket);
-            assert!(!socket.write(&[b'x'; A_LOT]), "the high-water mark is far below");
+            assert!(
+                !socket.write(&[b'x'; A_LOT]),
+                "the high-water mark is far below"
+            );
         }
         Kind::SocketTimeout => {
             socket.set_timeout(Duration::from_millis(50));
@@ -295,7 +314,9 @@ fn on_upgrade(ctx: Ctx, _req: Request, socket: Socket, head: &[u8]) -> onloop::R
         }
         Kind::SocketError => {
             keep_writing_raw(ctx, socket);
-            ctx.lp.set_timeout(Duration::from_millis(5), move || ctx.requests.borrow()[0].destroy());
+            ctx.lp.set_timeout(Duration::from_millis(5), move || {
+                ctx.requests.borrow()[0].destroy()
+            });
         }
         _ => socket.pipe(socket),
     }
@@ -321,7 +342,8 @@ fn socket_timeout(ctx: Ctx, socket: Socket) {
 fn keep_writing_raw(ctx: Ctx, socket: Socket) {
     if socket.is_open() {
         socket.write("x");
-        ctx.lp.set_timeout(SOON, move || keep_writing_raw(ctx, socket));
+        ctx.lp
+            .set_timeout(SOON, move || keep_writing_raw(ctx, socket));
     }
 }
 
@@ -340,7 +362,11 @@ pub(crate) fn start(ctx: Ctx, port: u16) -> onloop::Result<()> {
         Kind::ClientDrain | Kind::ClientFinish | Kind::Continue => "POST",
         _ => "GET",
     };
-    let port = if ctx.kind == Kind::ClientRefused { 1 } else { port };
+    let port = if ctx.kind == Kind::ClientRefused {
+        1
+    } else {
+        port
+    };
     let request = http::request(ctx.lp, method, format!("http://127.0.0.1:{port}/scenario"))?;
     ctx.track_request(request);
     request.on_response(move |response| on_response(ctx, request, response));
@@ -359,7 +385,10 @@ pub(crate) fn start(ctx: Ctx, port: u16) -> onloop::Result<()> {
         }
         Kind::ClientDrain => {
             client_drain(ctx, request);
-            assert!(!request.write(&[b'x'; A_LOT]), "the high-water mark is far below");
+            assert!(
+                !request.write(&[b'x'; A_LOT]),
+                "the high-water mark is far below"
+            );
         }
         Kind::ClientFinish => {
             request.on_finish(move || ctx.fire_once());
