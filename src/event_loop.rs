@@ -1,5 +1,6 @@
 //! The loop: its turns, its timers, posts from other threads, and when it ends.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
@@ -8,14 +9,12 @@ use std::time::Duration;
 use crate::dispatch::{drive, invoke, run_finale};
 use crate::engine::options::{LoopOptions, PanicPolicy};
 use crate::engine::{Core, Hook, HookMut, TimerTask, log_failure, untoken};
-use crate::error::{Error, ErrorKind, Limit, Result};
+use crate::error::{Error, Result};
 use crate::http::Outcome;
-use crate::net::remote::{Inbox, Poster, channel};
 use crate::net::timers::TimerKey;
 use crate::net::{Net, Readiness, Ready, Time};
+use crate::posts::{Posts, Remote};
 use crate::shell::LoopShell;
-
-type Post = Box<dyn FnOnce(LoopHandle) + Send>;
 
 /// The loop and all that lives on it: servers, connections, requests, timers.
 ///
@@ -43,8 +42,8 @@ pub struct EventLoop {
     /// reported twice.
     dispatched: usize,
     dirty: Vec<(u32, u32)>,
-    inbox: Inbox<Post>,
-    poster: Poster<Post>,
+    /// Made when somebody asks for a [`Remote`]: its queue has all its room from the start.
+    posts: OnceCell<Posts>,
     /// Posts may be left in the inbox: their wake-up was seen.
     posts_left: bool,
     policy: PanicPolicy,
@@ -73,9 +72,6 @@ impl EventLoop {
     /// A loop on a given network.
     pub(crate) fn on(net: Net, options: LoopOptions) -> EventLoop {
         let shell = LoopShell::acquire();
-        let (poster, inbox) = channel::<Post>(net.remote(), options.posts_max);
-        // The loop's own one must not keep it running.
-        poster.unref();
         let options = Rc::new(options);
         let core = Core::new(net, options.clone(), shell.next_slot_generation());
         shell.install(Box::new(core));
@@ -85,8 +81,7 @@ impl EventLoop {
             batch: Vec::new(),
             dispatched: 0,
             dirty: Vec::new(),
-            inbox,
-            poster,
+            posts: OnceCell::new(),
             posts_left: false,
             policy: options.panic_policy,
             posts_per_turn: options.posts_per_turn,
@@ -108,9 +103,11 @@ impl EventLoop {
     /// A means for other threads to have something run on the loop. While a clone lives that was not
     /// [`unref`](Remote::unref)'d, `run` goes on.
     pub fn remote(&self) -> Remote {
-        let poster = self.poster.clone();
-        poster.ref_();
-        Remote { poster }
+        let posts = self.posts.get_or_init(|| {
+            let made = self.shell.with(|core| Posts::new(core.net.remote(), core.options.posts_max));
+            made.expect("the core lives as long as its loop")
+        });
+        posts.remote()
     }
 
     /// Turns the loop until nothing is left to wait for: no listening server, no connection at work, no
@@ -138,7 +135,7 @@ impl EventLoop {
     /// True while something is left that [`EventLoop::run`] would go on for.
     pub fn is_alive(&mut self) -> bool {
         // In this order: a post comes before its poster's end.
-        self.inbox.has_live_poster()
+        self.posts.get().is_some_and(|posts| posts.has_live_remote())
             || self.batch.len() > self.dispatched
             || self.posts_left
             || !self.dirty.is_empty()
@@ -254,9 +251,10 @@ impl EventLoop {
 
     fn run_posts(&mut self) -> usize {
         self.shell.with(|core| core.net.take_posted());
+        let Some(posts) = self.posts.get_mut() else { return 0 };
         self.posts_left = true;
         for handled in 0..self.posts_per_turn {
-            let Some(post) = self.inbox.try_take() else {
+            let Some(post) = posts.try_take() else {
                 self.posts_left = false;
                 return handled;
             };
@@ -536,57 +534,5 @@ impl Timer {
 impl fmt::Debug for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timer").field("kind", &self.kind).finish_non_exhaustive()
-    }
-}
-
-/// Has something run on the loop from any thread.
-///
-/// ```
-/// use onloop::EventLoop;
-///
-/// let mut event_loop = EventLoop::new()?;
-/// let remote = event_loop.remote();
-/// std::thread::spawn(move || {
-///     let answer = 6 * 7; // long work, off the loop
-///     let _ = remote.post(move |lp| {
-///         println!("{answer}");
-///         lp.stop();
-///     });
-/// });
-/// event_loop.run()?;
-/// # Ok::<(), onloop::Error>(())
-/// ```
-#[derive(Clone)]
-pub struct Remote {
-    poster: Poster<Post>,
-}
-
-impl Remote {
-    /// Queues `callback` for the loop's thread and wakes it. Never waits.
-    ///
-    /// # Errors
-    /// `ERR_POST_FAILED` when `posts_max` of them wait already or the loop is gone; the callback is dropped on
-    /// this thread.
-    pub fn post(&self, callback: impl FnOnce(LoopHandle) + Send + 'static) -> Result<()> {
-        self.poster.post(Box::new(callback)).map_err(|_| {
-            let message = "the post was not taken: too many wait for the loop, or it is gone";
-            Error::new(ErrorKind::Limit(Limit::Posts), "ERR_POST_FAILED", message)
-        })
-    }
-
-    /// This clone does not keep the loop running.
-    pub fn unref(&self) {
-        self.poster.unref();
-    }
-
-    /// This clone keeps the loop running again: the default.
-    pub fn ref_(&self) {
-        self.poster.ref_();
-    }
-}
-
-impl fmt::Debug for Remote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remote").finish_non_exhaustive()
     }
 }

@@ -13,11 +13,13 @@ pub mod http;
 #[doc(hidden)]
 pub mod internals;
 mod net;
+mod posts;
 mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;
 
 pub use engine::options::{LoopOptions, PanicPolicy};
 pub use error::{Clock, Error, ErrorKind, Limit, Result, Sent};
-pub use event_loop::{EventLoop, LoopHandle, Remote, Timer};
+pub use event_loop::{EventLoop, LoopHandle, Timer};
 pub use net::Address;
+pub use posts::Remote;

@@ -108,3 +108,25 @@ fn a_byte_stream_piped_into_itself_is_echoed_to_its_end() {
     turn_until(&mut event_loop, &net, || peer.is_eof());
     assert!(peer.is_eof(), "the echo ends with what it echoes");
 }
+
+#[test]
+fn the_end_of_piped_content_is_told() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let ended = std::rc::Rc::new(std::cell::Cell::new(0));
+    let count = ended.clone();
+    let server = http::create_server(event_loop.handle(), move |req, res| {
+        let count = count.clone();
+        req.on_end(move || count.set(count.get() + 1));
+        req.pipe(res);
+    });
+    server.listen("10.0.0.1:80").expect("the address is free");
+    let peer = connect(&server, &net);
+    peer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nabcd");
+    let mut answer = Vec::new();
+    turn_until(&mut event_loop, &net, || {
+        answer.extend(peer.read());
+        answer.ends_with(b"\r\n0\r\n\r\n")
+    });
+    assert_eq!(ended.get(), 1);
+}

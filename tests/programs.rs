@@ -2,10 +2,11 @@
 
 mod program;
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use program::{Program, Wire, run, text_of};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 /// One line of JSON from a program that ends with 0.
 fn json(name: &str, arguments: &[&str]) -> Value {
@@ -30,10 +31,21 @@ fn canned(bytes: &'static str) -> u16 {
     port
 }
 
-/// A port that nobody listens on.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it is bound").port()
+/// A port that nobody listens on, and that nobody else is given meanwhile: bound, and no more.
+struct DeadPort(Socket);
+
+impl DeadPort {
+    fn new() -> DeadPort {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor is left");
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        socket.bind(&any_port.into()).expect("a port is free");
+        DeadPort(socket)
+    }
+
+    fn url(&self) -> String {
+        let address = self.0.local_addr().expect("it is bound").as_socket();
+        format!("http://{}/", address.expect("it is an IP address"))
+    }
 }
 
 #[test]
@@ -71,7 +83,7 @@ fn server_and_client_talk() {
 
 #[test]
 fn client_says_why_it_failed() {
-    let output = run("client", &[&format!("http://127.0.0.1:{}/", free_port())]);
+    let output = run("client", &[&DeadPort::new().url()]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -135,12 +147,12 @@ fn fetch_tells_what_failed_and_what_came_before() {
     let cut_off = canned("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
     let malformed = canned("HTTP/1.1 200 OK\nContent-Length: 3\n\nabc");
     let silent = canned("");
-    let nobody = free_port();
+    let nobody = DeadPort::new();
     for (url, status, length) in [
         (format!("http://127.0.0.1:{cut_off}/"), Some(200), 3),
         (format!("http://127.0.0.1:{malformed}/"), None, 0),
         (format!("http://127.0.0.1:{silent}/"), None, 0),
-        (format!("http://127.0.0.1:{nobody}/"), None, 0),
+        (nobody.url(), None, 0),
         (format!("http://{}.test/", "a".repeat(64)), None, 0),
         ("ftp://127.0.0.1/".to_string(), None, 0),
     ] {
@@ -252,10 +264,7 @@ fn load_counts_errors() {
     let report = json("load", &[&testbed.url("/inject?v=%01"), "2", "0.2"]);
     assert!(report["requests"].as_u64() > Some(0), "{report}");
     assert_eq!(report["requests"], report["errors"], "{report}");
-    let report = json(
-        "load",
-        &[&format!("http://127.0.0.1:{}/", free_port()), "2", "0.2"],
-    );
+    let report = json("load", &[&DeadPort::new().url(), "2", "0.2"]);
     assert_eq!(report["requests"].as_u64(), Some(0), "{report}");
     assert!(report["errors"].as_u64() > Some(0), "{report}");
 }

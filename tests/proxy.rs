@@ -159,8 +159,10 @@ fn an_early_answer_reaches_a_client_that_is_still_sending() {
     let mut sender = client.second();
     let counted = sent.clone();
     let sending = thread::spawn(move || {
+        let block = block(0);
+        let length = block.len() as u64;
         // The proxy may close before it has everything.
-        while sender.try_send(&block(0)) && counted.fetch_add(1, Ordering::Relaxed) < SIZE {}
+        while sender.try_send(&block) && counted.fetch_add(length, Ordering::Relaxed) < SIZE {}
     });
     wait_until_stuck(&sent);
     upstream.send("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno");

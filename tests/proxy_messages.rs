@@ -304,6 +304,17 @@ fn a_client_that_leaves_takes_the_upstream_request_along() {
 }
 
 #[test]
+fn a_client_that_resets_is_not_waited_for_by_the_upstream() {
+    let rig = Rig::new();
+    let mut client = rig.proxy.connect();
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut upstream = rig.accept();
+    head_of(&mut upstream);
+    client.reset();
+    assert_eq!(upstream.rest_or_reset(), b"");
+}
+
+#[test]
 fn a_client_that_stops_reading_for_good_ends_the_upstream_response() {
     let rig = Rig::new();
     let mut client = rig.proxy.connect();

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 ///
 /// One edge goes against the arrows: the engine keeps the users' callbacks, so it names what they are called
 /// with, and the options that a server is made from. [`ENGINE_FROM_HTTP`] holds it to that.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("h1", &["h1"]),
     ("net", &["net"]),
     ("error", &["error"]),
@@ -25,8 +25,9 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ),
     (
         "event_loop",
-        &["dispatch", "engine", "error", "http", "net", "shell"],
+        &["dispatch", "engine", "error", "http", "net", "posts", "shell"],
     ),
+    ("posts", &["error", "event_loop", "net"]),
     (
         "http",
         &[

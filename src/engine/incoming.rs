@@ -190,9 +190,9 @@ impl Core {
             return Content::Idle;
         }
         if let Some(target) = incoming.pipe_to.take() {
-            incoming.ended = true;
             self.pipe_end(key, target);
-            return Content::Idle;
+            // `on_end` is owed for piped content, too.
+            return self.incoming_complete(key);
         }
         if slot.kind == Kind::Client && active.is_request_sent() && active.incoming.trailers.is_none()
         {

@@ -45,7 +45,7 @@ impl Default for LoopOptions {
             accepts_per_turn: 256,
             reads_per_turn: 8,
             requests_per_turn: 64,
-            posts_max: 65_536,
+            posts_max: 16_384,
             posts_per_turn: 1024,
             lookups_max: 1024,
             read_buffer: 64 * 1024,
@@ -93,7 +93,7 @@ impl LoopOptions {
         self
     }
 
-    /// Most posts that wait for the loop; one more is refused. Default: 65,536; at least 1.
+    /// Most posts that wait for the loop; one more is refused. Default: 16,384; at least 1.
     pub fn posts_max(mut self, count: usize) -> Self {
         self.posts_max = count.max(1);
         self

@@ -18,6 +18,12 @@ impl Core {
         let server_key = u32::from(self.slots[key as usize].owner);
         let meaning = *head.meaning();
         if meaning.expect == Expect::Unknown {
+            let active = self.active(key);
+            if !active.incoming.complete {
+                // The client may take this for a no and not send its content; then its next request would be
+                // taken for it.
+                active.outgoing.forbid_persistence();
+            }
             return self.server_answer(key, head, 417, "");
         }
         if meaning.connect {

@@ -46,12 +46,14 @@ fn check_other_target(method: &[u8], target: &[u8], any: u8) -> Result<(), Viola
     }
 }
 
-/// Every `%` is followed by two hexadecimal digits that do not mean NUL, CR or LF. Decoded, those
-/// three end strings and lines in whatever stands behind us.
-fn check_percent(bytes: &[u8]) -> Result<(), Violation> {
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
+/// Every `%` is followed by two hexadecimal digits, and before the query they do not mean NUL, CR or LF.
+/// Decoded in a path, those three end strings and lines in whatever stands behind us; in a query, forms put
+/// line ends there.
+fn check_percent(target: &[u8]) -> Result<(), Violation> {
+    let mut rest = target;
+    while let Some(at) = rest.iter().position(|&byte| matches!(byte, b'%' | b'?')) {
         rest = match rest.get(at..) {
+            Some([b'?', query @ ..]) => return check_percent_digits(query),
             Some([b'%', b'0', b'0' | b'a' | b'A' | b'd' | b'D', ..]) => {
                 return Err(Violation::Target);
             }
@@ -64,6 +66,17 @@ fn check_percent(bytes: &[u8]) -> Result<(), Violation> {
         };
     }
     Ok(())
+}
+
+fn check_percent_digits(query: &[u8]) -> Result<(), Violation> {
+    let mut parts = query.split(|&byte| byte == b'%').skip(1);
+    let encoded = |part: &[u8]| {
+        matches!(part, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+    };
+    match parts.all(encoded) {
+        true => Ok(()),
+        false => Err(Violation::Target),
+    }
 }
 
 /// `host:port`, the port required: RFC 9112 §3.2.3.

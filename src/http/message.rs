@@ -288,7 +288,7 @@ impl Body {
     /// and if it breaks off, the other message is broken off too, so that it does not look complete.
     /// (Node: `pipe`, with the error handling of `pipeline`)
     ///
-    /// No user code runs for it; `on_data` is not called.
+    /// No user code runs for it: `on_data` is not called, `on_end` is.
     pub fn pipe(&self, target: impl PipeTarget) {
         let (shell, id) = target.exchange();
         if std::ptr::eq(shell, self.shell) {

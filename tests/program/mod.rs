@@ -239,6 +239,14 @@ impl Wire {
             .expect("it is connected");
     }
 
+    /// Breaks the connection, as a process does that dies with something unread.
+    pub(crate) fn reset(self) {
+        let stream = socket2::SockRef::from(self.stream.get_ref());
+        stream
+            .set_linger(Some(Duration::ZERO))
+            .expect("it can be set");
+    }
+
     /// The same connection once more, to send while the first one receives.
     pub(crate) fn second(&self) -> Wire {
         Wire::over(

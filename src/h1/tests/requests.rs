@@ -53,6 +53,7 @@ pub(super) const GOOD: &[&str] = &[
     "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: [::1]:80\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     "M!#$%&'*+-.^_`|~9 / HTTP/1.1\r\nHost: h\r\n!#$%&'*+-.^_`|~9: v\r\n\r\n",
+    "GET /form?text=one%0D%0Atwo%00&x=? HTTP/1.1\r\nHost: h\r\n\r\n",
     "GET /%7e?a[]=b&c='(*)!$;:@,d HTTP/1.1\r\nHost: h\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: h\r\nA: a:b;c\"d\\e\u{e9}\r\n\r\nGET / HTTP/1.1\r\n",
 ];
@@ -121,6 +122,8 @@ const BAD: &[(u8, &[u8], Violation, u16)] = &[
     (14, b"GET /% HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target, 400),
     (14, b"GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target, 400),
     (14, b"GET /a%0d%0aX:y HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target, 400),
+    (14, b"GET /a?b=%0 HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target, 400),
+    (14, b"GET /a?%20%zz HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target, 400),
     (15, b"GET a HTTP/1.1\r\nHost: h\r\n\r\n", Violation::TargetForm, 400),
     (15, b"GET \\ HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target, 400),
     (16, b"GET http:/// HTTP/1.1\r\nHost: h\r\n\r\n", Violation::TargetForm, 400),
