@@ -3,7 +3,7 @@
 use super::*;
 use onloop::Error;
 
-/// 1. A callback runs only from the loop's turn, never inside a call that the user makes.
+/// Promise 1: A callback runs only from the loop's turn, never inside a call that the user makes.
 #[test]
 fn a_callback_runs_only_from_the_loops_turn_never_inside_a_call_that_the_user_makes() {
     let mut bench = Bench::new();
@@ -69,7 +69,7 @@ fn a_callback_runs_only_from_the_loops_turn_never_inside_a_call_that_the_user_ma
     assert!(*calls.borrow() >= 6, "not all kinds of callback were called: {}", calls.borrow());
 }
 
-/// 4. Within one message: `on_request`/`on_response` first, then `on_data`, then trailers are readable,
+/// Promise 4: Within one message: `on_request`/`on_response` first, then `on_data`, then trailers are readable,
 /// `on_end` once, `on_close` once and last.
 #[test]
 fn within_one_message_the_head_comes_first_then_data_trailers_end_and_close_once_and_last() {
@@ -120,7 +120,7 @@ fn within_one_message_the_head_comes_first_then_data_trailers_end_and_close_once
     assert_eq!(client_log.all(), expected);
 }
 
-/// 4. `on_error` comes before `on_close`. Errors are never delivered synchronously.
+/// Promise 4: `on_error` comes before `on_close`. Errors are never delivered synchronously.
 #[test]
 fn on_error_comes_before_on_close_and_never_synchronously() {
     let mut bench = Bench::new();
@@ -162,7 +162,7 @@ fn on_error_comes_before_on_close_and_never_synchronously() {
     assert_eq!(log.all(), ["changed my mind", "close"]);
 }
 
-/// 5. `end` twice, `write` after `end`, anything on a dead handle: no effect on any other exchange.
+/// Promise 5: `end` twice, `write` after `end`, anything on a dead handle: no effect on any other exchange.
 #[test]
 fn end_twice_write_after_end_and_anything_on_a_dead_handle_have_no_effect_on_any_other_exchange() {
     let mut bench = Bench::new();
@@ -199,7 +199,7 @@ fn end_twice_write_after_end_and_anything_on_a_dead_handle_have_no_effect_on_any
     assert!(text(&peer).ends_with("\r\n\r\none"));
 }
 
-/// 5. `write_head`/`set_header` after the head is sent, invalid names and values, CR/LF/NUL: an `Err`,
+/// Promise 5: `write_head`/`set_header` after the head is sent, invalid names and values, CR/LF/NUL: an `Err`,
 /// nothing on the wire.
 #[test]
 fn fields_after_the_head_and_invalid_fields_are_an_err_and_nothing_on_the_wire() {

@@ -1,5 +1,5 @@
-//! 3. A callback is taken out of its slot, called, and put back only if the slot is still empty. 9. A panic
-//! in a callback leaves the loop consistent.
+//! Promise 3: a callback is taken out of its slot, called, and put back only if the slot is
+//! still empty. Promise 9: a panic in a callback leaves the loop consistent.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -27,7 +27,7 @@ impl Bench {
     }
 }
 
-/// 3. It may replace itself.
+/// Promise 3: It may replace itself.
 #[test]
 fn a_callback_may_replace_itself() {
     let mut bench = Bench::new();
@@ -48,7 +48,7 @@ fn a_callback_may_replace_itself() {
     assert_eq!(log.all(), ["first", "second", "second"]);
 }
 
-/// 3. It may remove itself.
+/// Promise 3: It may remove itself.
 #[test]
 fn a_callback_may_remove_itself() {
     let mut bench = Bench::new();
@@ -63,7 +63,7 @@ fn a_callback_may_remove_itself() {
     assert!(answers.starts_with("HTTP/1.1 200") && answers.contains("HTTP/1.1 404"), "{answers}");
 }
 
-/// 3. The put-back is in a drop guard: a panic loses no handler.
+/// Promise 3: The put-back is in a drop guard: a panic loses no handler.
 #[test]
 fn a_panic_loses_no_handler() {
     let mut bench = Bench::new();
@@ -103,7 +103,7 @@ fn a_panic_loses_no_handler() {
     assert_eq!(bench.settle_through_panics(), 0);
 }
 
-/// 9. A panic propagates out of `turn`; what was left of the turn is done by the next one.
+/// Promise 9: A panic propagates out of `turn`; what was left of the turn is done by the next one.
 #[test]
 fn a_panic_in_a_callback_leaves_the_loop_consistent_and_propagates_out_of_turn() {
     let mut bench = Bench::new();
@@ -156,7 +156,7 @@ fn a_panic_in_a_callback_leaves_the_loop_consistent_and_propagates_out_of_turn()
     assert_eq!(stats(&bench.event_loop).server_connections, 0);
 }
 
-/// 9. `PanicPolicy::Contain` answers 500 where no byte was sent, else closes that connection, and goes on.
+/// Promise 9: `PanicPolicy::Contain` answers 500 where no byte was sent, else closes that connection, and goes on.
 #[test]
 fn contain_answers_500_where_no_byte_was_sent_else_closes_that_connection_and_goes_on() {
     let mut bench = Bench::with_policy(PanicPolicy::Contain);
@@ -183,7 +183,7 @@ fn contain_answers_500_where_no_byte_was_sent_else_closes_that_connection_and_go
     assert!(text(&peer).ends_with("fine"));
 }
 
-/// 9. The bytes that a broken connection has left do not reach the next owner of its slot.
+/// Promise 9: The bytes that a broken connection has left do not reach the next owner of its slot.
 #[test]
 fn a_panic_in_a_last_callback_leaves_a_request_that_it_made_alone() {
     let mut bench = Bench::new();

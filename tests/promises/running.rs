@@ -1,4 +1,4 @@
-//! 8. `run` returns when nothing referenced is left.
+//! Promise 8: `run` returns when nothing referenced is left.
 
 use super::*;
 use onloop::sim::stats;

@@ -10,7 +10,7 @@ fn writes(bench: &mut Bench, peer: &SimPeer) -> u64 {
     bench.net.deliveries() - before
 }
 
-/// 6. Bytes are written once per dispatch of a connection, not once per call.
+/// Promise 6: Bytes are written once per dispatch of a connection, not once per call.
 #[test]
 fn bytes_are_written_once_per_dispatch_of_a_connection_not_once_per_call() {
     let mut bench = Bench::new();
@@ -33,7 +33,7 @@ fn bytes_are_written_once_per_dispatch_of_a_connection_not_once_per_call() {
     assert_eq!(text(&peer).matches("200 OK").count(), 10);
 }
 
-/// 6. Ended from elsewhere (timer, other connection, post), the connection is on the dirty list flushed in
+/// Promise 6: Ended from elsewhere (timer, other connection, post), the connection is on the dirty list flushed in
 /// the same turn.
 #[test]
 fn ended_from_elsewhere_the_connection_is_flushed_in_the_same_turn() {
@@ -87,7 +87,7 @@ fn ended_from_elsewhere_the_connection_is_flushed_in_the_same_turn() {
     assert!(sent_by_one_turn(&mut bench, &peer).ends_with("by nobody"));
 }
 
-/// 7. `write` returning false means the high-water mark is reached; `on_drain` fires once it is below again.
+/// Promise 7: `write` returning false means the high-water mark is reached; `on_drain` fires once it is below again.
 /// What a user keeps writing past a hard cap ends the exchange with a limit error.
 #[test]
 fn write_is_false_at_the_mark_drain_comes_below_it_and_past_the_cap_the_exchange_ends() {

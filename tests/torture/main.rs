@@ -10,6 +10,7 @@ mod context;
 mod operation;
 mod run;
 mod scenario;
+mod witness;
 
 use bench::WIRES;
 use operation::Operation;

@@ -1,6 +1,5 @@
 //! What callbacks do to the handles.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use onloop::Error;
@@ -8,6 +7,7 @@ use onloop::http::{self, Body, ClientRequest, Response, Socket};
 
 use crate::context::Ctx;
 use crate::scenario::Kind;
+use crate::witness::destructors;
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -88,7 +88,6 @@ pub(crate) struct Intended;
 
 pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop::Result<()> {
     use Operation::*;
-    let server = ctx.server.get();
     match ctx.operation {
         Nothing => {}
         EndTwice => {
@@ -113,14 +112,8 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
             use_everything(ctx);
         }
         DestroyWithError => destroy_with_error(ctx),
-        CloseServer => server.close(),
-        CloseIdleConnections => server.close_idle_connections(),
-        CloseAllConnections => server.close_all_connections(),
-        CloseAndDestroyEverything => {
-            server.close();
-            server.close_all_connections();
-            ctx.destroy_all();
-            server.close_all_connections();
+        CloseServer | CloseIdleConnections | CloseAllConnections | CloseAndDestroyEverything => {
+            close(ctx);
         }
         Replace => replace(),
         Remove => remove(),
@@ -152,6 +145,21 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
         PipeInACircle => pipe_in_a_circle(ctx),
     }
     Ok(())
+}
+
+fn close(ctx: Ctx) {
+    let server = ctx.server.get();
+    match ctx.operation {
+        Operation::CloseIdleConnections => server.close_idle_connections(),
+        Operation::CloseAllConnections => server.close_all_connections(),
+        Operation::CloseServer => server.close(),
+        _ => {
+            server.close();
+            server.close_all_connections();
+            ctx.destroy_all();
+            server.close_all_connections();
+        }
+    }
 }
 
 fn end_all(ctx: Ctx) {
@@ -190,7 +198,7 @@ fn destroy_with_error(ctx: Ctx) {
 }
 
 fn register_others(ctx: Ctx) {
-    for body in ctx.bodies.borrow().iter() {
+    for &body in ctx.bodies.borrow().iter() {
         body.on_data(move |_| body.pause());
         body.on_data(|_| {});
         body.on_end(move || end_all(ctx));
@@ -198,12 +206,12 @@ fn register_others(ctx: Ctx) {
         body.on_aborted(|| {});
         body.on_close(move || use_everything(ctx));
     }
-    for res in ctx.responses.borrow().iter() {
+    for &res in ctx.responses.borrow().iter() {
         res.on_drain(move || res.end(""));
         res.on_finish(move || use_everything(ctx));
         res.on_timeout(move || res.destroy());
     }
-    for request in ctx.requests.borrow().iter() {
+    for &request in ctx.requests.borrow().iter() {
         request.on_drain(move || request.end(""));
         request.on_finish(|| {});
         request.on_timeout(move || request.destroy());
@@ -212,7 +220,7 @@ fn register_others(ctx: Ctx) {
         request.on_continue(move || request.end(""));
         request.on_upgrade(|_, socket, _| socket.end(""));
     }
-    for socket in ctx.sockets.borrow().iter() {
+    for &socket in ctx.sockets.borrow().iter() {
         socket.on_data(move |_| socket.end(""));
         socket.on_end(move || socket.end(""));
         socket.on_drain(move || socket.end(""));
@@ -271,87 +279,6 @@ fn pipe_in_a_circle(ctx: Ctx) {
         ctx.requests.borrow().iter().for_each(|request| socket.pipe(*request));
         ctx.sockets.borrow().iter().for_each(|other| socket.pipe(*other));
     }
-}
-
-thread_local! {
-    /// The run of this thread: the owner of shared bytes must be `Send`, which handles are not.
-    static PRESENT: Cell<Option<Ctx>> = const { Cell::new(None) };
-}
-
-/// A value of the user's whose destructor calls handles. It must never run while the loop is in use by
-/// itself: then the calls would do nothing.
-struct Witness(Vec<u8>);
-
-impl Witness {
-    fn new(ctx: Ctx) -> Witness {
-        PRESENT.set(Some(ctx));
-        ctx.constructed.set(ctx.constructed.get() + 1);
-        Witness(b"content that is shared".to_vec())
-    }
-
-    /// As content: small ones are copied, large ones sent from where they are.
-    fn bytes(ctx: Ctx, size: usize) -> bytes::Bytes {
-        let mut witness = Witness::new(ctx);
-        witness.0 = vec![b'x'; size];
-        bytes::Bytes::from_owner(witness)
-    }
-}
-
-impl Drop for Witness {
-    fn drop(&mut self) {
-        let ctx = PRESENT.get().expect("set when it was made");
-        ctx.destructed.set(ctx.destructed.get() + 1);
-        if !ctx.lp.is_open() && !ctx.is_over.get() {
-            ctx.shut_out.set(ctx.shut_out.get() + 1);
-        }
-        use_everything(ctx);
-    }
-}
-
-impl AsRef<[u8]> for Witness {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// Everything that takes a closure or shared content gets one with a destructor, twice: the first ones are
-/// dropped by being replaced, the others whenever their time comes.
-fn destructors(ctx: Ctx) {
-    for _ in 0..2 {
-        for body in ctx.bodies.borrow().clone() {
-            let witness = Witness::new(ctx);
-            body.on_data(move |_| _ = &witness);
-            let witness = Witness::new(ctx);
-            body.on_aborted(move || drop(witness));
-            let witness = Witness::new(ctx);
-            body.on_close(move || drop(witness));
-        }
-        for res in ctx.responses.borrow().clone() {
-            let witness = Witness::new(ctx);
-            res.on_timeout(move || _ = &witness);
-            res.write(Witness::bytes(ctx, 10));
-            res.write(Witness::bytes(ctx, 40_000));
-        }
-        for request in ctx.requests.borrow().clone() {
-            let witness = Witness::new(ctx);
-            request.on_information(move |_| _ = &witness);
-            request.write(Witness::bytes(ctx, 10));
-        }
-        for socket in ctx.sockets.borrow().clone() {
-            let witness = Witness::new(ctx);
-            socket.on_timeout(move || _ = &witness);
-            socket.write(Witness::bytes(ctx, 10));
-        }
-        let witness = Witness::new(ctx);
-        ctx.lp.set_timeout(Duration::from_secs(60), move || drop(witness)).clear();
-        let witness = Witness::new(ctx);
-        ctx.lp.set_immediate(move || drop(witness)).clear();
-    }
-    for res in ctx.responses.borrow().clone() {
-        res.end(Witness::bytes(ctx, 10));
-        res.end(Witness::bytes(ctx, 10));
-    }
-    ctx.requests.borrow().clone().iter().for_each(|request| request.end(""));
 }
 
 /// Asks every handle everything that leaves a living exchange as it is.

@@ -78,7 +78,7 @@ fn torture(wire: Wire, kind: Kind, operation: Operation, name: &str) {
     if ctx.drop_loop.get() {
         run.without_the_loop();
     } else {
-        run.until_the_end();
+        run.settle_and_take_stock();
     }
     ctx.check_exchanges(name);
     assert_eq!(ctx.destructed.get(), ctx.constructed.get(), "{name}: captured values were leaked");
@@ -112,7 +112,7 @@ impl Run<'_> {
         }
     }
 
-    fn until_the_end(&mut self) {
+    fn settle_and_take_stock(&mut self) {
         let (ctx, name) = (self.ctx, self.name);
         if ctx.operation.lets_it_end(ctx.kind) {
             let ended = self.turn_until(|ctx| ctx.open_exchanges().is_empty());

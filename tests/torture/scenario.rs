@@ -260,7 +260,7 @@ fn interval(ctx: Ctx, res: Response) {
             clear();
             return Ok(());
         }
-        ctx.fire(|| interval(ctx, res), || clear())
+        ctx.fire(|| interval(ctx, res), &clear)
     })));
 }
 
