@@ -51,8 +51,6 @@ pub enum Clock {
     Headers,
     /// `request_timeout`: the whole request with its content.
     Request,
-    /// The time a connection may take to be made.
-    Connect,
     /// `write_timeout`: the peer reads nothing of what waits for it.
     Write,
 }
