@@ -1,6 +1,5 @@
 //! The loop: its turns, its timers, posts from other threads, and when it ends.
 
-use std::cell::OnceCell;
 use std::fmt;
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
@@ -13,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::http::Outcome;
 use crate::net::timers::TimerKey;
 use crate::net::{Net, Readiness, Ready, Time};
-use crate::posts::{Posts, Remote};
+use crate::posts::Remote;
 use crate::shell::LoopShell;
 
 /// The loop and all that lives on it: servers, connections, requests, timers.
@@ -42,8 +41,6 @@ pub struct EventLoop {
     /// reported twice.
     dispatched: usize,
     dirty: Vec<(u32, u32)>,
-    /// Made when somebody asks for a [`Remote`]: its queue has all its room from the start.
-    posts: OnceCell<Posts>,
     /// Posts may be left in the inbox: their wake-up was seen.
     posts_left: bool,
     policy: PanicPolicy,
@@ -82,7 +79,6 @@ impl EventLoop {
             batch: Vec::new(),
             dispatched: 0,
             dirty: Vec::new(),
-            posts: OnceCell::new(),
             posts_left: false,
             policy: options.panic_policy,
             posts_per_turn: options.posts_per_turn,
@@ -104,12 +100,7 @@ impl EventLoop {
     /// A means for other threads to have something run on the loop. While a clone lives that was not
     /// [`unref`](Remote::unref)'d, `run` goes on.
     pub fn remote(&self) -> Remote {
-        let posts = self.posts.get_or_init(|| {
-            let made =
-                self.shell.with(|core| Posts::new(core.net.remote(), core.options.posts_max));
-            made.expect("the core lives as long as its loop")
-        });
-        posts.remote()
+        self.shell.with(Core::remote).expect("the core lives as long as its loop")
     }
 
     /// Turns the loop until nothing is left to wait for: no listening server, no connection at work, no
@@ -138,7 +129,7 @@ impl EventLoop {
     /// True while something is left that [`EventLoop::run`] would go on for.
     pub fn is_alive(&mut self) -> bool {
         // In this order: a post comes before its poster's end.
-        self.posts.get().is_some_and(|posts| posts.has_live_remote())
+        self.shell.with(|core| core.has_live_remote()).unwrap_or(false)
             || self.batch.len() > self.dispatched
             || self.posts_left
             || !self.dirty.is_empty()
@@ -254,12 +245,9 @@ impl EventLoop {
 
     fn run_posts(&mut self) -> usize {
         self.shell.with(|core| core.net.take_posted());
-        let Some(posts) = self.posts.get_mut() else {
-            return 0;
-        };
         self.posts_left = true;
         for handled in 0..self.posts_per_turn {
-            let Some(post) = posts.try_take() else {
+            let Some(post) = self.shell.with(Core::take_post).flatten() else {
                 self.posts_left = false;
                 return handled;
             };
@@ -464,6 +452,16 @@ impl LoopHandle {
             TimerKind::Immediate(id) => drop(timer.lp.with(|core| core.immediates.clear(id))),
             TimerKind::Dead => {}
         }
+    }
+
+    /// A means for other threads to have something run on the loop. See [`EventLoop::remote`].
+    ///
+    /// # Errors
+    /// `ERR_LOOP_CLOSED` when the loop is gone.
+    pub fn remote(self) -> Result<Remote> {
+        self.with(Core::remote).ok_or_else(|| {
+            Error::local("ERR_LOOP_CLOSED", "the loop is gone: nothing can run on it any more")
+        })
     }
 
     /// Has [`EventLoop::run`] return after the present turn; it can be run again.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::LoopHandle;
+use crate::engine::Core;
 use crate::error::{Error, ErrorKind, Limit, Result};
 use crate::net::remote::{Inbox, Poster, Waker, channel};
 
@@ -34,6 +35,22 @@ impl Posts {
 
     pub(crate) fn try_take(&mut self) -> Option<Post> {
         self.inbox.try_take()
+    }
+}
+
+impl Core {
+    /// The queue is made when it is first asked for: it has all its room from the start.
+    pub(crate) fn remote(&mut self) -> Remote {
+        let (waker, capacity) = (self.net.remote(), self.options.posts_max);
+        self.posts.get_or_insert_with(|| Posts::new(waker, capacity)).remote()
+    }
+
+    pub(crate) fn has_live_remote(&self) -> bool {
+        self.posts.as_ref().is_some_and(Posts::has_live_remote)
+    }
+
+    pub(crate) fn take_post(&mut self) -> Option<Post> {
+        self.posts.as_mut()?.try_take()
     }
 }
 

@@ -408,3 +408,25 @@ fn a_callback_may_never_return() {
     lp.set_timeout(SOON, || panic!("as the test wants"));
     assert!(catch_unwind(AssertUnwindSafe(|| event_loop.run())).is_err());
 }
+
+#[test]
+fn a_remote_can_be_had_from_a_handle() {
+    let mut event_loop = EventLoop::new().unwrap();
+    let lp = event_loop.handle();
+    let log = Log::new();
+    let notes = log.clone();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    lp.set_immediate(move || sender.send(lp.remote().unwrap()).unwrap());
+    let thread = std::thread::spawn(move || {
+        let remote: onloop::Remote = receiver.recv().unwrap();
+        remote.post(|lp| lp.stop()).unwrap();
+        remote
+    });
+    event_loop.run().unwrap();
+    notes.note("stopped");
+    let remote = thread.join().unwrap();
+    drop(event_loop);
+    assert_eq!(lp.remote().unwrap_err().code(), "ERR_LOOP_CLOSED");
+    assert_eq!(remote.post(|_| ()).unwrap_err().code(), "ERR_POST_FAILED");
+    assert_eq!(log.len(), 1);
+}

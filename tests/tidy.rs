@@ -14,11 +14,11 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("net", &["net"]),
     ("error", &["error"]),
     ("content", &["content"]),
-    ("engine", &["engine", "h1", "net", "error", "content", "http"]),
+    ("engine", &["engine", "h1", "net", "error", "content", "http", "posts"]),
     ("shell", &["engine"]),
     ("dispatch", &["engine", "error", "h1", "http", "net", "shell"]),
     ("event_loop", &["dispatch", "engine", "error", "http", "net", "posts", "shell"]),
-    ("posts", &["error", "event_loop", "net"]),
+    ("posts", &["engine", "error", "event_loop", "net"]),
     ("http", &["http", "engine", "error", "content", "h1", "net", "shell", "event_loop"]),
     ("sim", &["engine", "event_loop", "net"]),
     // The feature of that name, for benches only.

@@ -39,6 +39,7 @@ use crate::http::ServerOptions;
 use crate::net::resolve::{Resolver, ResolverOptions};
 use crate::net::timers::Timers;
 use crate::net::{Address, Net, Readiness, Source, Time};
+use crate::posts::Posts;
 
 pub(crate) use accept::not_running;
 use agent::Agent;
@@ -78,6 +79,7 @@ pub(crate) struct Core {
     pub(crate) timers: Timers<TimerTask>,
     pub(crate) immediates: Immediates,
     pub(crate) resolver: Resolver,
+    pub(crate) posts: Option<Posts>,
     pub(crate) options: Rc<LoopOptions>,
     /// Connections that something was done to from elsewhere, or that stopped short of what is there.
     pub(crate) dirty: Vec<(u32, u32)>,
@@ -123,6 +125,7 @@ impl Core {
             timers: Timers::default(),
             immediates: Immediates::default(),
             resolver,
+            posts: None,
             dirty: Vec::new(),
             finales: VecDeque::new(),
             closed_servers: VecDeque::new(),
