@@ -380,6 +380,30 @@ fn an_address_that_does_not_answer_gives_way_to_the_next() {
 }
 
 #[test]
+fn connecting_counts_as_silence() {
+    let net = SimNet::with_options(1, SimOptions::default().connect_silence(1000));
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let options = http::RequestOptions::new("GET", "http://10.0.0.9/").timeout(seconds(3));
+    let request = http::request_with(event_loop.handle(), options).unwrap();
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let (times, clock) = (Rc::clone(&told), net.clone());
+    request.on_timeout(move || times.borrow_mut().push(clock.now()));
+    let ended = Rc::new(RefCell::new(None));
+    let error = Rc::clone(&ended);
+    request.on_error(move |failure| *error.borrow_mut() = Some(failure.code()));
+    request.end("");
+    while net.now() < seconds(20) {
+        event_loop.turn(Some(Duration::from_millis(100))).expect("a turn");
+    }
+    assert_eq!(told.borrow().len(), 1, "told once: {:?}", told.borrow());
+    assert_about(told.borrow()[0], seconds(3));
+    assert_eq!(*ended.borrow(), None, "it only tells");
+    request.destroy();
+    event_loop.turn(Some(Duration::ZERO)).expect("a turn");
+    assert_eq!(*ended.borrow(), Some("ECONNRESET"));
+}
+
+#[test]
 fn a_free_connection_is_kept_for_its_time() {
     // By our own option, or by what the server says, less a second.
     for (hint, kept) in

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Limit, Sent};
 use crate::h1::{
     Asked, BodyDecoder, Framing, Head, HeadLimits, HeadProgress, StartLine, parse_response,
 };
-use crate::net::Address;
+use crate::net::{Address, Time};
 
 /// Most informational responses to one request.
 const INFORMATIONAL_MAX: u16 = 64;
@@ -34,6 +34,10 @@ pub(crate) struct ClientState {
     /// Addresses to try, the next one last.
     pub(crate) addresses: Vec<Address>,
     pub(crate) looking_up: bool,
+    /// When the address being tried gives way to the next; only where there is one.
+    pub(crate) attempt_until: Option<Time>,
+    /// `on_timeout` has told that connecting takes long.
+    pub(crate) timeout_told: bool,
     pub(crate) connect_error: Option<Error>,
     /// A byte of the request was taken by the system.
     pub(crate) sent_any: bool,
@@ -438,10 +442,9 @@ impl Core {
         };
         active.timeout_ticks = super::ticks_or_never(timeout);
         let ticks = active.timeout_ticks;
-        let unconnected = active.stage == Stage::Unconnected;
-        // Until it is connected, the slot's clock is that of the attempt.
-        if !unconnected {
-            self.arm(id.key, ticks);
+        match active.stage {
+            Stage::Unconnected => self.arm_connecting(id.key),
+            _ => self.arm(id.key, ticks),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::client_side::ClientState;
-use crate::engine::deadlines::ticks;
+use crate::engine::deadlines::{duration_of, ticks};
 use crate::engine::event::Event;
 use crate::engine::slot::{ExchangeId, Flags, Kind, Stage};
 use crate::engine::{Core, token};
@@ -57,16 +57,14 @@ impl Core {
 
     /// The request has no connection yet. `None` is rest.
     pub(crate) fn client_connect(&mut self, key: u32) -> Option<Event> {
+        if self.slots[key as usize].flags.has(Flags::EXPIRED) {
+            return self.connecting_expired(key);
+        }
         let flags = self.slots[key as usize].flags;
         if self.client(key).looking_up {
             return None;
         }
         if !self.slots[key as usize].source.is_none() {
-            if flags.has(Flags::EXPIRED) {
-                self.slot(key).flags.unset(Flags::EXPIRED);
-                let message = "the address did not answer in time";
-                return self.attempt_failed(key, Error::new(ErrorKind::Io, "ETIMEDOUT", message));
-            }
             if flags.has(Flags::WRITE_BLOCKED) && !flags.has(Flags::BROKEN.and(Flags::HANGUP)) {
                 return None;
             }
@@ -80,6 +78,45 @@ impl Core {
             }
         }
         self.try_next_address(key)
+    }
+
+    /// The clock of a request that is not connected: the attempt's or `timeout`'s, whichever is first.
+    pub(crate) fn arm_connecting(&mut self, key: u32) {
+        let now = self.now;
+        let active = self.active(key);
+        let (timeout, started) = (active.timeout_ticks, active.started);
+        let Some(client) = active.client.as_deref() else { return };
+        let attempt = client.attempt_until.map(|until| until.since(now));
+        let told = client.timeout_told || timeout == 0;
+        let patience = (!told).then(|| duration_of(timeout).saturating_sub(now.since(started)));
+        let next = match (attempt, patience) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.arm(key, next.map_or(0, ticks));
+    }
+
+    /// The clock of a request that is not connected ran out: `on_timeout` is told once, and an address
+    /// that does not answer gives way to the next.
+    fn connecting_expired(&mut self, key: u32) -> Option<Event> {
+        self.slot(key).flags.unset(Flags::EXPIRED);
+        let (now, id) = (self.now, self.id(key));
+        let active = self.active(key);
+        let (timeout, started) = (active.timeout_ticks, active.started);
+        let client = active.client.as_deref_mut()?;
+        if client.attempt_until.is_some_and(|until| until <= now) {
+            client.attempt_until = None;
+            let message = "the address did not answer in time";
+            return self.attempt_failed(key, Error::new(ErrorKind::Io, "ETIMEDOUT", message));
+        }
+        let is_long = timeout != 0 && now.since(started) >= duration_of(timeout);
+        let tell = is_long && !std::mem::replace(&mut client.timeout_told, is_long);
+        self.arm_connecting(key);
+        let callbacks = self.active(key).callbacks.as_deref_mut();
+        match callbacks.filter(|_| tell).and_then(|callbacks| callbacks.timeout.take()) {
+            Some(callback) => Some(Event::Timeout { callback, id }),
+            None => Some(Event::Continue),
+        }
     }
 
     /// Finds the addresses; false when that takes a while.
@@ -172,8 +209,13 @@ impl Core {
             log::debug!(target: "onloop::client", "request {key}: connecting to {address}");
             let generation = self.slots[key as usize].generation;
             let result = self.net.connect(&address).and_then(|mut source| {
-                let registered = self.net.register(&mut source, token(key, generation));
-                registered.map(|()| source)
+                match self.net.register(&mut source, token(key, generation)) {
+                    Ok(()) => Ok(source),
+                    Err(error) => {
+                        self.net.close(source);
+                        Err(error)
+                    }
+                }
             });
             match result {
                 Ok(source) => {
@@ -182,7 +224,9 @@ impl Core {
                     slot.flags.unset(Flags::READABLE.and(Flags::HANGUP).and(Flags::BROKEN));
                     slot.flags.set(Flags::WRITE_BLOCKED);
                     self.client(key).connect_error = Some(refused_template(&address));
-                    self.arm(key, if more { ticks(ATTEMPT) } else { 0 });
+                    let until = more.then(|| self.now.after(ATTEMPT));
+                    self.client(key).attempt_until = until;
+                    self.arm_connecting(key);
                     return None;
                 }
                 Err(error) => {

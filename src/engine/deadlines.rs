@@ -27,6 +27,11 @@ pub(crate) fn ticks(duration: Duration) -> u32 {
     u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
 }
 
+/// What so many ticks are.
+pub(crate) fn duration_of(ticks: u32) -> Duration {
+    TICK * ticks
+}
+
 /// When a deadline was set that is `duration` later, to a tick.
 pub(crate) fn armed_at(deadline: u32, duration: Duration) -> Time {
     let tick = deadline.saturating_sub(ticks(duration));

@@ -161,8 +161,8 @@ impl RequestOptions {
         }
     }
 
-    /// After so long without a byte in either direction, once connected, `on_timeout` is called. It ends
-    /// nothing by itself. Default: never.
+    /// After so long without a byte in either direction `on_timeout` is called; connecting counts, too. It
+    /// ends nothing by itself. Default: never.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
