@@ -48,7 +48,7 @@ impl Waker {
         if let Err(error) = system.wake() {
             // The flag must not promise a wake-up that nobody makes.
             self.shared.pending.store(false, Ordering::Release);
-            log::error!("the event loop could not be woken: {error}");
+            log::error!(target: "onloop::loop", "the event loop could not be woken: {error}");
         }
     }
 

@@ -183,7 +183,9 @@ impl Resolver {
                     let lookup = self.options.lookup.clone();
                     match Helper::start(waker.clone(), lookup, self.options.pending_max) {
                         Ok(helper) => *running = Some(helper),
-                        Err(error) => log::error!("no thread for name lookups: {error}"),
+                        Err(error) => {
+                            log::error!(target: "onloop::loop", "no thread for name lookups: {error}")
+                        }
                     }
                 }
                 let sent = running.as_ref().is_some_and(|h| h.jobs.try_send(name.clone()).is_ok());

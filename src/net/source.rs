@@ -136,7 +136,7 @@ impl Source {
             return;
         };
         if let Err(error) = std::fs::remove_file(&path) {
-            log::debug!("unix socket {} stays behind: {error}", path.display());
+            log::debug!(target: "onloop::connection", "unix socket {} stays behind: {error}", path.display());
         }
     }
 
@@ -145,7 +145,7 @@ impl Source {
         let Source::Tcp(stream) = &self else { return };
         // A failure leaves an ordinary close, which is no worse than what the peer has to expect.
         if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
-            log::debug!("reset becomes a close: {error}");
+            log::debug!(target: "onloop::connection", "reset becomes a close: {error}");
         }
     }
 
