@@ -23,7 +23,7 @@ use super::violation::Violation;
 const FAST_FIELDS: usize = 64;
 
 /// Fields of a request that are tried first: browsers send about fifteen.
-const FEW_FIELDS: usize = 20;
+const FEW_FIELDS: usize = 16;
 
 /// `HTTP/1.x` at the end of a request line.
 const VERSION_BYTES: usize = 8;
