@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use slab::Slab;
 
 use crate::engine::Core;
-use crate::engine::client_side::ClientState;
 use crate::engine::deadlines::ticks;
+use crate::engine::endpoint::Endpoint;
 use crate::engine::event::Input;
 use crate::engine::incoming::Read;
 use crate::engine::slot::{Flags, Kind};
@@ -31,9 +32,39 @@ struct Free {
     since: Time,
 }
 
+/// Names an origin of one agent for ever: neither a later origin in its place nor another agent's matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OriginName {
+    /// Of the agent: 24 bits, never 0.
+    agent: u32,
+    /// How many origins the agent had made: 24 bits.
+    count: u32,
+    key: u16,
+}
+
+impl OriginName {
+    const MASK: u64 = 0xff_ffff;
+
+    pub(crate) fn pack(self) -> u64 {
+        u64::from(self.agent) << 40 | u64::from(self.count) << 16 | u64::from(self.key)
+    }
+
+    pub(crate) fn unpack(packed: u64) -> Self {
+        OriginName {
+            agent: (packed >> 40) as u32,
+            count: (packed >> 16 & Self::MASK) as u32,
+            key: packed as u16,
+        }
+    }
+}
+
+/// Agents are numbered, so that a hint of another loop's is told apart.
+static AGENTS: AtomicU32 = AtomicU32::new(0);
+
 #[derive(Debug)]
 struct Origin {
     name: Box<str>,
+    count: u32,
     free: Vec<Free>,
     /// Slots that belong to it, free or not.
     connections: u32,
@@ -45,6 +76,9 @@ pub(crate) struct Agent {
     origins: Slab<Origin>,
     by_name: HashMap<Box<str>, u16>,
     name: String,
+    /// Which agent of the process this is, and how many origins it has made.
+    number: u32,
+    count: u32,
     pub(crate) head_limits: HeadLimits,
     /// Requests that wait for a name.
     pub(crate) waiters: Vec<(LookupKey, u32, u32)>,
@@ -56,6 +90,8 @@ impl Default for Agent {
             origins: Slab::new(),
             by_name: HashMap::new(),
             name: String::new(),
+            number: AGENTS.fetch_add(1, Ordering::Relaxed) % 0xff_ffff + 1,
+            count: 0,
             head_limits: HeadLimits { head_bytes: 16 * 1024, target_bytes: 8 * 1024, fields: 1000 },
             waiters: Vec::new(),
         }
@@ -64,12 +100,27 @@ impl Default for Agent {
 
 impl Agent {
     /// The origin of a request, made where it is new.
-    pub(crate) fn origin(&mut self, client: &ClientState) -> u16 {
+    pub(crate) fn origin(&mut self, endpoint: &Endpoint) -> u16 {
+        let hint = endpoint.hint();
+        if hint.agent == self.number {
+            let origin = self.origins.get(hint.key as usize);
+            if origin.is_some_and(|origin| origin.count == hint.count) {
+                return hint.key;
+            }
+        }
+        let key = self.find_or_make(endpoint);
+        if let Some(origin) = self.origins.get(key as usize) {
+            endpoint.set_hint(OriginName { agent: self.number, count: origin.count, key });
+        }
+        key
+    }
+
+    fn find_or_make(&mut self, endpoint: &Endpoint) -> u16 {
         self.name.clear();
         // Writing to a `String` cannot fail.
-        let _ = match &client.unix {
+        let _ = match &endpoint.unix {
             Some(path) => write!(self.name, "unix:{}", path.display()),
-            None => write!(self.name, "{}:{}", client.host, client.port),
+            None => write!(self.name, "{}:{}", endpoint.host, endpoint.port),
         };
         if let Some(origin) = self.by_name.get(self.name.as_str()) {
             return *origin;
@@ -78,7 +129,9 @@ impl Agent {
             return NO_ORIGIN;
         }
         let name: Box<str> = self.name.as_str().into();
-        let origin = Origin { name: name.clone(), free: Vec::new(), connections: 0 };
+        self.count = (self.count + 1) & OriginName::MASK as u32;
+        let count = self.count;
+        let origin = Origin { name: name.clone(), count, free: Vec::new(), connections: 0 };
         let key = self.origins.insert(origin) as u16;
         self.by_name.insert(name, key);
         key

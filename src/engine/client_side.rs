@@ -1,9 +1,11 @@
 //! What a client request does next: connect, send, receive, and back to the pool.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::engine::Core;
 use crate::engine::callbacks::Finale;
+use crate::engine::endpoint::Endpoint;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::{Content, Read};
 use crate::engine::server_failure::violation_error;
@@ -20,14 +22,9 @@ const INFORMATIONAL_MAX: u16 = 64;
 /// The client's part of an exchange.
 #[derive(Debug, Default)]
 pub(crate) struct ClientState {
-    pub(crate) method: String,
-    pub(crate) target: String,
-    /// The value of `Host`.
-    pub(crate) authority: String,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    /// Connect here instead of to `host`.
-    pub(crate) unix: Option<PathBuf>,
+    pub(crate) method: Cow<'static, str>,
+    /// Set for as long as the request lives.
+    pub(crate) endpoint: Option<Arc<Endpoint>>,
     /// The connection may go to the pool afterwards.
     pub(crate) keep_alive: bool,
     pub(crate) head_limits: Option<HeadLimits>,
@@ -51,29 +48,23 @@ pub(crate) struct ClientState {
 }
 
 impl ClientState {
+    /// Ready for another request; keeps its memory.
     pub(crate) fn clear(&mut self) {
-        self.method.clear();
-        self.target.clear();
-        self.authority.clear();
-        self.host.clear();
         self.addresses.clear();
-        let (method, target) = (std::mem::take(&mut self.method), std::mem::take(&mut self.target));
-        let (authority, host) =
-            (std::mem::take(&mut self.authority), std::mem::take(&mut self.host));
         let addresses = std::mem::take(&mut self.addresses);
-        *self = ClientState { method, target, authority, host, addresses, ..Default::default() };
+        *self = ClientState { addresses, ..Default::default() };
     }
 
     pub(crate) fn start_line(&self) -> StartLine<'_> {
-        StartLine::Request {
-            method: &self.method,
-            target: &self.target,
-            authority: &self.authority,
-        }
+        let (target, authority) = match &self.endpoint {
+            Some(endpoint) => (endpoint.target.as_str(), endpoint.authority.as_str()),
+            None => ("/", ""),
+        };
+        StartLine::Request { method: &self.method, target, authority }
     }
 
     fn asked(&self) -> Asked {
-        match self.method.as_str() {
+        match &*self.method {
             "HEAD" => Asked::Head,
             "CONNECT" => Asked::Connect,
             _ => Asked::Other,

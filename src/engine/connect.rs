@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::engine::agent::NO_ORIGIN;
 use crate::engine::client_side::ClientState;
 use crate::engine::deadlines::{duration_of, ticks};
 use crate::engine::event::Event;
@@ -25,7 +26,8 @@ impl Core {
         self.catch_up();
         let mut client = self.pool.client();
         fill(&mut client);
-        let origin = self.agent.origin(&client);
+        let origin =
+            client.endpoint.as_deref().map_or(NO_ORIGIN, |endpoint| self.agent.origin(endpoint));
         let keep_alive = client.keep_alive;
         let reused = if keep_alive { self.take_free(origin) } else { None };
         let key = match reused {
@@ -125,20 +127,22 @@ impl Core {
         let slot = &mut slots[key as usize];
         let generation = slot.generation;
         let client = slot.active.as_deref_mut().and_then(|active| active.client.as_deref_mut());
-        let Some(client) = client else {
+        let Some((client, endpoint)) =
+            client.and_then(|client| client.endpoint.clone().map(|endpoint| (client, endpoint)))
+        else {
             return Ok(false);
         };
-        if let Some(path) = &client.unix {
+        if let Some(path) = &endpoint.unix {
             client.addresses.push(Address::Unix(path.clone()));
             return Ok(true);
         }
-        match resolver.lookup(&client.host, client.port, *now) {
+        match resolver.lookup(&endpoint.host, endpoint.port, *now) {
             Ok(Lookup::Ready(addresses)) => {
                 client.addresses.extend(addresses.iter().rev().map(|a| Address::Ip(*a)));
                 Ok(true)
             }
             Ok(Lookup::Pending(lookup)) => {
-                log::debug!(target: "onloop::client", "request {key}: looking up {}", client.host);
+                log::debug!(target: "onloop::client", "request {key}: looking up {}", endpoint.host);
                 client.looking_up = true;
                 agent.waiters.push((lookup, key, generation));
                 Ok(false)
@@ -174,9 +178,12 @@ impl Core {
                 continue;
             };
             client.looking_up = false;
+            let Some(endpoint) = client.endpoint.clone() else {
+                continue;
+            };
             match answer {
                 Ok(addresses) => {
-                    let port = client.port;
+                    let port = endpoint.port;
                     client.addresses.extend(addresses.iter().rev().map(|address| {
                         let mut address = *address;
                         address.set_port(port);
@@ -185,7 +192,7 @@ impl Core {
                 }
                 Err(error) => {
                     let message =
-                        format!("getaddrinfo {} {}: {}", error.code, client.host, error.message);
+                        format!("getaddrinfo {} {}: {}", error.code, endpoint.host, error.message);
                     active.failure = Some(
                         Error::new(ErrorKind::Io, error.code, message)
                             .with_sent(crate::error::Sent::NothingSent),

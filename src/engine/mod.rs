@@ -11,6 +11,7 @@ pub(crate) mod closing;
 mod connect;
 mod date;
 mod deadlines;
+pub(crate) mod endpoint;
 pub(crate) mod event;
 pub(crate) mod immediates;
 mod incoming;

@@ -1,17 +1,20 @@
 //! The request that a client sends.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::mem::replace;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::LoopHandle;
 use crate::engine::callbacks::{InformationFn, ResponseFn, UpgradeFn};
+use crate::engine::endpoint::Endpoint;
 use crate::engine::{ClientState, ExchangeId};
 use crate::error::{Error, Result};
-use crate::h1::{HeadLimits, is_token};
+use crate::h1::{HeadLimits, METHODS, is_token};
 use crate::http::outgoing::{io_write, outgoing_methods};
-use crate::http::url::Url;
+use crate::http::url::{Url, UrlError};
 use crate::http::value::Outcome;
 use crate::http::{IncomingResponse, Information, Socket};
 use crate::shell::LoopShell;
@@ -83,15 +86,11 @@ pub fn get(
 /// # ; Ok::<(), onloop::Error>(())
 /// ```
 pub fn request_with(lp: LoopHandle, options: RequestOptions) -> Result<ClientRequest> {
-    let url = Url::parse(&options.url).map_err(|error| {
-        Error::local(error.code(), format!("{}: {:?}", error.message(), options.url))
-    })?;
-    if url.secure {
-        let message =
-            "https is not supported in this build: use an http URL, or a TLS proxy in front";
-        return Err(Error::local("ERR_INVALID_PROTOCOL", message));
-    }
-    let method = options.method.as_str();
+    let RequestOptions { method, endpoint, timeout, .. } = &options;
+    let endpoint = match endpoint {
+        Ok(endpoint) => endpoint.clone(),
+        Err(error) => return Err(error.clone()),
+    };
     if !is_token(method.as_bytes()) {
         let message = format!("the method must be a token such as GET (got {method:?})");
         return Err(Error::local("ERR_INVALID_HTTP_TOKEN", message));
@@ -100,23 +99,36 @@ pub fn request_with(lp: LoopHandle, options: RequestOptions) -> Result<ClientReq
         let message = "CONNECT opens a tunnel, which has no URL: it is not a request of this kind";
         return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
     }
-    let expects_content = !matches!(method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE");
-    let shell = lp.shell();
-    let timeout = options.timeout;
-    let userinfo = url.userinfo.clone();
+    let expects_content = !matches!(&**method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE");
     let made = lp.with(|core| {
-        let id = core.start_client_request(|client| options.fill(url, client), expects_content)?;
+        let fill = |client: &mut ClientState| options.fill(endpoint.clone(), client);
+        let id = core.start_client_request(fill, expects_content)?;
         if let Some(timeout) = timeout {
-            core.set_exchange_timeout(id, timeout);
+            core.set_exchange_timeout(id, *timeout);
         }
         Ok(id)
     });
     let id = made.unwrap_or_else(|| Err(crate::engine::gone()))?;
-    let request = ClientRequest { shell, id };
-    if let Some((user, password)) = userinfo {
-        request.set_header("Authorization", basic(&user, &password))?;
+    let request = ClientRequest { shell: lp.shell(), id };
+    if let Some(authorization) = &endpoint.authorization {
+        request.set_header("Authorization", authorization)?;
     }
     Ok(request)
+}
+
+/// Reads a URL.
+fn endpoint(url: &str) -> Result<Arc<Endpoint>> {
+    let refused =
+        |error: UrlError| Error::local(error.code(), format!("{}: {url:?}", error.message()));
+    let Url { host, port, authority, target, userinfo, secure } =
+        Url::parse(url).map_err(refused)?;
+    if secure {
+        let message =
+            "https is not supported in this build: use an http URL, or a TLS proxy in front";
+        return Err(Error::local("ERR_INVALID_PROTOCOL", message));
+    }
+    let authorization = userinfo.map(|(user, password)| basic(&user, &password));
+    Ok(Arc::new(Endpoint { host, port, authority, target, authorization, ..Endpoint::default() }))
 }
 
 /// `Basic` credentials (RFC 7617).
@@ -138,24 +150,29 @@ fn basic(user: &str, password: &str) -> String {
 /// What a client request is made from.
 #[derive(Debug, Clone)]
 pub struct RequestOptions {
-    method: String,
-    url: String,
+    method: Cow<'static, str>,
+    /// The URL, read; shared by clones.
+    endpoint: Result<Arc<Endpoint>>,
     timeout: Option<Duration>,
     keep_alive: bool,
-    unix_socket: Option<PathBuf>,
     max_header_size: Option<usize>,
     max_headers_count: Option<usize>,
 }
 
 impl RequestOptions {
-    /// A request of this method to this URL.
-    pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
+    /// A request of this method to this URL. What is wrong with them is told by [`request_with`].
+    ///
+    /// The URL is read here and once: where many requests go to the same one, clone the options.
+    pub fn new(method: impl AsRef<str>, url: impl AsRef<str>) -> Self {
+        let method = method.as_ref();
         RequestOptions {
-            method: method.into(),
-            url: url.into(),
+            method: match METHODS.binary_search(&method) {
+                Ok(known) => Cow::Borrowed(METHODS[known]),
+                Err(_) => Cow::Owned(method.into()),
+            },
+            endpoint: endpoint(url.as_ref()),
             timeout: None,
             keep_alive: true,
-            unix_socket: None,
             max_header_size: None,
             max_headers_count: None,
         }
@@ -178,7 +195,9 @@ impl RequestOptions {
     /// Connects to this Unix socket instead of to the URL's host, which only makes the `Host` field
     /// (Node's `socketPath`).
     pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
-        self.unix_socket = Some(path.into());
+        if let Ok(endpoint) = &mut self.endpoint {
+            Arc::make_mut(endpoint).unix = Some(path.into());
+        }
         self
     }
 
@@ -194,13 +213,9 @@ impl RequestOptions {
         self
     }
 
-    fn fill(self, url: Url, client: &mut ClientState) {
-        client.method = self.method;
-        client.target = url.target;
-        client.authority = url.authority;
-        client.host = url.host;
-        client.port = url.port;
-        client.unix = self.unix_socket;
+    fn fill(&self, endpoint: Arc<Endpoint>, client: &mut ClientState) {
+        client.method = self.method.clone();
+        client.endpoint = Some(endpoint);
         client.keep_alive = self.keep_alive;
         if self.max_header_size.is_some() || self.max_headers_count.is_some() {
             client.head_limits = Some(HeadLimits {

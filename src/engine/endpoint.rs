@@ -1,0 +1,49 @@
+//! Where a client request goes: read from a URL once, and shared by all requests that are made from the same
+//! options.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::engine::agent::OriginName;
+
+/// A place on the network and what requests to it say of it.
+#[derive(Debug, Default)]
+pub(crate) struct Endpoint {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// The value of `Host`.
+    pub(crate) authority: String,
+    /// Path and query.
+    pub(crate) target: String,
+    /// Connect here instead of to `host`.
+    pub(crate) unix: Option<PathBuf>,
+    /// Of the URL's credentials.
+    pub(crate) authorization: Option<String>,
+    /// Which origin of which loop this was found to be, so that it need not be looked for again.
+    pub(crate) hint: AtomicU64,
+}
+
+impl Endpoint {
+    pub(crate) fn hint(&self) -> OriginName {
+        OriginName::unpack(self.hint.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_hint(&self, name: OriginName) {
+        self.hint.store(name.pack(), Ordering::Relaxed);
+    }
+}
+
+impl Clone for Endpoint {
+    /// Without the hint: a copy is made to be changed.
+    fn clone(&self) -> Self {
+        Endpoint {
+            host: self.host.clone(),
+            port: self.port,
+            authority: self.authority.clone(),
+            target: self.target.clone(),
+            unix: self.unix.clone(),
+            authorization: self.authorization.clone(),
+            hint: AtomicU64::new(0),
+        }
+    }
+}
