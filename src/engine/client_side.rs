@@ -394,16 +394,8 @@ impl Core {
             return Event::Done;
         }
         self.flush(key);
-        if self.active(key).need_drain {
-            if let Some(callback) = self.drained(key) {
-                if self.requests_left > 0 {
-                    self.requests_left -= 1;
-                    return Event::Drain { callback, id: self.id(key) };
-                }
-                self.put_back_drain(key, callback);
-                self.mark_dirty_later(key);
-                return Event::Done;
-            }
+        if let Some(event) = self.drain_event(key) {
+            return event;
         }
         if let Some(callback) = self.take_finish(key) {
             return Event::Finish { callback, id: self.id(key) };

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::content::Chunk;
+use crate::engine::event::Event;
 use crate::engine::output::PIECE_BYTES_MIN;
 use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Slot, Stage};
 use crate::engine::{Core, ServerEntry};
@@ -286,8 +287,27 @@ impl Core {
         }
     }
 
+    /// After a flush: `on_drain` where it is due; in the next turn where the budget of this one is used up.
+    #[inline]
+    pub(crate) fn drain_event(&mut self, key: u32) -> Option<Event> {
+        if !self.active(key).need_drain {
+            return None;
+        }
+        let callback = self.drained(key)?;
+        if self.requests_left > 0 {
+            self.requests_left -= 1;
+            return Some(Event::Drain { callback, id: self.id(key) });
+        }
+        let active = self.active(key);
+        active.need_drain = true;
+        let displaced = active.callbacks_mut().drain.put_back(callback);
+        debug_assert!(displaced.is_none(), "nothing ran since it was taken out");
+        self.mark_dirty_later(key);
+        Some(Event::Done)
+    }
+
     /// After a flush: whoever waits for room is told. Returns the callback of `on_drain` if it is due.
-    pub(crate) fn drained(&mut self, key: u32) -> Option<crate::engine::callbacks::HookMut> {
+    fn drained(&mut self, key: u32) -> Option<crate::engine::callbacks::HookMut> {
         let slot = &self.slots[key as usize];
         let (high_water_mark, _) = self.marks(slot.kind, slot.owner);
         let active = self.active(key);

@@ -68,16 +68,8 @@ impl Core {
         if self.slots[key as usize].flags.has(Flags::BROKEN) {
             return Event::Continue;
         }
-        if self.active(key).need_drain {
-            if let Some(callback) = self.drained(key) {
-                if self.requests_left > 0 {
-                    self.requests_left -= 1;
-                    return Event::Drain { callback, id: self.id(key) };
-                }
-                self.put_back_drain(key, callback);
-                self.mark_dirty_later(key);
-                return Event::Done;
-            }
+        if let Some(event) = self.drain_event(key) {
+            return event;
         }
         let active = self.active(key);
         let sent = active.is_request_sent();
@@ -116,13 +108,5 @@ impl Core {
             self.arm(key, ticks);
         }
         Event::Done
-    }
-
-    /// A callback of `on_drain` that could not run in this turn.
-    pub(crate) fn put_back_drain(&mut self, key: u32, callback: super::HookMut) {
-        let active = self.active(key);
-        active.need_drain = true;
-        let displaced = active.callbacks_mut().drain.put_back(callback);
-        debug_assert!(displaced.is_none(), "nothing ran since it was taken out");
     }
 }

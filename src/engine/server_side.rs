@@ -408,17 +408,8 @@ impl Core {
         if !active.output.is_empty() {
             self.flush(key);
         }
-        let active = self.active(key);
-        if active.need_drain {
-            if let Some(callback) = self.drained(key) {
-                if self.requests_left > 0 {
-                    self.requests_left -= 1;
-                    return Event::Drain { callback, id: self.id(key) };
-                }
-                self.put_back_drain(key, callback);
-                self.mark_dirty_later(key);
-                return Event::Done;
-            }
+        if let Some(event) = self.drain_event(key) {
+            return event;
         }
         self.server_deadline(key);
         Event::Done
