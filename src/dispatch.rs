@@ -241,20 +241,16 @@ impl Drive<'_> {
             return Event::Done;
         };
         std::mem::forget(running);
-        let after = self.shell.with(|core| {
-            let displaced = restore(core, callback);
+        // Dropped at the end of this function, outside of the borrow.
+        let mut _displaced = None;
+        let next = self.shell.with(|core| {
+            _displaced = restore(core, callback);
             if let Err(error) = result {
                 core.fail_exchange(id, error);
             }
-            (core.next(&mut self.input), displaced)
+            core.next(&mut self.input)
         });
-        match after {
-            Some((event, displaced)) => {
-                drop(displaced);
-                event
-            }
-            None => Event::Done,
-        }
+        next.unwrap_or(Event::Done)
     }
 
     /// Calls a callback that runs once.

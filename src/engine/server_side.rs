@@ -41,18 +41,17 @@ impl Core {
                 Some(active) => {
                     if active.is_plainly_over() {
                         // Answered at once, all read, nobody to tell: the next head may follow.
+                        active.stage = Stage::Head;
                         if !active.outgoing.is_persistent() || slot.flags.has(Flags::END_OF_INPUT) {
                             slot.flags.set(Flags::CLOSING);
-                        }
-                        active.stage = Stage::Head;
-                        if slot.flags.has(Flags::CLOSING) {
                             continue;
                         }
-                        if input.is_unused() && !slot.flags.has(Flags::READABLE) && self.settle(key)
-                        {
-                            return Event::Done;
+                        if input.is_unused() && !slot.flags.has(Flags::READABLE) {
+                            match self.settle(key) {
+                                true => return Event::Done,
+                                false => continue,
+                            }
                         }
-                        continue;
                     }
                     match active.stage {
                         Stage::Head => self.server_head(key, input),
@@ -164,15 +163,10 @@ impl Core {
             self.mark_dirty_later(key);
             return Step::Rest;
         }
-        if !self.active(key).output.is_empty() && self.is_congested(key) {
-            // Answers that the client does not read must not pile up here: the next request waits in the
-            // socket until they are out.
-            return match self.slots[key as usize].flags.has(Flags::BROKEN) {
-                true => Step::Again,
-                false => Step::Rest,
-            };
-        }
         if input.is_empty() {
+            if self.is_congested(key) {
+                return self.server_congested(key);
+            }
             if let Some(step) = self.server_read_head(key, input) {
                 return step;
             }
@@ -186,6 +180,9 @@ impl Core {
         else {
             return Step::Rest;
         };
+        if active.output.len() >= server.options.high_water_mark {
+            return self.server_relieve(key);
+        }
         let mut head = pool.head();
         match parse_request(input.bytes(), &server.head_limits, &mut active.progress, &mut head) {
             Ok(Some(consumed)) => {
@@ -222,6 +219,24 @@ impl Core {
             }
             Read::Nothing => Some(self.server_pause(key)),
             Read::End | Read::Broken => Some(self.server_over(key)),
+        }
+    }
+
+    /// Answers that the client does not read must not pile up here: the next request waits until they are
+    /// out.
+    #[cold]
+    fn server_relieve(&mut self, key: u32) -> Step {
+        match self.is_congested(key) {
+            true => self.server_congested(key),
+            false => Step::Again,
+        }
+    }
+
+    #[cold]
+    fn server_congested(&mut self, key: u32) -> Step {
+        match self.slots[key as usize].flags.has(Flags::BROKEN) {
+            true => Step::Again,
+            false => Step::Rest,
         }
     }
 
