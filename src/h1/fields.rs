@@ -246,7 +246,8 @@ impl FieldList {
         })
     }
 
-    #[inline]
+    // With a constant name and value, which is the usual case, the copies are a few moves.
+    #[inline(always)]
     fn push(&mut self, name: &[u8], value: &[u8], kind: Known) -> Result<(), FieldError> {
         let start = self.wire.len();
         let bytes = name.len().saturating_add(value.len()).saturating_add(LINE_OVERHEAD);
