@@ -159,7 +159,8 @@ fn has_valgrind() -> bool {
     Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-/// The compiler and its target, which the figures belong to.
+/// What the figures belong to: the compiler, its target, and whether the processor has the vectors that
+/// `memcpy` and the parser choose by.
 fn build() -> String {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("-vV").output();
@@ -169,5 +170,9 @@ fn build() -> String {
     let word = |key: &str| {
         text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("unknown").to_owned()
     };
-    format!("rustc {} {}", word("release: "), word("host: "))
+    #[cfg(target_arch = "x86_64")]
+    let vectors = if is_x86_feature_detected!("avx2") { " avx2" } else { "" };
+    #[cfg(not(target_arch = "x86_64"))]
+    let vectors = "";
+    format!("rustc {} {}{vectors}", word("release: "), word("host: "))
 }
