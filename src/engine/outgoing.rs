@@ -1,6 +1,6 @@
 //! Sending: what the handles' `write` and `end` do, and the one place that writes to sockets.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 use crate::content::Chunk;
 use crate::engine::event::Event;
@@ -34,6 +34,17 @@ impl Core {
 
     /// Adds content to a message; false when the high-water mark is reached or nothing was taken.
     pub(crate) fn write(&mut self, id: ExchangeId, chunk: Chunk<'_>) -> bool {
+        self.write_content(id, chunk, false)
+    }
+
+    /// The same; `through` has large content go to the system at once, where it would only be copied to be
+    /// written when the drive is over.
+    pub(crate) fn write_content(
+        &mut self,
+        id: ExchangeId,
+        chunk: Chunk<'_>,
+        through: bool,
+    ) -> bool {
         if !self.is_writable(id) {
             log::debug!(target: "onloop::http", "a write after the end was dropped");
             self.trash.discard(chunk);
@@ -57,7 +68,9 @@ impl Core {
         if !active.outgoing.head_is_sent() {
             self.send_head(id.key, Plan::Pieces);
         }
-        self.push_content(id.key, chunk);
+        if !(through && self.write_through(id.key, chunk.as_slice())) {
+            self.push_content(id.key, chunk);
+        }
         self.mark_dirty(id.key);
         let active = self.active(id.key);
         let wants_more = active.output.len() < high_water_mark;
@@ -156,13 +169,67 @@ impl Core {
             }
             Ok(Frame::Chunk | Frame::Drop) => trash.discard(chunk),
             Err(_) => {
-                log::error!(
-                    target: "onloop::http",
-                    "content beyond the message's Content-Length was dropped"
-                );
+                log_excess();
                 trash.discard(chunk);
             }
         }
+    }
+
+    /// Writes content behind what waits, without copying what the system takes. False where it is not worth
+    /// it or not possible; nothing is done then.
+    fn write_through(&mut self, key: u32, content: &[u8]) -> bool {
+        let Core { slots, net, trash, activity, .. } = self;
+        let Slot { source, flags, active: Some(active), kind, .. } = &mut slots[key as usize]
+        else {
+            return false;
+        };
+        if content.len() < PIECE_BYTES_MIN
+            || flags.has(WRITES_STOPPED)
+            || active.stage == Stage::Unconnected
+            || active.output.single().is_none()
+        {
+            return false;
+        }
+        let end: &[u8] = match active.outgoing.frame(content.len() as u64) {
+            Ok(Frame::Plain) => b"",
+            Ok(Frame::Chunk) => {
+                push_chunk_size(active.output.tail().bytes, content.len());
+                b"\r\n"
+            }
+            Ok(Frame::Drop) => return true,
+            Err(_) => {
+                log_excess();
+                return true;
+            }
+        };
+        let output = &mut active.output;
+        let waiting = output.single().unwrap_or_default();
+        let first = waiting.len();
+        let asked = first + content.len() + end.len();
+        let slices = [IoSlice::new(waiting), IoSlice::new(content), IoSlice::new(end)];
+        let written = match net.write_vectored(source, &slices) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => {
+                log::debug!(target: "onloop::connection", "connection {key}: write: {error}");
+                output.clear(trash);
+                flags.set(broken_by_write(*kind));
+                return true;
+            }
+        };
+        *activity |= written > 0;
+        if let Some(client) = active.client.as_deref_mut() {
+            client.sent_any |= written > 0;
+        }
+        if written == 0 || (written < asked && net.short_read_drains()) {
+            flags.set(Flags::WRITE_BLOCKED);
+        }
+        output.advance(written.min(first), trash);
+        let written = written.saturating_sub(first);
+        output.push(Chunk::Borrowed(&content[written.min(content.len())..]), trash);
+        let written = written.saturating_sub(content.len());
+        output.tail().bytes.extend_from_slice(&end[written..]);
+        true
     }
 
     /// Renders the head of the outgoing message.
@@ -245,14 +312,13 @@ impl Core {
 
     /// Writes what waits until the system takes no more.
     pub(crate) fn flush(&mut self, key: u32) {
-        const STOPPED: Flags = Flags::WRITE_BLOCKED.and(Flags::WRITE_DEAD).and(Flags::BROKEN);
         let Core { slots, net, trash, activity, .. } = self;
         let slot = &mut slots[key as usize];
         let Slot { source, flags, active: Some(active), kind, .. } = slot else {
             return;
         };
         let output = &mut active.output;
-        while !output.is_empty() && !flags.has(STOPPED) {
+        while !output.is_empty() && !flags.has(WRITES_STOPPED) {
             let (asked, result) = match output.single() {
                 Some(bytes) => (bytes.len(), net.write(source, bytes)),
                 None => output.with_slices(|slices| {
@@ -277,11 +343,7 @@ impl Core {
                 Err(error) => {
                     log::debug!(target: "onloop::connection", "connection {key}: write: {error}");
                     output.clear(trash);
-                    // A client may still find the answer that the server gave before it hung up.
-                    flags.set(match kind {
-                        Kind::Client => Flags::WRITE_DEAD,
-                        _ => Flags::BROKEN,
-                    });
+                    flags.set(broken_by_write(*kind));
                 }
             }
         }
@@ -327,6 +389,23 @@ impl Core {
         }
         callback
     }
+}
+
+/// Writing is of no use now.
+const WRITES_STOPPED: Flags = Flags::WRITE_BLOCKED.and(Flags::WRITE_DEAD).and(Flags::BROKEN);
+
+/// What a failed write says of a connection. A client may still find the answer that the server gave before
+/// it hung up.
+fn broken_by_write(kind: Kind) -> Flags {
+    match kind {
+        Kind::Client => Flags::WRITE_DEAD,
+        _ => Flags::BROKEN,
+    }
+}
+
+#[cold]
+fn log_excess() {
+    log::error!(target: "onloop::http", "content beyond the message's Content-Length was dropped");
 }
 
 /// Sets, appends or removes a field, with the checks that keep the framing ours.

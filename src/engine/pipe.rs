@@ -33,7 +33,7 @@ impl Core {
 
     /// Hands content on; stops reading while the other side has enough.
     pub(crate) fn pipe_content(&mut self, key: u32, target: ExchangeId, content: &[u8]) {
-        let wants_more = self.write(target, Chunk::Borrowed(content));
+        let wants_more = self.write_content(target, Chunk::Borrowed(content), true);
         if wants_more {
             return;
         }
