@@ -19,7 +19,7 @@ mod sealed {
 }
 
 /// The type `!` of what never returns. From edition 2024 on it is the type of closures such as
-/// `|| std::process::exit(1)` or `|_| todo!()`, and stable Rust names it in no other way.
+/// `|| std::process::exit(1)` or `|_| panic!()`, and stable Rust names it in no other way.
 type Never = <fn() -> ! as sealed::Returning>::Output;
 
 /// What a handler returns: nothing, or a `Result`, so that `?` works in it.
