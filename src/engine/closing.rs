@@ -3,15 +3,39 @@
 use std::time::Duration;
 
 use crate::engine::Core;
-use crate::engine::callbacks::Finale;
+use crate::engine::callbacks::{Callbacks, Finale};
 use crate::engine::deadlines::ticks;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Read;
-use crate::engine::slot::{Active, Flags, Kind};
+use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Stage};
 use crate::error::{Error, ErrorKind};
 
 /// How long a closed connection is read and dropped while the peer has not closed its side (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(2);
+
+/// What an exchange that ends early leaves to be dealt with.
+pub(super) struct Remains {
+    pipe_to: Option<ExchangeId>,
+    piped_from: Option<ExchangeId>,
+    callbacks: Option<Box<Callbacks>>,
+    failure: Option<Error>,
+    /// Its incoming message was cut off.
+    aborted: bool,
+}
+
+impl Active {
+    /// Ends the exchange wherever it stands: nothing of it may go along to the next one that this state
+    /// serves.
+    pub(super) fn end_early(&mut self) -> Remains {
+        Remains {
+            aborted: self.stage == Stage::Exchange && !self.incoming.complete,
+            pipe_to: self.incoming.pipe_to.take(),
+            piped_from: self.piped_from.take(),
+            failure: self.failure.take(),
+            callbacks: self.end_exchange(),
+        }
+    }
+}
 
 impl Core {
     /// Removes a slot; the calls that are owed to its exchange, if any.
@@ -19,34 +43,26 @@ impl Core {
         let Some(mut active) = self.remove_slot(key) else {
             return Event::Done;
         };
-        let was_exchange = active.stage == super::Stage::Exchange;
-        let finale = self.end_active(&mut active, error, was_exchange);
-        active.output.clear(&mut self.trash);
-        self.pool.recycle_active(active);
-        finale.map_or(Event::Done, Event::Final)
-    }
-
-    /// Takes from an exchange that ends early what must be called, and tells those it was piped with.
-    fn end_active(
-        &mut self,
-        active: &mut Active,
-        error: Option<Error>,
-        was_exchange: bool,
-    ) -> Option<Finale> {
-        let cut_off = !active.incoming.complete;
-        if let Some(target) = active.incoming.pipe_to.take() {
-            self.break_pipe(target);
-        }
-        if let Some(source) = active.piped_from.take() {
-            self.pipe_target_gone(source);
-        }
-        let failure = active.failure.take();
+        let remains = active.end_early();
         if let Some(client) = active.client.take() {
             self.pool.recycle_client(client);
         }
-        let mut finale = Finale::quiet(active.callbacks.take()?);
-        finale.aborted = was_exchange && cut_off;
-        finale.error = failure.or(error);
+        active.output.clear(&mut self.trash);
+        self.pool.recycle_active(active);
+        self.finale_of(remains, error).map_or(Event::Done, Event::Final)
+    }
+
+    /// The calls that are owed to an exchange that ended early; tells those it was piped with.
+    pub(super) fn finale_of(&mut self, remains: Remains, error: Option<Error>) -> Option<Finale> {
+        if let Some(target) = remains.pipe_to {
+            self.break_pipe(target);
+        }
+        if let Some(source) = remains.piped_from {
+            self.pipe_target_gone(source);
+        }
+        let mut finale = Finale::quiet(remains.callbacks?);
+        finale.aborted = remains.aborted;
+        finale.error = remains.failure.or(error);
         Some(finale)
     }
 

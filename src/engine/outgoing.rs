@@ -54,7 +54,6 @@ impl Core {
         let (high_water_mark, buffered_max) = self.marks(slot.kind, slot.owner);
         let active = self.active(id.key);
         if active.output.len() > buffered_max {
-            active.over_limit = true;
             active.failure = Some(Core::limit_error(
                 Limit::Buffered,
                 "ERR_BUFFER_OUT_OF_BOUNDS",

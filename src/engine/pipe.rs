@@ -102,8 +102,8 @@ impl Core {
 
     /// Content can still be written to this exchange.
     pub(crate) fn is_writable(&mut self, id: ExchangeId) -> bool {
-        self.exchange(id).is_some_and(|active| {
-            !active.outgoing.is_ended() && active.failure.is_none() && !active.over_limit
-        }) && !self.slots[id.key as usize].flags.has(Flags::WRITE_DEAD)
+        self.exchange(id)
+            .is_some_and(|active| !active.outgoing.is_ended() && active.failure.is_none())
+            && !self.slots[id.key as usize].flags.has(Flags::WRITE_DEAD)
     }
 }

@@ -68,22 +68,8 @@ impl Core {
 
     /// Takes what is owed to the exchange that fails here; the connection itself goes on to its end.
     pub(super) fn take_finale(&mut self, key: u32, error: Option<Error>) -> Option<Finale> {
-        let active = self.active(key);
-        let was_exchange = active.stage == Stage::Exchange;
-        let cut_off = !active.incoming.complete;
-        let target = active.incoming.pipe_to.take();
-        let source = active.piped_from.take();
-        let callbacks = active.end_exchange();
-        if let Some(target) = target {
-            self.break_pipe(target);
-        }
-        if let Some(source) = source {
-            self.pipe_target_gone(source);
-        }
-        let mut finale = Finale::quiet(callbacks?);
-        finale.error = error;
-        finale.aborted = was_exchange && cut_off;
-        Some(finale)
+        let remains = self.active(key).end_early();
+        self.finale_of(remains, error)
     }
 
     /// A short answer behind whatever is still to be sent, then the end of the connection.

@@ -463,7 +463,6 @@ impl Active {
         self.partial = false;
         self.progress = HeadProgress::default();
         self.need_drain = false;
-        self.over_limit = false;
         self.timeout_ticks = 0;
         self.failure = None;
         self.callbacks.take()

@@ -124,12 +124,11 @@ pub(crate) struct Active {
     pub(crate) output: Output,
     pub(crate) callbacks: Option<Box<Callbacks>>,
     pub(crate) client: Option<Box<ClientState>>,
-    /// What ends this exchange: set by an error out of a handler or by `destroy`.
+    /// What ends this exchange: set by an error out of a handler, by `destroy`, by the hard cap of `write`.
+    /// Nothing can be written from then on.
     pub(crate) failure: Option<Error>,
     /// `write` has returned false; `on_drain` is owed.
     pub(crate) need_drain: bool,
-    /// Bytes given to `write` stop being accepted: the hard cap was passed.
-    pub(crate) over_limit: bool,
     /// The message that is piped into our outgoing one: resumed when there is room again.
     pub(crate) piped_from: Option<ExchangeId>,
     /// Inactivity after which `on_timeout` is due, in ticks; 0 is never.

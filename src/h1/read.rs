@@ -1,7 +1,8 @@
 //! Reading a head: the fast way through httparse, and the slow one through the scanner.
 //!
-//! A head that has arrived whole, which nearly all do, is read by httparse; httparse is lenient, so
-//! the exact structure is verified by offsets in the pass that builds the index. Whatever does not
+//! A head that has arrived whole, which nearly all do, is read by httparse; a request line by our own
+//! pass, which is strict from the start. httparse is lenient with the lines of fields, so their exact
+//! structure is verified by offsets in the pass that builds the index. Whatever does not
 //! come out plainly right there (partial, wrong, too much, unusual) is left to the scanner in
 //! `scan`, whose word is final. A test plays every message both ways.
 //!
@@ -19,7 +20,7 @@ use super::target::check_target_of;
 use super::token::{NOT_TARGET, TOKEN, classes_of, decimal, run_of};
 use super::violation::Violation;
 
-/// Fields that the fast way has room for; browsers send about 15.
+/// Fields that the fast way has room for.
 const FAST_FIELDS: usize = 64;
 
 /// Fields of a request that are tried first: browsers send about fifteen.

@@ -1,0 +1,60 @@
+//! What a connection used goes to the next one: nothing of the former's exchange may go along.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use onloop::http::{self, ServerOptions};
+use onloop::sim::{SimNet, SimPeer};
+use onloop::{EventLoop, LoopOptions};
+
+fn turn_for(event_loop: &mut EventLoop, net: &SimNet, time: Duration) {
+    let end = net.now() + time;
+    while net.now() < end {
+        event_loop.turn(Some(Duration::from_millis(50))).expect("a simulated poll does not fail");
+    }
+}
+
+fn send(server: &http::Server, net: &SimNet, path: &str) -> SimPeer {
+    let peer = net.connect(&server.address().expect("it listens"));
+    peer.write(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
+    peer
+}
+
+#[test]
+fn an_exchange_cut_short_leaves_nothing_to_the_next_connection() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let lp = event_loop.handle();
+    let options = ServerOptions::new().max_buffered(1000).high_water_mark(100);
+    let server = http::Server::new(lp, options).unwrap();
+    let notes = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&notes);
+    server.on_request(move |req, res| match req.url() {
+        // Beyond the cap, with a timeout set and a drain owed: the connection is dropped.
+        "/drop" => {
+            res.set_timeout(Duration::from_secs(1));
+            while res.write([b'x'; 600].as_slice()) || res.writable_length() <= 1000 {}
+            res.write("one more");
+        }
+        _ => {
+            let (drains, timeouts) = (Rc::clone(&log), Rc::clone(&log));
+            res.on_drain(move || drains.borrow_mut().push("drain"));
+            res.on_timeout(move || timeouts.borrow_mut().push("timeout"));
+            lp.set_timeout(Duration::from_secs(5), move || {
+                res.write("late ");
+                res.end("answer");
+            });
+        }
+    });
+    server.listen("10.0.0.1:80").unwrap();
+    let dropped = send(&server, &net, "/drop");
+    turn_for(&mut event_loop, &net, Duration::from_secs(1));
+    assert!(dropped.is_eof() || dropped.is_reset(), "it is dropped");
+
+    let peer = send(&server, &net, "/");
+    turn_for(&mut event_loop, &net, Duration::from_secs(8));
+    let answer = String::from_utf8(peer.read()).unwrap();
+    assert!(answer.ends_with("5\r\nlate \r\n6\r\nanswer\r\n0\r\n\r\n"), "{answer:?}");
+    assert_eq!(*notes.borrow(), Vec::<&str>::new(), "called for what was never asked");
+}
