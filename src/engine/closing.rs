@@ -27,6 +27,7 @@ impl Active {
     /// Ends the exchange wherever it stands: nothing of it may go along to the next one that this state
     /// serves.
     pub(super) fn end_early(&mut self) -> Remains {
+        self.file = None;
         Remains {
             aborted: self.stage == Stage::Exchange && !self.incoming.complete,
             pipe_to: self.incoming.pipe_to.take(),

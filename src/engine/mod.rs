@@ -13,6 +13,7 @@ mod date;
 mod deadlines;
 pub(crate) mod endpoint;
 pub(crate) mod event;
+mod files;
 pub(crate) mod immediates;
 mod incoming;
 pub(crate) mod options;
@@ -50,6 +51,7 @@ pub(crate) use client_side::ClientState;
 use date::DateCache;
 use deadlines::{Sweep, tick_at, ticks};
 use event::{Event, Input};
+use files::Files;
 use immediates::Immediates;
 use options::LoopOptions;
 pub(crate) use outgoing::{
@@ -80,6 +82,7 @@ pub(crate) struct Core {
     pub(crate) timers: Timers<TimerTask>,
     pub(crate) immediates: Immediates,
     pub(crate) resolver: Resolver,
+    files: Files,
     pub(crate) posts: Option<Posts>,
     pub(crate) options: Rc<LoopOptions>,
     /// Connections that something was done to from elsewhere, or that stopped short of what is there.
@@ -116,6 +119,7 @@ impl Core {
         let resolver_options =
             ResolverOptions { pending_max: options.lookups_max, ..ResolverOptions::default() };
         let resolver = Resolver::new(&net, resolver_options);
+        let files = Files::new(&net);
         let mut date = DateCache::new();
         date.refresh(now, || net.wall_clock());
         Core {
@@ -126,6 +130,7 @@ impl Core {
             timers: Timers::default(),
             immediates: Immediates::default(),
             resolver,
+            files,
             posts: None,
             dirty: Vec::new(),
             finales: VecDeque::new(),

@@ -153,7 +153,7 @@ impl Core {
 
     /// Frames content and appends it to the output.
     #[inline]
-    fn push_content(&mut self, key: u32, chunk: Chunk<'_>) {
+    pub(super) fn push_content(&mut self, key: u32, chunk: Chunk<'_>) {
         let Core { slots, trash, .. } = self;
         let Some(active) = slots[key as usize].active.as_deref_mut() else {
             return;

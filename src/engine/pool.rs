@@ -35,7 +35,7 @@ impl Pool {
     /// Takes back state whose callbacks and client part were taken out before.
     pub(crate) fn recycle_active(&mut self, mut active: Box<Active>) {
         debug_assert!(active.callbacks.is_none() && active.client.is_none());
-        debug_assert!(active.output.is_empty());
+        debug_assert!(active.output.is_empty() && active.file.is_none());
         debug_assert!(active.failure.is_none() && active.piped_from.is_none());
         debug_assert!(!active.need_drain && active.timeout_ticks == 0);
         if self.actives.len() >= KEPT_MAX {

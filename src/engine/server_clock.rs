@@ -14,7 +14,9 @@ impl Core {
         else {
             return;
         };
-        if !active.output.is_empty() {
+        // A file's content that the disk has not given yet is not the client's to answer for.
+        let is_unread = active.file.is_some() && slot.flags.has(Flags::WRITE_BLOCKED);
+        if !active.output.is_empty() || is_unread {
             if self.activity || slot.deadline == 0 {
                 let ticks = ticks_or_never(server.options.write_timeout);
                 self.arm(key, ticks);

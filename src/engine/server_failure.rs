@@ -128,7 +128,8 @@ impl Core {
             self.slot(key).flags.set(Flags::CLOSING);
             return Step::Again;
         };
-        if !active.output.is_empty() && slot.flags.has(Flags::WRITE_BLOCKED) {
+        let is_unsent = !active.output.is_empty() || active.file.is_some();
+        if is_unsent && slot.flags.has(Flags::WRITE_BLOCKED) {
             let message = "the client does not read the response";
             let error = Error::new(ErrorKind::Timeout(Clock::Write), "ETIMEDOUT", message);
             return Step::Event(self.drop_connection(key, Some(error)));

@@ -350,8 +350,17 @@ impl Core {
         if !active.outgoing.is_ended() {
             return Step::Rest;
         }
+        if active.file.is_some() {
+            if let Some(step) = self.file_next(key) {
+                return step;
+            }
+        }
+        let active = self.active(key);
         if active.incoming.complete {
-            return self.server_complete(key);
+            return match active.file {
+                None => self.server_complete(key),
+                Some(_) => Step::Rest,
+            };
         }
         if active.incoming.continue_owed {
             // The client was not asked for its content and may send it or not: RFC 9110 §10.1.1.
@@ -454,6 +463,7 @@ impl Active {
             && self.piped_from.is_none()
             && !self.need_drain
             && self.timeout_ticks == 0
+            && self.file.is_none()
     }
 
     /// The exchange is over; ready for the next head. Callbacks go to the caller.

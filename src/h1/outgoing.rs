@@ -185,6 +185,40 @@ impl Outgoing {
         self.delimiter
     }
 
+    /// How many bytes of content are to come, where that is settled: by the head that was sent, or by the
+    /// `Content-Length` that was set for it.
+    pub(crate) fn promised(&self) -> Option<u64> {
+        if self.head_is_sent() {
+            return match self.delimiter {
+                Delimiter::Length(left) => Some(left),
+                _ => None,
+            };
+        }
+        let chunked = self.fields.known().contains(Known::TRANSFER_ENCODING) && self.minor != 0;
+        if self.contentless || !self.may_have_length() || chunked {
+            return None;
+        }
+        self.fields.first(b"content-length").and_then(decimal)
+    }
+
+    /// A response without content, and with nothing that says so but what is set here: to HEAD it tells that
+    /// GET would have none either.
+    pub(crate) fn tell_empty(&mut self) {
+        const SAID: Known = Known::CONTENT_LENGTH.and(Known::TRANSFER_ENCODING).and(Known::TRAILER);
+        let said = self.fields.known().intersects(SAID);
+        let unwanted = self.fields.removed().contains(Known::CONTENT_LENGTH);
+        if self.contentless && self.may_have_length() && !said && !unwanted {
+            // The name and the value are good, and a full head goes without.
+            let _ = self.fields.set(b"Content-Length", b"0");
+        }
+    }
+
+    /// Nothing more can be added; what was promised is still to come, then [`Outgoing::finish`].
+    pub(crate) fn seal(&mut self) {
+        debug_assert_eq!(self.phase, Phase::Content);
+        self.phase = Phase::Ended;
+    }
+
     /// Ends the message at once, whatever was announced: the connection cannot be used again.
     pub(crate) fn abandon(&mut self) {
         self.phase = Phase::Ended;
