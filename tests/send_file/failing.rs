@@ -199,9 +199,7 @@ fn one_client_that_reads_fast_does_not_keep_others_waiting() {
     // A reader of its own, always ahead of the server.
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port())).expect("listens");
     let mut requests = stream.try_clone().expect("a descriptor is left");
-    std::thread::spawn(move || {
-        while requests.write_all(get("/?-", "").as_bytes()).is_ok() {}
-    });
+    std::thread::spawn(move || while requests.write_all(get("/?-", "").as_bytes()).is_ok() {});
     std::thread::spawn(move || {
         let mut buffer = vec![0; 1 << 20];
         while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}

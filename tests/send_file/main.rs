@@ -74,8 +74,13 @@ fn every_kind_of_range_is_understood() {
         "/inclusive" => res.send_file(file.open(), 2..=4),
         _ => res.send_file(file.open(), ..=0),
     });
-    let parts =
-        [("/all", "0123456789"), ("/from", "789"), ("/to", "012"), ("/inclusive", "234"), ("/", "0")];
+    let parts = [
+        ("/all", "0123456789"),
+        ("/from", "789"),
+        ("/to", "012"),
+        ("/inclusive", "234"),
+        ("/", "0"),
+    ];
     for (path, expected) in parts {
         assert_eq!(world.ask(&server, get(path, "")).text(), expected, "{path}");
     }
@@ -87,7 +92,8 @@ fn head_tells_the_length_and_sends_nothing() {
     let file = Rc::new(Stored::new(&pattern(LARGE)));
     let server = world.serve(parts_of(&file));
     let mut peer = world.connect(&server);
-    for (query, length) in [("-", "9000001"), ("5-15", "10"), ("0-0", "0"), ("0-100000", "100000")] {
+    for (query, length) in [("-", "9000001"), ("5-15", "10"), ("0-0", "0"), ("0-100000", "100000")]
+    {
         peer.send(format!("HEAD /?{query} HTTP/1.1\r\nHost: h\r\n\r\n"));
         assert_eq!(world.answer_to_head(&mut peer).field("Content-Length"), Some(length));
     }
@@ -171,7 +177,8 @@ fn requests_behind_a_file_are_answered_behind_it() {
         }
         _ => send(req, res),
     });
-    let batch = [get("/text", ""), get("/?-", ""), get("/text", ""), get("/?3-9", ""), get("/?-", "")];
+    let batch =
+        [get("/text", ""), get("/?-", ""), get("/text", ""), get("/?3-9", ""), get("/?-", "")];
     let mut peer = world.send(&server, batch.concat());
     assert_eq!(world.answer(&mut peer).text(), "text");
     assert!(world.answer(&mut peer).content == file.bytes());
