@@ -105,8 +105,7 @@ impl Core {
     /// Ends a response with a part of a file, which the caller has found to be there.
     pub(crate) fn send_file(&mut self, id: ExchangeId, file: File, part: Range<u64>) -> Result<()> {
         let length = part.end.saturating_sub(part.start);
-        let active = self.exchange(id).filter(|active| active.failure.is_none());
-        let Some(active) = active else {
+        let Some(active) = self.exchange(id).filter(|active| active.failure.is_none()) else {
             return Err(super::gone());
         };
         if active.outgoing.is_ended() {
@@ -119,13 +118,15 @@ impl Core {
             );
             return Err(Error::local("ERR_HTTP_CONTENT_LENGTH_MISMATCH", message));
         }
+        if length == 0 {
+            active.outgoing.tell_empty();
+            self.end(id, Chunk::Borrowed(b""));
+            return Ok(());
+        }
         if length <= SMALL_BYTES_MAX {
             let mut content = vec![0; length as usize];
             let read = self.net.read_file(&file, part.start, &mut content);
             if matches!(read, Some(Ok(count)) if count == content.len()) {
-                if length == 0 {
-                    self.active(id.key).outgoing.tell_empty();
-                }
                 self.end(id, Chunk::Owned(content));
                 return Ok(());
             }

@@ -72,13 +72,14 @@ fn peak_of(file: &Rc<Stored>, first: &'static str) -> isize {
 #[test]
 fn fifty_megabytes_of_a_file_take_a_slice_of_memory() {
     let file = Rc::new(Stored::new(&pattern(50_000_000)));
+    let most = if cfg!(target_os = "linux") { 64 * 1024 } else { 256 * 1024 };
     let sent = peak_of(&file, "");
-    assert!(sent < 64 * 1024, "{sent} bytes where the system sends");
+    assert!(sent < most, "{sent} bytes where the system sends");
     let copied = peak_of(&file, "first");
     assert!(copied < 256 * 1024, "{copied} bytes where chunks are made");
     let sent = {
         file.forget();
         peak_of(&file, "")
     };
-    assert!(sent < 64 * 1024, "{sent} bytes where the file comes from the disk");
+    assert!(sent < most, "{sent} bytes where the file comes from the disk");
 }
