@@ -153,7 +153,6 @@ impl Core {
     }
 
     /// Sends on; `None` where the disk or the client has to be waited for.
-    #[cold]
     pub(super) fn file_next(&mut self, key: u32) -> Option<Step> {
         for _ in 0..SLICES_PER_DRIVE {
             match self.file_slice(key) {

@@ -351,17 +351,30 @@ impl Core {
             return Step::Rest;
         }
         if active.file.is_some() {
-            if let Some(step) = self.file_next(key) {
-                return step;
-            }
+            return self.server_file(key);
         }
-        let active = self.active(key);
         if active.incoming.complete {
-            return match active.file {
-                None => self.server_complete(key),
-                Some(_) => Step::Rest,
-            };
+            return self.server_complete(key);
         }
+        self.server_discard(key)
+    }
+
+    /// The response is not out as long as its file is not.
+    #[cold]
+    fn server_file(&mut self, key: u32) -> Step {
+        if let Some(step) = self.file_next(key) {
+            return step;
+        }
+        match self.active(key).incoming.complete {
+            true => Step::Rest,
+            false => self.server_discard(key),
+        }
+    }
+
+    /// The response was ended, and content of the request is left.
+    #[inline(always)]
+    fn server_discard(&mut self, key: u32) -> Step {
+        let active = self.active(key);
         if active.incoming.continue_owed {
             // The client was not asked for its content and may send it or not: RFC 9110 §10.1.1.
             return self.server_stop_discarding(key);
