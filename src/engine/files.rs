@@ -25,7 +25,7 @@ use crate::net::file::{FileReader, Job};
 /// in one go.
 const SENT_BYTES_MAX: usize = 256 * 1024;
 
-/// Most bytes that are read at a time where they must be copied: what a slow client costs of memory.
+/// Most bytes that are read at a time where they are copied: what a slow client costs of memory at the most.
 const COPIED_BYTES_MAX: usize = 64 * 1024;
 
 /// Up to this length, content that is in memory is copied behind the head at once: one read and one write are
@@ -72,11 +72,14 @@ pub(super) struct Files {
     reader: FileReader<ExchangeId>,
     /// Who waits for a slice, in order. Some may be over.
     waiting: VecDeque<ExchangeId>,
+    /// What is read without a thread is read into this, whoever it is for: it stays in the processor's cache.
+    /// Empty until it is used.
+    buffer: Vec<u8>,
 }
 
 impl Files {
     pub(super) fn new(net: &Net) -> Files {
-        Files { reader: FileReader::new(net), waiting: VecDeque::new() }
+        Files { reader: FileReader::new(net), waiting: VecDeque::new(), buffer: Vec::new() }
     }
 }
 
@@ -177,7 +180,9 @@ impl Core {
                 return Progress::Waiting;
             }
             Slice::Here(Err(error)) => return self.file_failed(key, Error::io(&error, "read")),
-            Slice::Here(Ok(bytes)) if content.copied => return self.push_slice(key, bytes),
+            Slice::Here(Ok(bytes)) if content.copied => {
+                return self.push_slice(key, Chunk::Owned(bytes));
+            }
             Slice::Here(Ok(_)) => {
                 content.cached_to = content.left.start.saturating_add(content.slice_length() as u64)
             }
@@ -254,30 +259,38 @@ impl Core {
                 return Progress::Waiting;
             }
         }
+        let mut buffer = std::mem::take(&mut self.files.buffer);
+        buffer.resize(COPIED_BYTES_MAX, 0);
+        let progress = self.copy_slice_by(key, &mut buffer);
+        self.files.buffer = buffer;
+        progress
+    }
+
+    fn copy_slice_by(&mut self, key: u32, buffer: &mut [u8]) -> Progress {
         let Core { slots, net, .. } = self;
         let active = slots[key as usize].active.as_deref_mut();
         let Some(content) = active.and_then(|active| active.file.as_deref_mut()) else {
             return Progress::Waiting;
         };
-        let mut bytes = vec![0; content.slice_length()];
-        match net.read_file(&content.file, content.left.start, &mut bytes) {
+        let slice = &mut buffer[..content.slice_length()];
+        match net.read_file(&content.file, content.left.start, slice) {
             None => self.ask_for_slice(key),
             Some(Err(error)) => self.file_failed(key, Error::io(&error, "read")),
-            Some(Ok(count)) => {
-                bytes.truncate(count);
-                self.push_slice(key, bytes)
-            }
+            Some(Ok(count)) => self.push_slice(key, Chunk::Borrowed(&slice[..count])),
         }
     }
 
-    fn push_slice(&mut self, key: u32, bytes: Vec<u8>) -> Progress {
+    fn push_slice(&mut self, key: u32, bytes: Chunk<'_>) -> Progress {
         if bytes.is_empty() {
             return self.file_too_short(key);
         }
         if let Some(content) = self.active(key).file.as_deref_mut() {
             content.advance(bytes.len());
         }
-        self.push_content(key, Chunk::Owned(bytes));
+        // What the system takes at once is copied by nobody else.
+        if !self.write_through(key, bytes.as_slice()) {
+            self.push_content(key, bytes);
+        }
         Progress::More
     }
 

@@ -176,7 +176,7 @@ impl Core {
 
     /// Writes content behind what waits, without copying what the system takes. False where it is not worth
     /// it or not possible; nothing is done then.
-    fn write_through(&mut self, key: u32, content: &[u8]) -> bool {
+    pub(super) fn write_through(&mut self, key: u32, content: &[u8]) -> bool {
         let Core { slots, net, trash, activity, .. } = self;
         let Slot { source, flags, active: Some(active), kind, .. } = &mut slots[key as usize]
         else {

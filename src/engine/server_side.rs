@@ -95,12 +95,15 @@ impl Core {
             return false;
         }
         let waiting = bytes.len();
-        let Ok(written) = net.write(&mut slot.source, bytes) else {
-            return false;
-        };
-        active.output.advance(written, trash);
-        if written < waiting {
-            return false;
+        // A file has taken everything along.
+        if waiting > 0 {
+            let Ok(written) = net.write(&mut slot.source, bytes) else {
+                return false;
+            };
+            active.output.advance(written, trash);
+            if written < waiting {
+                return false;
+            }
         }
         slot.deadline = tick.saturating_add(server.keep_alive_ticks);
         sweep.note(slot.deadline);
