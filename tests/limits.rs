@@ -97,12 +97,12 @@ fn chunk_framing_has_limits() {
     let chunked = |body: &str| get("/", "Transfer-Encoding: chunked\r\n") + body;
     let extension = |length: usize| chunked(&format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(length)));
     assert_eq!(status(ServerOptions::new(), &extension(4000)).0, 200);
-    refused(ServerOptions::new(), &extension(5000), 400, "HPE_CHUNK_EXTENSIONS_OVERFLOW");
+    refused(ServerOptions::new(), &extension(5000), 413, "HPE_CHUNK_EXTENSIONS_OVERFLOW");
     let many = format!("1;{}\r\nx\r\n", "e".repeat(2000)).repeat(10);
     refused(
         ServerOptions::new(),
         &chunked(&(many + "0\r\n\r\n")),
-        400,
+        413,
         "HPE_CHUNK_EXTENSIONS_OVERFLOW",
     );
     let trailers = |length: usize| chunked(&format!("0\r\nX: {}\r\n\r\n", "x".repeat(length)));

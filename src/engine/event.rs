@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use crate::engine::callbacks::{
-    DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, UpgradeFn,
+    CollectFn, DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, UpgradeFn,
 };
 use crate::engine::server::{ClientErrorFn, RequestFn, ServerUpgradeFn, ShouldUpgradeFn};
 use crate::engine::slot::ExchangeId;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::h1::Head;
 
 /// The bytes at hand while one connection is driven: a part of the loop's shared read buffer, or what the
@@ -123,6 +123,12 @@ pub(crate) enum Event {
         callback: DataFn,
         id: ExchangeId,
         range: Range<usize>,
+    },
+    /// The content that was collected, or why there is none.
+    Collected {
+        callback: CollectFn,
+        id: ExchangeId,
+        result: Result<Vec<u8>>,
     },
     /// `on_end` of the incoming message.
     End {

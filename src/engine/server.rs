@@ -50,16 +50,8 @@ impl ServerEntry {
         let idle = options.keep_alive_timeout + options.keep_alive_timeout_buffer;
         ServerEntry {
             generation,
-            head_limits: HeadLimits {
-                head_bytes: options.max_header_size,
-                target_bytes: options.max_target_size,
-                fields: options.max_headers_count,
-            },
-            body_limits: BodyLimits {
-                trailer_bytes: options.max_header_size,
-                trailer_fields: options.max_headers_count,
-                ..BodyLimits::default()
-            },
+            head_limits: head_limits(&options),
+            body_limits: body_limits(&options),
             keep_alive_ticks: match options.keep_alive_timeout.is_zero() {
                 true => 0,
                 false => super::deadlines::ticks(idle),
@@ -117,7 +109,16 @@ impl Core {
                 .servers
                 .get(slot.owner as usize)
                 .map_or_else(BodyLimits::default, |server| server.body_limits),
-            _ => BodyLimits::default(),
+            _ => self.response_limits(key),
+        }
+    }
+
+    fn response_limits(&self, key: u32) -> BodyLimits {
+        let active = self.slots[key as usize].active.as_deref();
+        let limits = active.and_then(|active| active.client.as_deref()?.head_limits.as_ref());
+        BodyLimits {
+            join_duplicates: limits.is_some_and(|limits| limits.join_duplicates),
+            ..BodyLimits::default()
         }
     }
 
@@ -136,3 +137,32 @@ impl Core {
 
 /// Default of `max_discarded`, and the bound for responses that nobody reads.
 pub(crate) const DISCARDED_BYTES_MAX: usize = 256 * 1024;
+
+fn head_limits(options: &ServerOptions) -> HeadLimits {
+    HeadLimits {
+        head_bytes: options.max_header_size,
+        target_bytes: options.max_target_size,
+        fields: fields_max(options.max_headers_count),
+        content_bytes: options.max_body_size.unwrap_or(u64::MAX),
+        host_optional: !options.require_host_header,
+        join_duplicates: options.join_duplicate_headers,
+    }
+}
+
+fn body_limits(options: &ServerOptions) -> BodyLimits {
+    BodyLimits {
+        trailer_bytes: options.max_header_size,
+        trailer_fields: fields_max(options.max_headers_count),
+        content_bytes: options.max_body_size.unwrap_or(u64::MAX),
+        join_duplicates: options.join_duplicate_headers,
+        ..BodyLimits::default()
+    }
+}
+
+/// `max_headers_count` as a limit: zero is none. The size of the section bounds the number then.
+pub(crate) fn fields_max(count: usize) -> usize {
+    match count {
+        0 => usize::MAX,
+        count => count,
+    }
+}

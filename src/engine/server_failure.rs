@@ -33,7 +33,13 @@ impl Core {
         input: &mut Input<'_>,
         violation: Violation,
     ) -> Step {
-        let error = violation_error(violation).with_bytes_parsed(input.from as u64);
+        let active = self.active(key);
+        let understood = match active.stage {
+            Stage::Head => active.progress.position(),
+            _ => active.incoming.decoder.refused_at(),
+        };
+        let understood = input.from.saturating_add(understood);
+        let error = violation_error(violation).with_bytes_parsed(understood as u64);
         log::debug!(target: "onloop::server", "connection {key}: refused: {error}");
         self.server_client_error(key, violation.status(), error)
     }
@@ -165,9 +171,13 @@ pub(crate) fn violation_error(violation: Violation) -> Error {
         Some(LimitName::HeadersCount) => ErrorKind::Limit(Limit::HeadersCount),
         Some(LimitName::Target) => ErrorKind::Limit(Limit::Target),
         Some(LimitName::Chunked) => ErrorKind::Limit(Limit::Chunked),
+        Some(LimitName::Body) => ErrorKind::Limit(Limit::Body),
     };
-    Error::new(kind, violation.code(), format!("Parse Error: {}", violation.message()))
-        .with_status(violation.status())
+    let message = match kind {
+        ErrorKind::Limit(Limit::Body) => violation.message().to_owned(),
+        _ => format!("Parse Error: {}", violation.message()),
+    };
+    Error::new(kind, violation.code(), message).with_status(violation.status())
 }
 
 fn timeout_error(clock: Clock) -> Error {

@@ -27,6 +27,7 @@ mod fields;
 mod framing;
 mod head;
 mod meaning;
+mod merge;
 mod outgoing;
 mod read;
 mod scan;
@@ -44,12 +45,13 @@ pub(crate) use outgoing::{
     Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, push_chunk_size,
     push_status_line,
 };
+pub use read::MAX_HEADER_SIZE;
 pub(crate) use read::{HeadLimits, parse_request, parse_response};
 pub(crate) use scan::HeadProgress;
 pub(crate) use status::reason_phrase;
 pub use status::{METHODS, STATUS_CODES};
-pub(crate) use token::{decimal, has_list_token, is_token};
-pub(crate) use violation::{LimitName, Violation};
+pub(crate) use token::{decimal, has_list_token, is_field_value, is_token};
+pub(crate) use violation::{CONTENT_TOO_LARGE, LimitName, Violation};
 
 #[cfg(test)]
 use meaning::Meaning;

@@ -147,7 +147,7 @@ impl Server {
     ///
     /// # Errors
     /// `EADDRINUSE`, `EACCES` and their like from the system, `ERR_INVALID_ADDRESS` for text that is no address,
-    /// `ERR_SERVER_NOT_RUNNING` once the server is closed.
+    /// `ERR_SOCKET_BAD_PORT` for a port beyond 65535, `ERR_SERVER_NOT_RUNNING` once the server is closed.
     pub fn listen(&self, address: impl ListenAddress) -> Result<()> {
         let address = address.to_address()?;
         let result =
@@ -251,7 +251,8 @@ pub trait ListenAddress {
     /// The address in full.
     ///
     /// # Errors
-    /// `ERR_INVALID_ADDRESS` where the text is no address. Names other than `localhost` are not looked up.
+    /// `ERR_INVALID_ADDRESS` where the text is no address, `ERR_SOCKET_BAD_PORT` where its port is beyond 65535.
+    /// Names other than `localhost` are not looked up.
     fn to_address(&self) -> Result<Address>;
 }
 
@@ -270,10 +271,14 @@ impl ListenAddress for str {
             Error::local("ERR_INVALID_ADDRESS", message)
         };
         let (host, port) = self.rsplit_once(':').ok_or_else(invalid)?;
-        let port: u16 = match port.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => port.parse().map_err(|_| invalid())?,
-            false => return Err(invalid()),
-        };
+        let digits = port.strip_prefix('-').unwrap_or(port);
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(invalid());
+        }
+        let port: u16 = port.parse().map_err(|_| {
+            let message = format!("the port must be from 0 to 65535 (got {port})");
+            Error::local("ERR_SOCKET_BAD_PORT", message)
+        })?;
         match host {
             "" => port.to_address(),
             "localhost" => Ok(Address::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))),
