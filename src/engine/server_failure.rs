@@ -51,7 +51,7 @@ impl Core {
             active.stage == Stage::Exchange && active.outgoing.head_is_sent()
         };
         if head_sent {
-            return Step::Event(self.drop_connection(key, Some(error)));
+            return self.server_break_off(key, error);
         }
         if let Some(finale) = self.take_finale(key, Some(error.clone())) {
             self.finales.push_back(finale);
@@ -70,6 +70,17 @@ impl Core {
                 Step::Again
             }
         }
+    }
+
+    /// The request breaks off when its answer has begun. An answer that is whole still goes out; one that is
+    /// not must not look so.
+    pub(super) fn server_break_off(&mut self, key: u32, error: Error) -> Step {
+        if !self.active(key).outgoing.is_ended() {
+            return Step::Event(self.drop_connection(key, Some(error)));
+        }
+        let finale = self.take_finale(key, Some(error));
+        self.slot(key).flags.set(Flags::CLOSING);
+        finale.map_or(Step::Again, |finale| Step::Event(Event::Final(finale)))
     }
 
     /// Takes what is owed to the exchange that fails here; the connection itself goes on to its end.
