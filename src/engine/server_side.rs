@@ -208,6 +208,8 @@ impl Core {
             return match self.read_behind_partial(key, input) {
                 Read::Some => None,
                 Read::Nothing => Some(Step::Rest),
+                // Empty lines are no beginning of a request.
+                Read::End if self.active(key).progress.is_blank() => Some(self.server_over(key)),
                 Read::End => Some(self.server_refuse(key, input, Violation::Incomplete)),
                 Read::Broken => Some(Step::Again),
             };
