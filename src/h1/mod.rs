@@ -3,7 +3,7 @@
 //! Here is what a peer's bytes mean and what our own look like. [`head`] reads a start line and its
 //! fields into an owned [`Head`] and says what they mean to the connection ([`meaning`]);
 //! [`framing`] is the one place that decides where content ends; [`body`] cuts content out of the
-//! stream. [`fields`] holds the fields of a message that we send. Whatever breaks a rule is a
+//! stream. [`merge`] brings repeated names together for those who ask. [`fields`] holds the fields of a message that we send. Whatever breaks a rule is a
 //! [`Violation`], which knows its status and code.
 //!
 //! Deliberately not here: who answers what and when (the engine), limits of content (the engine),
