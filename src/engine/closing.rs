@@ -87,8 +87,10 @@ impl Core {
             return self.drop_connection(key, None);
         }
         slot.flags.set(Flags::LINGERING.and(Flags::SHUT));
-        if let Some(active) = slot.active.take() {
+        if let Some(mut active) = slot.active.take() {
             debug_assert!(active.callbacks.is_none() && active.client.is_none());
+            // A connection may end before its first request, with a timeout of its own.
+            active.end_exchange();
             self.pool.recycle_active(active);
         }
         self.arm(key, ticks(LINGER));

@@ -356,6 +356,13 @@ impl Body {
         drop(displaced);
     }
 
+    /// Removes the callback of [`Body::on_timeout`]. (Node: `off('timeout')`)
+    pub fn off_timeout(&self) {
+        let displaced =
+            self.shell.with(|core| core.callbacks(self.id)?.incoming_timeout.replace(None));
+        drop(displaced);
+    }
+
     /// After so long without a byte in either direction `on_timeout` is called, which may decide to
     /// destroy; zero turns it off. (Node: `setTimeout`)
     pub fn set_timeout(&self, timeout: Duration) {
