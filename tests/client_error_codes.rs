@@ -122,7 +122,10 @@ fn client_error(options: ServerOptions, bytes: &[u8], ends: bool) -> Vec<String>
     let mut world = World::new();
     let server = world.serve_with(options, move |req, _res| req.resume());
     server.on_client_error(move |error, socket| {
-        notes.note(told(&error));
+        // What is wrong is found in the packet by its place.
+        let packet = error.raw_packet().unwrap();
+        let place = usize::try_from(error.bytes_parsed().unwrap()).unwrap();
+        notes.note(format!("{} {:?}", told(&error), String::from_utf8_lossy(&packet[place..])));
         socket.end(format!("HTTP/1.1 {} x\r\n\r\n", error.status_hint().unwrap()));
     });
     let mut peer = world.send(&server, bytes);
@@ -137,7 +140,7 @@ fn client_error(options: ServerOptions, bytes: &[u8], ends: bool) -> Vec<String>
 fn a_broken_head_is_told_by_its_code_and_place() {
     for (good, bad, code, status) in HEADS {
         let bytes = format!("{good}{bad}");
-        let expected = [format!("{code} {status} at Some({})", good.len())];
+        let expected = [format!("{code} {status} at Some({}) {bad:?}", good.len())];
         assert_eq!(
             client_error(ServerOptions::new(), bytes.as_bytes(), false),
             expected,
@@ -151,7 +154,7 @@ fn broken_chunks_are_told_by_their_code_and_place() {
     let head = get("/", "Transfer-Encoding: chunked\r\n");
     for (good, bad, code, status) in CHUNKS {
         let bytes = format!("{head}{good}{bad}");
-        let expected = [format!("{code} {status} at Some({})", head.len() + good.len())];
+        let expected = [format!("{code} {status} at Some({}) {bad:?}", head.len() + good.len())];
         assert_eq!(
             client_error(ServerOptions::new(), bytes.as_bytes(), false),
             expected,
@@ -189,7 +192,7 @@ fn limits_are_told_by_their_code_and_place() {
     ];
     for (good, bad, code, status) in rows {
         let bytes = format!("{good}{bad}");
-        let expected = [format!("{code} {status} at Some({})", good.len())];
+        let expected = [format!("{code} {status} at Some({}) {bad:?}", good.len())];
         assert_eq!(client_error(options(), bytes.as_bytes(), false), expected, "{bytes:?}");
     }
 }
@@ -219,7 +222,7 @@ fn the_place_does_not_depend_on_how_a_head_arrives() {
 #[test]
 fn an_end_within_a_head_is_told_and_one_before_it_is_not() {
     for head in ["G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: h\r\n\r"] {
-        let expected = [format!("HPE_INVALID_EOF_STATE 400 at Some({})", head.len())];
+        let expected = [format!("HPE_INVALID_EOF_STATE 400 at Some({}) \"\"", head.len())];
         assert_eq!(client_error(ServerOptions::new(), head.as_bytes(), true), expected, "{head:?}");
     }
     for nothing in ["", "\r\n\r\n"] {

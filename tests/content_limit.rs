@@ -107,13 +107,18 @@ fn chunks_beyond_it_end_the_connection_where_the_answer_has_begun() {
         res.write("begun");
     });
     let notes = log.clone();
-    server.on_client_error(move |_, _| notes.note("not for an answer that has begun"));
+    server.on_client_error(move |error, socket| {
+        assert!(!socket.is_open(), "nothing can be answered");
+        notes.note(format!("told {}", error.code()));
+    });
     let mut peer = world.send(&server, get("/", CHUNKED) + "1\r\nx\r\n");
     world.expect(&mut peer, "begun\r\n");
     peer.send("a\r\n0123456789\r\n0\r\n\r\n");
     world.until_end(&mut peer);
     assert_eq!(peer.text(), "", "no end that would make it look complete");
-    assert_eq!(log.all(), ["data 1", "error ERR_HTTP_CONTENT_TOO_LARGE", "close"]);
+    let code = "ERR_HTTP_CONTENT_TOO_LARGE";
+    let told = ["data 1".into(), format!("told {code}"), format!("error {code}"), "close".into()];
+    assert_eq!(log.all(), told);
 }
 
 #[test]

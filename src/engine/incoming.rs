@@ -6,6 +6,7 @@ use crate::engine::callbacks::Collect;
 use crate::engine::event::{Event, Input};
 use crate::engine::slot::{Active, Flags, Kind, Slot};
 use crate::engine::{Core, ExchangeId};
+use crate::error::Error;
 use crate::h1::{Decoded, Violation};
 
 /// What a read brought.
@@ -83,6 +84,7 @@ impl Core {
                 log::debug!(target: "onloop::connection", "connection {key}: read: {error}");
                 slot.flags.unset(Flags::READABLE);
                 slot.flags.set(Flags::BROKEN);
+                self.io_failure = Some(((key, slot.generation), Error::io(&error, "read")));
                 Read::Broken
             }
         }
@@ -301,7 +303,8 @@ impl Slot {
             .and(Flags::BROKEN)
             .and(Flags::EXPIRED)
             .and(Flags::LINGERING)
-            .and(Flags::CLOSING);
+            .and(Flags::CLOSING)
+            .and(Flags::UNANNOUNCED);
         self.flags.has(EXCEPTIONS)
     }
 }
