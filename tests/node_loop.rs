@@ -168,6 +168,22 @@ fn a_long_callback_shows_no_new_time_to_the_timers_of_its_turn() {
 }
 
 #[test]
+fn a_timer_of_months_is_waited_for() {
+    let (net, mut event_loop) = simulated();
+    let lp = event_loop.handle();
+    let log = Log::new();
+    // More milliseconds than 31 bits hold.
+    let months = Duration::from_secs(60 * 24 * 3600);
+    lp.set_timeout(months, log.noting("months later"));
+    let never = lp.set_timeout(Duration::MAX, log.noting("never"));
+    lp.set_timeout(milliseconds(1), log.noting("at once"));
+    lp.set_timeout(months + milliseconds(1), move || never.clear());
+    event_loop.run().unwrap();
+    assert_eq!(log.all(), ["at once", "months later"]);
+    assert_eq!(net.now(), months + milliseconds(1));
+}
+
+#[test]
 fn a_client_that_floods_content_does_not_starve_the_others() {
     let log = Log::new();
     let notes = log.clone();

@@ -6,9 +6,9 @@ mod common;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use common::{Ending, Log, World, get, post};
+use common::{Ending, Log, World, collect, get, post, url_of};
 use onloop::LoopOptions;
-use onloop::http::{Body, Response, ServerOptions, Socket};
+use onloop::http::{self, Response, ServerOptions, Socket};
 
 #[test]
 fn no_name_of_a_field_is_special() {
@@ -21,16 +21,16 @@ fn no_name_of_a_field_is_special() {
         assert_eq!(req.header("x-empty"), Some(""));
         res.end("fine");
     });
-    let fields = "Constructor: 1\r\n__proto__: 1\r\ntoString: 1\r\nHASOWNPROPERTY: 1\r\nX-Empty:\r\n";
+    let fields =
+        "Constructor: 1\r\n__proto__: 1\r\ntoString: 1\r\nHASOWNPROPERTY: 1\r\nX-Empty:\r\n";
     assert_eq!(world.ask(&server, get("/", fields)).text(), "fine");
 }
 
 #[test]
 fn no_piece_of_content_is_larger_than_the_read_buffer() {
-    for (options, most) in [
-        (LoopOptions::new(), 65_536),
-        (LoopOptions::new().read_buffer(4096), 4096),
-    ] {
+    for (options, most) in
+        [(LoopOptions::new(), 65_536), (LoopOptions::new().read_buffer(4096), 4096)]
+    {
         let mut world = World::with(options);
         let server = world.serve(move |req, res| {
             let total = Rc::new(Cell::new(0));
@@ -162,11 +162,44 @@ fn a_client_that_leaves_after_its_request_is_no_error_of_the_request() {
     // With unread bytes: the system resets the connection.
     drop(peer);
     world.until("the end", || lines.has("response closed"));
-    assert_eq!(log.all(), ["end", "response error ECONNRESET", "request closed", "response closed"]);
+    assert_eq!(
+        log.all(),
+        ["end", "response error ECONNRESET", "request closed", "response closed"]
+    );
+}
+
+#[test]
+fn an_answer_is_given_as_it_came() {
+    // Nobody follows it, unpacks it or keeps its cookies.
+    let log = Log::new();
+    let notes = log.clone();
+    let mut world = World::new();
+    let server = world.serve(|req, res| {
+        assert!(req.url() == "/" && req.header("cookie").is_none());
+        res.set_status(302);
+        res.set_header("Location", "/elsewhere")?;
+        res.set_header("Content-Encoding", "gzip")?;
+        res.set_header("Set-Cookie", "a=1")?;
+        res.end("not unpacked");
+        Ok(())
+    });
+    for asked in 1..=2 {
+        let notes = notes.clone();
+        http::get(world.lp, url_of(&server), move |response| {
+            assert_eq!(response.header("location"), Some("/elsewhere"));
+            collect(response, move |status, content| {
+                notes.note(format!("{status} {}", String::from_utf8_lossy(&content)));
+            });
+        })
+        .unwrap();
+        let lines = log.clone();
+        world.until("the answer", || lines.len() == asked);
+    }
+    assert_eq!(log.all(), ["302 not unpacked"; 2]);
 }
 
 /// A server whose upgraded sockets are kept by the test.
-fn upgrading(world: &World, options: ServerOptions) -> (onloop::http::Server, Rc<Cell<Option<Socket>>>) {
+fn upgrading(world: &World, options: ServerOptions) -> (http::Server, Rc<Cell<Option<Socket>>>) {
     let kept: Rc<Cell<Option<Socket>>> = Rc::default();
     let keeps = Rc::clone(&kept);
     let server = world.serve_with(options, |_req, res| res.end("ordinary"));
@@ -257,8 +290,6 @@ fn a_paused_socket_is_not_read() {
     let mut peer = world.send(&server, get("/", UPGRADE));
     world.expect(&mut peer, "\r\n\r\n");
     let socket = kept.take().expect("an upgrade");
-    let body: Rc<Cell<Option<Body>>> = Rc::default();
-    drop(body);
     let data = log.clone();
     socket.on_data(move |_| data.note("data"));
     socket.on_end(log.noting("end"));

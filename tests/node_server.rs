@@ -6,6 +6,7 @@ mod common;
 use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use common::{Ending, Log, Peer, World, echo, get};
 use onloop::http::{self, Response, Server, ServerOptions};
@@ -21,7 +22,8 @@ fn the_table_of_methods_is_nodes() {
 
 #[test]
 fn the_table_of_statuses_is_nodes() {
-    let ranges = [(100, 103), (200, 208), (226, 226), (300, 305), (307, 308), (400, 418), (421, 426)];
+    let ranges =
+        [(100, 103), (200, 208), (226, 226), (300, 305), (307, 308), (400, 418), (421, 426)];
     let more = [(428, 429), (431, 431), (451, 451), (500, 511)];
     let expected: Vec<u16> =
         ranges.into_iter().chain(more).flat_map(|(first, last)| first..=last).collect();
@@ -317,7 +319,8 @@ fn a_path_that_is_taken_is_left_alone() {
 #[test]
 fn no_connection_at_all_is_a_limit_too() {
     let mut world = World::new();
-    let server = world.serve_with(ServerOptions::new().max_connections(0), |_req, res| res.end("x"));
+    let server =
+        world.serve_with(ServerOptions::new().max_connections(0), |_req, res| res.end("x"));
     for _ in 0..3 {
         let mut peer = world.connect(&server);
         world.until_end(&mut peer);
@@ -333,4 +336,58 @@ fn many_connections_that_wait_are_accepted_in_one_turn() {
     let peers: Vec<Peer> = (0..50).map(|_| world.connect(&server)).collect();
     world.until("connections", || server.connections() > 0);
     assert_eq!(server.connections(), peers.len());
+}
+
+#[test]
+fn idle_connections_are_also_those_that_never_spoke() {
+    let mut world = World::new();
+    let server = world.serve(|_req, res| res.end("x"));
+    let mut silent = world.connect(&server);
+    let mut begun = world.send(&server, "GET / HT");
+    let mut used = world.send(&server, get("/", ""));
+    world.answer(&mut used);
+    world.until("three connections", || server.connections() == 3);
+    // A whole exchange later the beginning of the other request was read.
+    used.send(get("/", ""));
+    world.answer(&mut used);
+    server.close_idle_connections();
+    for peer in [&mut silent, &mut used] {
+        world.until_end(peer);
+        assert_eq!(peer.text(), "");
+    }
+    begun.send("TP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(world.answer(&mut begun).text(), "x");
+}
+
+/// The seconds until the system probes the server's end of a peer's connection; `None` where it never does.
+#[cfg(all(target_os = "linux", target_endian = "little"))]
+fn probed_in(server: &Server, peer_port: u16) -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the system's connections");
+    let ends = format!("0100007F:{:04X} 0100007F:{peer_port:04X}", server.port());
+    let line = table.lines().find(|line| line.contains(&ends)).expect("the connection");
+    // Two is the timer of probes; its time is in hundredths of a second.
+    let timer = line.split_whitespace().nth(5).expect("a timer");
+    let (kind, when) = timer.split_once(':').expect("a timer's kind and time");
+    (kind == "02").then(|| u64::from_str_radix(when, 16).expect("a time") / 100)
+}
+
+#[cfg(all(target_os = "linux", target_endian = "little"))]
+#[test]
+fn the_system_probes_silent_connections_where_it_is_asked_to() {
+    let ask = |options: ServerOptions| {
+        let port = Rc::new(Cell::new(0));
+        let keeps = Rc::clone(&port);
+        let mut world = World::new();
+        let server = world.serve_with(options, move |req, res| {
+            keeps.set(req.remote_address().and_then(|from| from.port()).expect("a port"));
+            res.end("x");
+        });
+        let mut peer = world.send(&server, get("/", ""));
+        world.answer(&mut peer);
+        probed_in(&server, port.get())
+    };
+    assert_eq!(ask(ServerOptions::new()), None);
+    // The system counts in whole seconds from the last byte.
+    let probed = ask(ServerOptions::new().tcp_keep_alive(Duration::from_millis(7_999_900)));
+    assert!(probed.is_some_and(|seconds| seconds > 7_000 && seconds <= 7_999), "{probed:?}");
 }

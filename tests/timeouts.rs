@@ -404,6 +404,26 @@ fn connecting_counts_as_silence() {
 }
 
 #[test]
+fn a_timeout_of_zero_is_off_again() {
+    let mut clocked = Clocked::new();
+    let lp = clocked.event_loop.handle();
+    clocked.serve(ServerOptions::new(), move |_req, res| {
+        res.set_timeout(seconds(1));
+        res.set_timeout(Duration::ZERO);
+        lp.set_timeout(seconds(30), move || res.end("late"));
+    });
+    let options = RequestOptions::new("GET", "http://127.0.0.1/").timeout(seconds(5));
+    let request = http::request_with(lp, options).unwrap();
+    let log = Log::new();
+    request.on_timeout(log.noting("timeout"));
+    request.on_response(log.noting_response());
+    request.set_timeout(Duration::ZERO);
+    request.end("");
+    clocked.pass(seconds(31));
+    assert_eq!(log.all(), ["200"]);
+}
+
+#[test]
 fn a_free_connection_is_kept_for_its_time() {
     // By our own option, or by what the server says, less a second.
     for (hint, kept) in

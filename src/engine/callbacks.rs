@@ -111,14 +111,7 @@ pub(crate) enum FinalCall {
 
 impl Finale {
     pub(crate) fn quiet(callbacks: Box<Callbacks>) -> Self {
-        Finale {
-            callbacks,
-            end: false,
-            finish: false,
-            error: None,
-            cut_off: false,
-            aborted: false,
-        }
+        Finale { callbacks, end: false, finish: false, error: None, cut_off: false, aborted: false }
     }
 
     /// The next call that is due; `None` when all are made. The order is Node's: end, finish, aborted,

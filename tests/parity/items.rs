@@ -64,7 +64,8 @@ impl Items {
             "http" | "sim" if parts.len() > 1 => parts.remove(0),
             _ => "",
         };
-        let has_name = |name: &str| self.names.get(module).is_some_and(|names| names.contains(name));
+        let has_name =
+            |name: &str| self.names.get(module).is_some_and(|names| names.contains(name));
         match parts[..] {
             [name] => has_name(name),
             [name, member] => {
@@ -189,7 +190,17 @@ fn exported(text: &str) -> Vec<String> {
                 names.push(name.rsplit("::").next().unwrap_or(name).to_owned());
             }
         } else if let Some(code) = line.strip_prefix("pub ") {
-            for keyword in ["fn ", "const fn ", "const ", "static ", "struct ", "enum ", "trait ", "type ", "mod "] {
+            for keyword in [
+                "fn ",
+                "const fn ",
+                "const ",
+                "static ",
+                "struct ",
+                "enum ",
+                "trait ",
+                "type ",
+                "mod ",
+            ] {
                 if let Some(name) = code.strip_prefix(keyword) {
                     names.push(identifier(name));
                 }
@@ -269,7 +280,8 @@ pub fn free() {}
     #[test]
     fn public_items_are_found_and_private_ones_are_not() {
         let lib = "pub use a::{\n    Kind, Other,\n    Thing as Renamed,\n};\npub use b::Thing;\npub use b::free;\n";
-        let files = [("lib.rs", lib), ("a.rs", SOURCE), ("http/mod.rs", "pub const MAX: u8 = 1;\n")];
+        let files =
+            [("lib.rs", lib), ("a.rs", SOURCE), ("http/mod.rs", "pub const MAX: u8 = 1;\n")];
         let items = Items::of(files.map(|(path, text)| (path.to_owned(), text.to_owned())));
         for path in [
             "Thing",
