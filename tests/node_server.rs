@@ -100,15 +100,6 @@ fn an_upgrade_waits_for_the_answers_before_it() {
     assert_eq!(log.all(), ["request", "upgrade"]);
 }
 
-#[test]
-fn the_listener_of_upgrades_may_go_while_it_is_asked_whether_to_upgrade() {
-    let mut world = World::new();
-    let server = world.serve(|_req, res| res.end("ordinary"));
-    server.should_upgrade(|_req| true);
-    let upgrade = get("/", "Connection: upgrade\r\nUpgrade: x\r\n");
-    assert_eq!(world.ask(&server, upgrade).text(), "ordinary");
-}
-
 /// Each kind of malformed request, its code and its answer.
 const MALFORMED: [(&str, &str, &str); 22] = [
     ("G@T / HTTP/1.1\r\n", "HPE_INVALID_METHOD", "400 Bad Request"),
@@ -357,6 +348,34 @@ fn idle_connections_are_also_those_that_never_spoke() {
     }
     begun.send("TP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(world.answer(&mut begun).text(), "x");
+}
+
+#[test]
+fn small_packets_are_sent_at_once_unless_told_otherwise() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    for (options, at_once) in
+        [(ServerOptions::new(), true), (ServerOptions::new().no_delay(false), false)]
+    {
+        let mut world = World::new();
+        let server = world.serve_with(options, move |req, res| {
+            match req.url() {
+                "/delay" => req.connection().set_no_delay(false),
+                "/at-once" => req.connection().set_no_delay(true),
+                _ => {}
+            }
+            res.end("x");
+        });
+        let mut peer = Peer::tcp(address);
+        let (ours, _) = listener.accept().expect("a connection");
+        let window = ours.try_clone().expect("a second descriptor of the same connection");
+        server.serve_connection(ours).expect("it is a stream");
+        for (path, expected) in [("/", at_once), ("/delay", false), ("/at-once", true)] {
+            peer.send(get(path, ""));
+            world.answer(&mut peer);
+            assert_eq!(window.nodelay().expect("an option"), expected, "{path}");
+        }
+    }
 }
 
 /// The seconds until the system probes the server's end of a peer's connection; `None` where it never does.
