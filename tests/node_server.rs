@@ -186,6 +186,53 @@ fn malformed_requests_are_answered_shortly_and_called_by_nodes_codes() {
 }
 
 #[test]
+fn an_end_in_the_middle_of_content_is_a_client_error_and_may_be_answered() {
+    for bytes in [
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha",
+    ] {
+        for (listens, begun) in [(false, false), (true, false), (false, true), (true, true)] {
+            let log = Log::new();
+            let notes = log.clone();
+            let mut world = World::new();
+            let server = world.serve(move |req, res| {
+                req.resume();
+                req.on_aborted(notes.noting("aborted"));
+                req.on_error(notes.noting_error("error"));
+                res.on_close(notes.noting("closed"));
+                if begun {
+                    res.write("begun");
+                }
+            });
+            if listens {
+                let notes = log.clone();
+                server.on_client_error(move |error, socket| {
+                    notes.note(error.code());
+                    socket.end("HTTP/1.1 400 Mine\r\n\r\n");
+                });
+            }
+            let mut peer = world.send(&server, bytes);
+            peer.end();
+            assert_eq!(world.until_end(&mut peer), Ending::End);
+            let line = peer.text().lines().next().unwrap_or_default().to_owned();
+            let expected = match (begun, listens) {
+                (true, _) => "HTTP/1.1 200 OK",
+                (false, true) => "HTTP/1.1 400 Mine",
+                (false, false) => "HTTP/1.1 400 Bad Request",
+            };
+            assert_eq!(line, expected);
+            assert!(!peer.text().contains("\r\n0\r\n\r\n"), "nothing looks complete");
+            let lines = log.clone();
+            world.until("the last call", || lines.has("closed"));
+            assert_eq!(log.has("HPE_INVALID_EOF_STATE"), listens);
+            let own: Vec<String> =
+                log.all().into_iter().filter(|line| !line.starts_with("HPE")).collect();
+            assert_eq!(own, ["aborted", "error ECONNRESET", "closed"]);
+        }
+    }
+}
+
+#[test]
 fn connections_are_counted() {
     let mut world = World::new();
     let server = world.serve(|_req, res| res.end("x"));
