@@ -47,6 +47,27 @@ impl Core {
     /// What the client did, or did not do, ends the connection: `on_client_error` is told of it and may answer,
     /// where no byte of a response was sent; else the default answer is sent.
     pub(super) fn server_client_error(&mut self, key: u32, status: u16, error: Error) -> Step {
+        // The packet is for the listener of client errors alone.
+        let told = error.clone().without_packet();
+        self.server_tells_client_error(key, status, error, told)
+    }
+
+    /// The client ended its side in the middle of a request's content: for the server a malformed message,
+    /// for the exchange a client that went away.
+    pub(super) fn server_cut_off(&mut self, key: u32) -> Step {
+        let violation = Violation::Incomplete;
+        let error = violation_error(violation);
+        self.server_tells_client_error(key, violation.status(), error, Core::aborted())
+    }
+
+    /// `told` is for the exchange.
+    fn server_tells_client_error(
+        &mut self,
+        key: u32,
+        status: u16,
+        error: Error,
+        told: Error,
+    ) -> Step {
         let server = u32::from(self.slots[key as usize].owner);
         let active = self.active(key);
         let answerable = active.stage != Stage::Exchange || !active.outgoing.head_is_sent();
@@ -54,16 +75,14 @@ impl Core {
         let handler = callbacks.and_then(|callbacks| callbacks.client_error.take());
         let Some(handler) = handler else {
             if !answerable {
-                return Step::Event(self.drop_connection(key, Some(error)));
+                return Step::Event(self.drop_connection(key, Some(told)));
             }
-            if let Some(finale) = self.take_finale(key, Some(error)) {
+            if let Some(finale) = self.take_finale(key, Some(told)) {
                 self.finales.push_back(finale);
             }
             self.queue_error_reply(key, status);
             return Step::Again;
         };
-        // The packet is for this listener alone.
-        let told = error.clone().without_packet();
         if !answerable {
             return self.server_broken(key, Some((handler, error)), told);
         }
