@@ -1,12 +1,12 @@
 //! When a server's exchange does not go as it should: malformed or slow requests, errors out of handlers,
 //! connections that break, clocks that run out.
 
+use crate::engine::Core;
 use crate::engine::callbacks::Finale;
 use crate::engine::event::{Event, Input};
 use crate::engine::server::ClientErrorFn;
 use crate::engine::server_side::Step;
 use crate::engine::slot::{Flags, Stage};
-use crate::engine::{Core, ServerEntry};
 use crate::error::{Clock, Error, ErrorKind, Limit};
 use crate::h1::{LimitName, Violation, push_status_line, reason_phrase};
 
@@ -36,8 +36,8 @@ impl Core {
     ) -> Step {
         let mut error = violation_error(violation).with_bytes_parsed(input.from as u64);
         let owner = self.slots[key as usize].owner;
-        let listens = |server: &Box<ServerEntry>| server.callbacks.client_error.is_set();
-        if self.servers.get(owner as usize).is_some_and(listens) {
+        let server = self.servers.get(owner as usize);
+        if server.is_some_and(|server| server.callbacks.client_error.is_set()) {
             error = error.with_packet(input.slice(0..input.to));
         }
         log::debug!(target: "onloop::server", "connection {key}: refused: {error}");
