@@ -145,8 +145,11 @@ pub(crate) struct Finale {
     pub(crate) end: bool,
     /// All bytes of our message were handed to the system.
     pub(crate) finish: bool,
-    /// What broke the incoming message; delivered to it, else to the outgoing one.
+    /// What broke the exchange; delivered to the incoming message where that was cut off, else to the
+    /// outgoing one; where only the other has a listener, to that.
     pub(crate) error: Option<Error>,
+    /// The incoming message was cut off: the error is its own.
+    pub(crate) cut_off: bool,
     /// The incoming message was cut off: `on_aborted` is owed.
     pub(crate) aborted: bool,
 }
@@ -160,7 +163,7 @@ pub(crate) enum FinalCall {
 
 impl Finale {
     pub(crate) fn quiet(callbacks: Box<Callbacks>) -> Self {
-        Finale { callbacks, end: false, finish: false, error: None, aborted: false }
+        Finale { callbacks, end: false, finish: false, error: None, cut_off: false, aborted: false }
     }
 
     /// The next call that is due; `None` when all are made. The order is Node's: end, finish, aborted,
@@ -190,9 +193,13 @@ impl Finale {
             }
         }
         if let Some(error) = self.error.take() {
-            let listener =
-                callbacks.incoming_error.take().or_else(|| callbacks.outgoing_error.take());
-            match listener {
+            let (incoming, outgoing) =
+                (&mut callbacks.incoming_error, &mut callbacks.outgoing_error);
+            let (owner, other) = match self.cut_off {
+                true => (incoming, outgoing),
+                false => (outgoing, incoming),
+            };
+            match owner.take().or_else(|| other.take()) {
                 Some(listener) => return Some(FinalCall::Error(listener, error)),
                 None => log::debug!(target: "onloop::http", "no on_error was set for: {error}"),
             }

@@ -1,12 +1,12 @@
 //! When a server's exchange does not go as it should: malformed or slow requests, errors out of handlers,
 //! connections that break, clocks that run out.
 
+use crate::engine::Core;
 use crate::engine::callbacks::Finale;
 use crate::engine::event::{Event, Input};
 use crate::engine::server::ClientErrorFn;
 use crate::engine::server_side::Step;
 use crate::engine::slot::{Active, Flags, Stage};
-use crate::engine::{Core, ServerEntry};
 use crate::error::{Clock, Error, ErrorKind, Limit};
 use crate::h1::{LimitName, Violation, push_status_line, reason_phrase};
 
@@ -42,8 +42,8 @@ impl Core {
         let understood = input.from.saturating_add(understood);
         let mut error = violation_error(violation).with_bytes_parsed(understood as u64);
         let owner = self.slots[key as usize].owner;
-        let listens = |server: &Box<ServerEntry>| server.callbacks.client_error.is_set();
-        if self.servers.get(owner as usize).is_some_and(listens) {
+        let server = self.servers.get(owner as usize);
+        if server.is_some_and(|server| server.callbacks.client_error.is_set()) {
             // A head that ended too early is kept already.
             error = match violation {
                 Violation::Incomplete => error.with_packet(&self.active(key).input),
@@ -57,6 +57,27 @@ impl Core {
     /// What the client did, or did not do, ends the connection: `on_client_error` is told of it and may answer,
     /// where no byte of a response was sent; else the default answer is sent.
     pub(super) fn server_client_error(&mut self, key: u32, status: u16, error: Error) -> Step {
+        // The packet is for the listener of client errors alone.
+        let told = error.clone().without_packet();
+        self.server_tells_client_error(key, status, error, told)
+    }
+
+    /// The client ended its side in the middle of a request's content: for the server a malformed message,
+    /// for the exchange a client that went away.
+    pub(super) fn server_cut_off(&mut self, key: u32) -> Step {
+        let violation = Violation::Incomplete;
+        let error = violation_error(violation);
+        self.server_tells_client_error(key, violation.status(), error, Core::aborted())
+    }
+
+    /// `told` is for the exchange.
+    fn server_tells_client_error(
+        &mut self,
+        key: u32,
+        status: u16,
+        error: Error,
+        told: Error,
+    ) -> Step {
         let server = u32::from(self.slots[key as usize].owner);
         let active = self.active(key);
         let answerable = active.stage != Stage::Exchange || !active.outgoing.head_is_sent();
@@ -64,16 +85,14 @@ impl Core {
         let handler = callbacks.and_then(|callbacks| callbacks.client_error.take());
         let Some(handler) = handler else {
             if !answerable {
-                return Step::Event(self.break_off(key, error));
+                return Step::Event(self.break_off(key, told));
             }
-            if let Some(finale) = self.take_finale(key, Some(error)) {
+            if let Some(finale) = self.take_finale(key, Some(told)) {
                 self.finales.push_back(finale);
             }
             self.queue_error_reply(key, status);
             return Step::Again;
         };
-        // The packet is for this listener alone.
-        let told = error.clone().without_packet();
         if !answerable {
             return self.server_broken(key, Some((handler, error)), told);
         }

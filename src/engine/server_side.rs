@@ -347,7 +347,7 @@ impl Core {
                 Content::Event(event) => return Step::Event(event),
                 Content::Idle => {}
                 Content::Violation(violation) => return self.server_refuse(key, input, violation),
-                Content::CutOff => return Step::Event(self.break_off(key, Core::aborted())),
+                Content::CutOff => return self.server_cut_off(key),
                 Content::Broken => return Step::Again,
                 Content::DiscardedTooMuch => {
                     log::debug!(target: "onloop::server", "connection {key}: closed, its request content was not read");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::net::Address;
 
-/// Where a server can listen: see [`Server::listen`].
+/// Where a server can listen: see [`Server::listen`](crate::http::Server::listen).
 pub trait ListenAddress {
     /// The address in full.
     ///
