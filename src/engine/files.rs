@@ -90,6 +90,11 @@ impl FileContent {
         (self.left.end - self.left.start).min(most as u64) as usize
     }
 
+    /// It goes on when the thread has read.
+    pub(super) fn awaits_disk(&self) -> bool {
+        matches!(self.slice, Slice::Asked)
+    }
+
     fn advance(&mut self, count: usize) {
         self.left.start = self.left.end.min(self.left.start.saturating_add(count as u64));
     }
@@ -169,10 +174,15 @@ impl Core {
     }
 
     fn file_slice(&mut self, key: u32) -> Progress {
-        let active = self.active(key);
+        let Core { slots, activity, .. } = self;
+        let Some(active) = slots[key as usize].active.as_deref_mut() else {
+            return Progress::Waiting;
+        };
         let Some(content) = active.file.as_deref_mut() else {
             return Progress::Over(Step::Again);
         };
+        // The client's clocks do not run while the disk is awaited.
+        *activity |= matches!(content.slice, Slice::Here(_));
         match std::mem::take(&mut content.slice) {
             Slice::None => {}
             Slice::Asked => {

@@ -6,8 +6,8 @@ use std::ops::{Bound, Range, RangeBounds};
 
 use crate::engine::ExchangeId;
 use crate::error::{Error, Result};
-use crate::http::HeaderValue;
 use crate::http::outgoing::{io_write, outgoing_methods};
+use crate::http::{Connection, HeaderValue};
 use crate::net::Address;
 use crate::net::file::regular_length;
 use crate::shell::LoopShell;
@@ -212,6 +212,11 @@ impl Response {
             outgoing.set_send_date(send);
             Ok(())
         });
+    }
+
+    /// The connection that the response goes to. (Node: `socket`)
+    pub fn connection(&self) -> Connection {
+        Connection::new(self.shell, self.id)
     }
 
     /// The client's address, where it has one.
