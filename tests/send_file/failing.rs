@@ -40,14 +40,14 @@ fn stalled(world: &mut World, server: &Server) -> Peer {
 #[test]
 fn a_file_that_becomes_shorter_ends_the_connection() {
     let mut world = World::new();
-    let file = Rc::new(Stored::new(&pattern(LARGE)));
+    let file = Rc::new(Stored::zeros(STALLING));
     let (server, log) = noting(&world, &file, ServerOptions::new());
     let mut peer = stalled(&mut world, &server);
     let writer = std::fs::File::options().write(true).open(file.path()).expect("it is there");
     writer.set_len(10).expect("it can be cut");
     peer.read_on();
     world.until_end(&mut peer);
-    assert!(peer.received.len() < LARGE, "the client sees that something is missing");
+    assert!(peer.received.len() < STALLING, "the client sees that something is missing");
     world.until("the last call", || log.has("close"));
     assert_eq!(log.all(), ["error ERR_STREAM_PREMATURE_CLOSE", "close"]);
 }
@@ -55,7 +55,7 @@ fn a_file_that_becomes_shorter_ends_the_connection() {
 #[test]
 fn content_in_chunks_that_becomes_shorter_has_no_last_chunk() {
     let mut world = World::new();
-    let (log, file) = (Log::new(), Rc::new(Stored::new(&pattern(LARGE))));
+    let (log, file) = (Log::new(), Rc::new(Stored::zeros(STALLING)));
     let (noted, shared) = (log.clone(), Rc::clone(&file));
     let server = world.serve(move |_, res| {
         note_all(&noted, res);
@@ -67,7 +67,7 @@ fn content_in_chunks_that_becomes_shorter_has_no_last_chunk() {
     writer.set_len(0).expect("it can be cut");
     peer.read_on();
     world.until_end(&mut peer);
-    assert!(peer.received.len() < LARGE && !peer.received.ends_with(b"0\r\n\r\n"));
+    assert!(peer.received.len() < STALLING && !peer.received.ends_with(b"0\r\n\r\n"));
     world.until("the last call", || log.has("close"));
     assert_eq!(log.all(), ["error ERR_STREAM_PREMATURE_CLOSE", "close"]);
 }
@@ -101,7 +101,7 @@ fn a_file_that_cannot_be_read_fails_the_exchange_and_not_the_one_before() {
 #[test]
 fn destroy_in_the_middle_closes_the_connection_and_the_file() {
     let mut world = World::new();
-    let file = Rc::new(Stored::new(&pattern(LARGE)));
+    let file = Rc::new(Stored::zeros(STALLING));
     let response: Rc<Cell<Option<Response>>> = Rc::default();
     let (log, kept, shared) = (Log::new(), Rc::clone(&response), Rc::clone(&file));
     let noted = log.clone();
@@ -116,7 +116,7 @@ fn destroy_in_the_middle_closes_the_connection_and_the_file() {
     response.take().expect("it was called").destroy();
     peer.read_on();
     world.until_end(&mut peer);
-    assert!(peer.received.len() < LARGE);
+    assert!(peer.received.len() < STALLING);
     world.until("the last call", || log.has("close"));
     assert_eq!(log.all(), ["close"]);
     // A thread may just be reading from it.
@@ -128,7 +128,7 @@ fn destroy_in_the_middle_closes_the_connection_and_the_file() {
 #[test]
 fn nothing_stays_open_whoever_ends_it() {
     let mut world = World::new();
-    let file = Rc::new(Stored::new(&pattern(LARGE)));
+    let file = Rc::new(Stored::zeros(STALLING));
     let (server, log) = noting(&world, &file, ServerOptions::new());
     // The client leaves.
     drop(stalled(&mut world, &server));
@@ -158,7 +158,7 @@ fn nothing_stays_open_whoever_ends_it() {
 #[test]
 fn a_client_that_does_not_read_runs_into_write_timeout() {
     let mut world = World::new();
-    let file = Rc::new(Stored::new(&pattern(LARGE)));
+    let file = Rc::new(Stored::zeros(STALLING));
     let options = ServerOptions::new().write_timeout(Duration::from_millis(200));
     let (server, log) = noting(&world, &file, options);
     let _peer = stalled(&mut world, &server);
@@ -169,7 +169,7 @@ fn a_client_that_does_not_read_runs_into_write_timeout() {
 #[test]
 fn a_server_that_closes_sends_the_file_to_its_end() {
     let mut world = World::new();
-    let file = Rc::new(Stored::new(&pattern(LARGE)));
+    let file = Rc::new(Stored::zeros(STALLING));
     let (server, log) = noting(&world, &file, ServerOptions::new());
     let mut peer = stalled(&mut world, &server);
     server.close();

@@ -25,6 +25,15 @@ impl Stored {
         Stored { path, bytes: bytes.to_vec() }
     }
 
+    /// Zeros, which take no room on the disk.
+    pub(crate) fn zeros(length: usize) -> Stored {
+        let mut stored = Stored::new(b"");
+        let file = File::options().write(true).open(&stored.path).expect("it is there");
+        file.set_len(length as u64).expect("a file can have holes");
+        stored.bytes = vec![0; length];
+        stored
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
