@@ -189,12 +189,12 @@ impl Response {
     /// });
     /// server.listen("127.0.0.1:0")?;
     ///
-    /// let request = http::get(lp, format!("http://127.0.0.1:{}/", server.port()))?;
-    /// request.on_response(move |response| {
+    /// let url = format!("http://127.0.0.1:{}/", server.port());
+    /// let request = http::get(lp, url, move |response| {
     ///     assert_eq!(response.header("content-length"), Some("9"));
     ///     response.on_data(|chunk| assert_eq!(chunk, b"[package]"));
     ///     response.on_end(move || server.close());
-    /// });
+    /// })?;
     /// # request.on_error(|error| panic!("{error}"));
     /// event_loop.run()?;
     /// # Ok::<(), onloop::Error>(())
