@@ -69,6 +69,8 @@ pub enum Limit {
     Chunked,
     /// `max_buffered`: what one message may leave unsent.
     Buffered,
+    /// Callbacks of `on_written` that wait on one message.
+    WriteCallbacks,
     /// Informational responses to one request.
     Informational,
     /// Posts waiting for the loop.

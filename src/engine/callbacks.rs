@@ -1,5 +1,8 @@
 //! What users have registered on one exchange, and the calls that are due when it is over.
 
+use crate::engine::fields::gone;
+use crate::engine::over::Over;
+use crate::engine::written::WrittenQueue;
 use crate::error::{Error, Result};
 use crate::http::{IncomingResponse, Information, Socket};
 
@@ -9,6 +12,7 @@ pub(crate) type Hook = Box<dyn FnOnce() -> Result<()>>;
 pub(crate) type ErrorFn = Box<dyn FnOnce(Error) -> Result<()>>;
 pub(crate) type ResponseFn = Box<dyn FnOnce(IncomingResponse) -> Result<()>>;
 pub(crate) type InformationFn = Box<dyn FnMut(Information) -> Result<()>>;
+pub(crate) type WrittenFn = Box<dyn FnOnce(Result<()>) -> Result<()>>;
 pub(crate) type UpgradeFn = Box<dyn FnOnce(IncomingResponse, Socket, &[u8]) -> Result<()>>;
 
 /// A callback that runs more than once. It is taken out while it runs, so that it can replace or remove
@@ -75,6 +79,7 @@ pub(crate) struct Callbacks {
     pub(crate) incoming_close: Option<Hook>,
     // Of the outgoing message.
     pub(crate) drain: Listener<HookMut>,
+    pub(crate) written: WrittenQueue,
     pub(crate) finish: Option<Hook>,
     pub(crate) outgoing_error: Option<ErrorFn>,
     pub(crate) close: Option<Hook>,
@@ -98,27 +103,37 @@ pub(crate) struct Finale {
     pub(crate) error: Option<Error>,
     /// The incoming message was cut off: `on_aborted` is owed.
     pub(crate) aborted: bool,
+    /// What can still be asked about the exchange while these calls are made.
+    pub(crate) over: Over,
 }
 
 /// One call of a [`Finale`], ready to be made.
 pub(crate) enum FinalCall {
     Plain(Hook),
     Error(ErrorFn, Error),
+    Written(WrittenFn, Result<()>),
 }
 
 impl Finale {
-    pub(crate) fn quiet(callbacks: Box<Callbacks>) -> Self {
-        Finale { callbacks, end: false, finish: false, error: None, aborted: false }
+    pub(crate) fn quiet(callbacks: Box<Callbacks>, over: Over) -> Self {
+        Finale { callbacks, end: false, finish: over.finished, error: None, aborted: false, over }
     }
 
-    /// The next call that is due; `None` when all are made. The order is Node's: end, finish, aborted,
-    /// error, then close, once and last.
+    /// The next call that is due; `None` when all are made. The order is Node's: end, what waits for bytes to
+    /// be written, finish, aborted, error, then close, once and last.
     pub(crate) fn next_call(&mut self) -> Option<FinalCall> {
         let callbacks = &mut *self.callbacks;
         if std::mem::take(&mut self.end) {
             if let Some(end) = callbacks.end.take() {
                 return Some(FinalCall::Plain(end));
             }
+        }
+        if let Some((place, callback)) = callbacks.written.pop_front() {
+            let result = match place <= self.over.taken {
+                true => Ok(()),
+                false => Err(self.error.clone().unwrap_or_else(gone)),
+            };
+            return Some(FinalCall::Written(callback, result));
         }
         if std::mem::take(&mut self.finish) {
             if let Some(finish) = callbacks.finish.take() {

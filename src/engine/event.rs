@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::engine::callbacks::{
-    DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, UpgradeFn,
+    DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, UpgradeFn, WrittenFn,
 };
 use crate::engine::server::{ClientErrorFn, RequestFn, ServerUpgradeFn, ShouldUpgradeFn};
 use crate::engine::slot::ExchangeId;
@@ -129,9 +129,14 @@ pub(crate) enum Event {
         callback: Hook,
         id: ExchangeId,
     },
-    /// `on_finish` of a client request whose response is still awaited.
+    /// `on_finish` of a message whose exchange goes on.
     Finish {
         callback: Hook,
+        id: ExchangeId,
+    },
+    /// A callback of `on_written`.
+    Written {
+        callback: WrittenFn,
         id: ExchangeId,
     },
     Drain {

@@ -16,7 +16,7 @@ impl Core {
         let Some(error) = active.failure.take() else {
             return Step::Again;
         };
-        if active.outgoing.head_is_sent() {
+        if active.head_has_left() {
             log::debug!(target: "onloop::server", "connection {key}: dropped: {error}");
             return Step::Event(self.drop_connection(key, Some(error)));
         }
@@ -42,7 +42,7 @@ impl Core {
         let server = u32::from(self.slots[key as usize].owner);
         let head_sent = {
             let active = self.active(key);
-            active.stage == Stage::Exchange && active.outgoing.head_is_sent()
+            active.stage == Stage::Exchange && active.head_has_left()
         };
         if head_sent {
             return Step::Event(self.drop_connection(key, Some(error)));
@@ -68,7 +68,8 @@ impl Core {
 
     /// Takes what is owed to the exchange that fails here; the connection itself goes on to its end.
     pub(super) fn take_finale(&mut self, key: u32, error: Option<Error>) -> Option<Finale> {
-        let remains = self.active(key).end_early();
+        let id = self.id(key);
+        let remains = self.active(key).end_early(id);
         self.finale_of(remains, error)
     }
 

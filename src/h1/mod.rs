@@ -26,6 +26,7 @@ mod chunked;
 mod fields;
 mod framing;
 mod head;
+mod link;
 mod meaning;
 mod outgoing;
 mod read;
@@ -36,9 +37,10 @@ mod token;
 mod violation;
 
 pub(crate) use body::{BodyDecoder, BodyLimits, Decoded};
-pub(crate) use fields::{FieldError, FieldList};
+pub(crate) use fields::{FieldError, FieldList, Known};
 pub(crate) use framing::Framing;
 pub(crate) use head::Head;
+pub(crate) use link::is_link_list;
 pub(crate) use meaning::{Asked, Expect};
 pub(crate) use outgoing::{
     Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, push_chunk_size,
@@ -48,7 +50,7 @@ pub(crate) use read::{HeadLimits, parse_request, parse_response};
 pub(crate) use scan::HeadProgress;
 pub(crate) use status::reason_phrase;
 pub use status::{METHODS, STATUS_CODES};
-pub(crate) use token::{decimal, has_list_token, is_token};
+pub(crate) use token::{decimal, has_list_token, is_token, names_equal};
 pub(crate) use violation::{LimitName, Violation};
 
 #[cfg(test)]

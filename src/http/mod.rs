@@ -22,6 +22,7 @@ mod server;
 mod socket;
 mod url;
 mod value;
+mod writable;
 
 use std::fmt;
 
@@ -41,7 +42,7 @@ pub use message::{Body, IncomingResponse, Information, PipeTarget, Request};
 pub use options::ServerOptions;
 pub use response::Response;
 pub use server::{ListenAddress, Server};
-pub use socket::Socket;
+pub use socket::{ReadyState, Socket};
 pub use value::{HeaderValue, Outcome};
 
 /// The methods that Node's parser knows, sorted (Node: `http.METHODS`). Others are served as well.
