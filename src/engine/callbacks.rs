@@ -101,6 +101,8 @@ pub(crate) struct Finale {
     pub(crate) finish: bool,
     /// What broke the incoming message; delivered to it, else to the outgoing one.
     pub(crate) error: Option<Error>,
+    /// The outgoing message was sent as a whole before and has nothing to do with the error.
+    pub(crate) error_is_incoming: bool,
     /// The incoming message was cut off: `on_aborted` is owed.
     pub(crate) aborted: bool,
     /// What can still be asked about the exchange while these calls are made.
@@ -116,7 +118,15 @@ pub(crate) enum FinalCall {
 
 impl Finale {
     pub(crate) fn quiet(callbacks: Box<Callbacks>, over: Over) -> Self {
-        Finale { callbacks, end: false, finish: over.finished, error: None, aborted: false, over }
+        Finale {
+            callbacks,
+            end: false,
+            finish: over.finished,
+            error: None,
+            error_is_incoming: false,
+            aborted: false,
+            over,
+        }
     }
 
     /// The next call that is due; `None` when all are made. The order is Node's: end, what waits for bytes to
@@ -146,8 +156,12 @@ impl Finale {
             }
         }
         if let Some(error) = self.error.take() {
-            let listener =
-                callbacks.incoming_error.take().or_else(|| callbacks.outgoing_error.take());
+            let listener = match self.error_is_incoming {
+                true => callbacks.incoming_error.take(),
+                false => {
+                    callbacks.incoming_error.take().or_else(|| callbacks.outgoing_error.take())
+                }
+            };
             match listener {
                 Some(listener) => return Some(FinalCall::Error(listener, error)),
                 None => log::debug!(target: "onloop::http", "no on_error was set for: {error}"),

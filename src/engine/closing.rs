@@ -24,16 +24,19 @@ pub(super) struct Remains {
     /// Its incoming message was cut off.
     aborted: bool,
     corked: Option<Box<Corked>>,
+    /// The outgoing message is a response, not a request or a stream.
+    is_response: bool,
     over: Over,
 }
 
 impl Active {
     /// Ends the exchange wherever it stands: nothing of it may go along to the next one that this state
     /// serves.
-    pub(super) fn end_early(&mut self, id: ExchangeId) -> Remains {
+    pub(super) fn end_early(&mut self, id: ExchangeId, kind: Kind) -> Remains {
         Remains {
             over: self.progress_of(id),
             corked: self.corked.take(),
+            is_response: kind == Kind::Server,
             aborted: self.stage == Stage::Exchange && !self.incoming.complete,
             pipe_to: self.incoming.pipe_to.take(),
             piped_from: self.piped_from.take(),
@@ -46,14 +49,14 @@ impl Active {
 impl Core {
     /// Removes a slot; the calls that are owed to its exchange, if any.
     pub(crate) fn drop_connection(&mut self, key: u32, error: Option<Error>) -> Event {
-        if self.slots.get(key as usize).is_none() {
+        let Some(slot) = self.slots.get(key as usize) else {
             return Event::Done;
-        }
-        let id = self.id(key);
+        };
+        let (kind, id) = (slot.kind, self.id(key));
         let Some(mut active) = self.remove_slot(key) else {
             return Event::Done;
         };
-        let remains = active.end_early(id);
+        let remains = active.end_early(id, kind);
         if let Some(client) = active.client.take() {
             self.pool.recycle_client(client);
         }
@@ -75,6 +78,8 @@ impl Core {
         }
         let mut finale = Finale::quiet(remains.callbacks?, remains.over);
         finale.aborted = remains.aborted;
+        finale.error_is_incoming =
+            remains.is_response && remains.over.finished && remains.failure.is_none();
         finale.error = remains.failure.or(error);
         Some(finale)
     }

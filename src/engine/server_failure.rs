@@ -68,8 +68,8 @@ impl Core {
 
     /// Takes what is owed to the exchange that fails here; the connection itself goes on to its end.
     pub(super) fn take_finale(&mut self, key: u32, error: Option<Error>) -> Option<Finale> {
-        let id = self.id(key);
-        let remains = self.active(key).end_early(id);
+        let (kind, id) = (self.slots[key as usize].kind, self.id(key));
+        let remains = self.active(key).end_early(id, kind);
         self.finale_of(remains, error)
     }
 
