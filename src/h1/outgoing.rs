@@ -254,8 +254,8 @@ impl Outgoing {
     }
 
     /// Chooses the delimiter by what the user set, then by what the peer understands
-    /// (RFC 9112 §6.1 to §6.3).
-    fn decide(&mut self, is_response: bool, plan: Plan) {
+    /// (RFC 9112 §6.1 to §6.3). In answer to HEAD: the length to tell, which GET would have had.
+    fn decide(&mut self, is_response: bool, plan: Plan) -> Option<u64> {
         let known = self.fields.known();
         if is_response && (self.status == 204 || self.status == 304 || self.status < 200) {
             self.delimiter = Delimiter::None;
@@ -264,14 +264,14 @@ impl Outgoing {
             if self.status != 304 {
                 self.fields.remove_quietly(b"content-length");
             }
-            return;
+            return None;
         }
         if is_response && self.status == 205 {
             // RFC 9110 §15.3.6: no content, and a length of 0 says so whatever was set.
             self.delimiter = Delimiter::None;
             self.fields.remove_quietly(b"transfer-encoding");
             self.fields.remove_quietly(b"content-length");
-            return;
+            return None;
         }
         if known.contains(Known::TRANSFER_ENCODING) && self.minor == 0 {
             // A peer of HTTP/1.0 cannot read chunks.
@@ -287,8 +287,13 @@ impl Outgoing {
         } else {
             self.delimiter = self.automatic_delimiter(is_response, plan);
         }
-        if is_response && self.contentless {
-            self.delimiter = Delimiter::None;
+        if !is_response || !self.contentless {
+            return None;
+        }
+        match std::mem::replace(&mut self.delimiter, Delimiter::None) {
+            // Nothing at hand may as well mean that it was not made for HEAD (RFC 9110 §8.6).
+            Delimiter::Length(length) if length > 0 => Some(length),
+            _ => None,
         }
     }
 
@@ -367,7 +372,7 @@ impl Outgoing {
         out: &mut Vec<u8>,
     ) {
         let is_response = matches!(line, StartLine::Status);
-        self.decide(is_response, plan);
+        let length_of_get = self.decide(is_response, plan);
         if self.delimiter != Delimiter::Chunked && self.fields.known().contains(Known::TRAILER) {
             // It would announce what cannot come.
             self.fields.remove_quietly(b"trailer");
@@ -415,12 +420,9 @@ impl Outgoing {
                 out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             }
             Delimiter::None if is_response && self.status == 205 => push_length(out, 0),
-            // The response to HEAD tells the length that GET would have had (RFC 9110 §8.6).
-            Delimiter::None if is_response && self.contentless && self.may_have_length() => {
-                if let (Plan::Whole(length), true) = (plan, wanted(Known::CONTENT_LENGTH)) {
-                    if length > 0 {
-                        push_length(out, length);
-                    }
+            Delimiter::None if !known.contains(Known::CONTENT_LENGTH) => {
+                if let Some(length) = length_of_get {
+                    push_length(out, length);
                 }
             }
             _ => {}
@@ -436,10 +438,6 @@ impl Outgoing {
         if !said && !upgrade {
             out.extend_from_slice(b"Connection: close\r\n");
         }
-    }
-
-    fn may_have_length(&self) -> bool {
-        self.status >= 200 && self.status != 204 && self.status != 304
     }
 
     fn decide_persistence(&mut self, is_response: bool, closing: bool) {
