@@ -302,8 +302,8 @@ impl Core {
             self.pool.recycle_client(client);
         }
         self.leave_origin(key);
-        self.become_raw(key);
         let rest = input.from..input.to;
+        self.become_raw(key, rest.len());
         input.consume(rest.len());
         Event::ClientUpgrade { callback, id, head, rest }
     }

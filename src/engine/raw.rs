@@ -12,14 +12,16 @@ use crate::error::{Error, Result};
 use crate::net::Source;
 
 impl Core {
-    /// Turns a connection into a byte stream of the user's.
-    pub(crate) fn become_raw(&mut self, key: u32) {
+    /// Turns a connection into a byte stream of the user's, who is given its first `head` bytes at once.
+    pub(crate) fn become_raw(&mut self, key: u32, head: usize) {
         let slot = self.slot(key);
         slot.kind = Kind::Raw;
         slot.deadline = 0;
         if let Some(active) = slot.active.as_deref_mut() {
+            active.release_cork();
             active.start_raw();
             active.stream_start = active.output.end();
+            active.incoming.received_bytes = head as u64;
             active.timeout_ticks = 0;
         }
     }

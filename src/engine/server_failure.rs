@@ -54,7 +54,7 @@ impl Core {
             self.servers.get_mut(server as usize).and_then(|server| server.on_client_error.take());
         match handler {
             Some(handler) => {
-                self.become_raw(key);
+                self.become_raw(key, 0);
                 self.slot(key).sequence = self.slots[key as usize].sequence.wrapping_add(1);
                 let id = self.id(key);
                 Step::Event(Event::ClientError { handler, server, id, error })

@@ -108,8 +108,8 @@ impl Core {
             return self.request_event(id.key, server, id, head);
         };
         log::debug!(target: "onloop::server", "connection {}: a byte stream from now on", id.key);
-        self.become_raw(id.key);
         let rest = input.from..input.to;
+        self.become_raw(id.key, rest.len());
         input.consume(rest.len());
         Event::ServerUpgrade { handler, is_connect, server, id, head, rest }
     }
