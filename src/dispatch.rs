@@ -348,7 +348,7 @@ fn panic_text(payload: &(dyn Any + Send)) -> &str {
 
 /// Makes the last calls of an exchange. Those that a panic leaves over are made in the next turn.
 pub(crate) fn run_finale(shell: &'static LoopShell, policy: PanicPolicy, finale: Finale) {
-    shell.with(|core| core.over = Some(finale.over));
+    shell.with(|core| core.over = finale.callbacks.over);
     let mut rest = Rest { shell, finale: Some(finale) };
     while let Some(call) = rest.finale.as_mut().and_then(Finale::next_call) {
         let result = invoke(policy, || match call {

@@ -79,7 +79,7 @@ pub(crate) struct Callbacks {
     pub(crate) incoming_close: Option<Hook>,
     // Of the outgoing message.
     pub(crate) drain: Listener<HookMut>,
-    pub(crate) written: WrittenQueue,
+    pub(crate) written: Option<Box<WrittenQueue>>,
     pub(crate) finish: Option<Hook>,
     pub(crate) outgoing_error: Option<ErrorFn>,
     pub(crate) close: Option<Hook>,
@@ -89,6 +89,9 @@ pub(crate) struct Callbacks {
     pub(crate) proceed: Option<Hook>,
     pub(crate) upgrade: Option<UpgradeFn>,
     pub(crate) timeout: Listener<HookMut>,
+    /// What can still be asked about the exchange while its last calls are made. It is here and not in
+    /// [`Finale`] to keep events small, which all are moved about.
+    pub(crate) over: Option<Over>,
 }
 
 /// The last calls of an exchange, in the order in which they are made. The exchange itself is gone from
@@ -105,8 +108,6 @@ pub(crate) struct Finale {
     pub(crate) error_is_incoming: bool,
     /// The incoming message was cut off: `on_aborted` is owed.
     pub(crate) aborted: bool,
-    /// What can still be asked about the exchange while these calls are made.
-    pub(crate) over: Over,
 }
 
 /// One call of a [`Finale`], ready to be made.
@@ -117,7 +118,8 @@ pub(crate) enum FinalCall {
 }
 
 impl Finale {
-    pub(crate) fn quiet(callbacks: Box<Callbacks>, over: Over) -> Self {
+    pub(crate) fn quiet(mut callbacks: Box<Callbacks>, over: Over) -> Self {
+        callbacks.over = Some(over);
         Finale {
             callbacks,
             end: false,
@@ -125,7 +127,6 @@ impl Finale {
             error: None,
             error_is_incoming: false,
             aborted: false,
-            over,
         }
     }
 
@@ -138,8 +139,9 @@ impl Finale {
                 return Some(FinalCall::Plain(end));
             }
         }
-        if let Some((place, callback)) = callbacks.written.pop_front() {
-            let result = match place <= self.over.taken {
+        if let Some((place, callback)) = callbacks.written.as_mut().and_then(|w| w.pop_front()) {
+            let is_taken = callbacks.over.is_some_and(|over| place <= over.taken);
+            let result = match is_taken {
                 true => Ok(()),
                 false => Err(self.error.clone().unwrap_or_else(gone)),
             };

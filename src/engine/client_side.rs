@@ -348,7 +348,7 @@ impl Core {
         let id = self.id(key);
         self.discard_corked(key);
         let active = self.active(key);
-        let over = active.progress_of(id);
+        let over = active.callbacks.is_some().then(|| active.progress_of(id));
         let client = active.client.as_deref();
         let fits = client.is_some_and(|client| client.persistent && client.keep_alive);
         let hint = client.and_then(|client| client.keep_alive_hint);
@@ -376,14 +376,12 @@ impl Core {
             log::debug!(target: "onloop::client", "connection {key}: done, not kept");
             self.drop_connection(key, None);
         }
-        match callbacks {
-            None => Event::Continue,
-            Some(callbacks) => {
-                let mut finale = Finale::quiet(callbacks, over);
-                finale.end = !ended;
-                Event::Final(finale)
-            }
-        }
+        let Some((callbacks, over)) = callbacks.zip(over) else {
+            return Event::Continue;
+        };
+        let mut finale = Finale::quiet(callbacks, over);
+        finale.end = !ended;
+        Event::Final(finale)
     }
 
     /// Everything that can be done is done: flush, tell who waits for room, set the clock.

@@ -52,10 +52,15 @@ impl Active {
     }
 
     /// What was held back joins the output.
+    #[inline]
     pub(super) fn release_cork(&mut self) {
-        let Some(corked) = self.corked.take() else {
-            return;
-        };
+        if let Some(corked) = self.corked.take() {
+            self.release(*corked);
+        }
+    }
+
+    #[cold]
+    fn release(&mut self, corked: Corked) {
         self.output.tail().bytes.extend_from_slice(&corked.head);
         let length = corked.content.len();
         if length > 0 {
@@ -106,6 +111,7 @@ impl Core {
     }
 
     /// A corked message ends without being sent.
+    #[inline]
     pub(super) fn discard_corked(&mut self, key: u32) {
         if let Some(corked) = self.active(key).corked.take() {
             corked.discard(&mut self.trash);

@@ -63,10 +63,7 @@ impl Core {
         let (high_water_mark, buffered_max) = self.marks(slot.kind, slot.owner);
         let active = self.active(id.key);
         if active.unsent_bytes() > buffered_max {
-            active.failure = Some(Refusal::Buffered.into());
-            self.trash.discard(chunk);
-            self.mark_dirty(id.key);
-            return Err(Refusal::Buffered);
+            return Err(self.refuse_more(id.key, chunk));
         }
         if !active.outgoing.head_is_sent() {
             self.send_head(id.key, Plan::Pieces);
@@ -79,6 +76,15 @@ impl Core {
         let wants_more = active.unsent_bytes() < high_water_mark;
         active.need_drain |= !wants_more;
         Ok(wants_more)
+    }
+
+    /// More waits than `max_buffered` allows: the exchange ends.
+    #[cold]
+    fn refuse_more(&mut self, key: u32, chunk: Chunk<'_>) -> Refusal {
+        self.active(key).failure = Some(Refusal::Buffered.into());
+        self.trash.discard(chunk);
+        self.mark_dirty(key);
+        Refusal::Buffered
     }
 
     /// `end`: ends a message, with its last or only content.
@@ -174,23 +180,21 @@ impl Core {
             return;
         };
         let length = chunk.len();
-        let frame = active.outgoing.frame(length as u64);
-        if let (Some(corked), Ok(frame)) = (active.corked.as_deref_mut(), frame) {
+        let frame = match active.outgoing.frame(length as u64) {
+            Ok(frame) => frame,
+            Err(_) => {
+                log_excess();
+                Frame::Drop
+            }
+        };
+        if let Some(corked) = active.corked.as_deref_mut() {
             corked.push(frame, chunk, trash);
             return;
         }
         match frame {
-            Ok(Frame::Plain) => active.output.push(chunk, trash),
-            Ok(Frame::Chunk) if length > 0 => {
-                push_chunk_size(active.output.tail().bytes, length);
-                active.output.push(chunk, trash);
-                active.output.tail().bytes.extend_from_slice(b"\r\n");
-            }
-            Ok(Frame::Chunk | Frame::Drop) => trash.discard(chunk),
-            Err(_) => {
-                log_excess();
-                trash.discard(chunk);
-            }
+            Frame::Plain => active.output.push(chunk, trash),
+            Frame::Chunk if length > 0 => active.output.push_chunk(chunk, trash),
+            Frame::Chunk | Frame::Drop => trash.discard(chunk),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use crate::content::Chunk;
+use crate::h1::push_chunk_size;
 
 /// From this size on, content that is given away is not copied behind the head. Below it one `write` of
 /// one buffer is cheaper: `writev` of a head and 13 bytes costs 13 to 20 % more.
@@ -125,6 +126,25 @@ impl Output {
                 trash.discard(small);
             }
         }
+    }
+
+    /// Appends content as a chunk.
+    #[inline]
+    pub(crate) fn push_chunk(&mut self, chunk: Chunk<'_>, trash: &mut Trash) {
+        let length = chunk.len();
+        // The usual case in one piece.
+        if self.pieces.is_empty() && length < PIECE_BYTES_MIN {
+            const SIZE_AND_ENDS_BYTES: usize = 20;
+            self.buffer.reserve(length + SIZE_AND_ENDS_BYTES);
+            push_chunk_size(&mut self.buffer, length);
+            self.buffer.extend_from_slice(chunk.as_slice());
+            self.buffer.extend_from_slice(b"\r\n");
+            trash.discard(chunk);
+            return;
+        }
+        push_chunk_size(self.tail().bytes, length);
+        self.push(chunk, trash);
+        self.tail().bytes.extend_from_slice(b"\r\n");
     }
 
     /// Appends all of another output, of which nothing was written.

@@ -23,6 +23,7 @@ pub(crate) struct Over {
 
 impl Active {
     /// How far the exchange of this state has come.
+    #[inline]
     pub(crate) fn progress_of(&self, id: ExchangeId) -> Over {
         let unsent = self.unsent_bytes() as u64;
         let taken = self.output.taken();

@@ -65,27 +65,33 @@ impl From<Refusal> for Error {
 
 impl Core {
     /// Whether content of this length can be added to a message; `last` is for `end`.
+    #[inline]
     pub(super) fn refusal(&mut self, id: ExchangeId, length: usize, last: bool) -> Option<Refusal> {
         let Some(active) = self.exchange(id) else {
             return Some(Refusal::Destroyed);
         };
-        if active.outgoing.is_ended() {
-            return Some(if last && length == 0 { Refusal::EndedTwice } else { Refusal::Ended });
-        }
-        if active.failure.is_some() {
-            return Some(Refusal::Destroyed);
-        }
         let is_special = active.outgoing.is_special();
+        let is_open = !active.outgoing.is_ended() && active.failure.is_none();
         // An end must get through where nothing can be written any more.
-        if !last && self.slots[id.key as usize].flags.has(Flags::WRITE_DEAD) {
-            return Some(Refusal::Destroyed);
+        let is_dead = !last && self.slots[id.key as usize].flags.has(Flags::WRITE_DEAD);
+        if is_open && !is_dead && !is_special {
+            return None;
         }
-        if is_special { self.special_refusal(id.key, length as u64, last) } else { None }
+        self.special_refusal(id.key, length as u64, last, is_dead)
     }
 
-    fn special_refusal(&mut self, key: u32, length: u64, last: bool) -> Option<Refusal> {
+    /// The same for what is not the usual case. The exchange goes on.
+    #[inline(never)]
+    fn special_refusal(&self, key: u32, length: u64, last: bool, is_dead: bool) -> Option<Refusal> {
         let slot = &self.slots[key as usize];
-        let outgoing = &slot.active.as_deref()?.outgoing;
+        let active = slot.active.as_deref()?;
+        let outgoing = &active.outgoing;
+        if outgoing.is_ended() {
+            return Some(if last && length == 0 { Refusal::EndedTwice } else { Refusal::Ended });
+        }
+        if is_dead || active.failure.is_some() {
+            return Some(Refusal::Destroyed);
+        }
         if slot.kind == Kind::Server && outgoing.has_no_content() {
             let options = &self.servers.get(slot.owner as usize)?.options;
             let refused = length > 0 && options.reject_non_standard_body_writes;

@@ -401,11 +401,9 @@ impl Core {
         if let Some(source) = active.piped_from.take() {
             self.pipe_target_gone(source);
         }
-        match (callbacks, over) {
-            (Some(callbacks), Some(over)) => {
-                Step::Event(Event::Final(Finale::quiet(callbacks, over)))
-            }
-            _ => Step::Again,
+        match callbacks.zip(over) {
+            None => Step::Again,
+            Some((callbacks, over)) => Step::Event(Event::Final(Finale::quiet(callbacks, over))),
         }
     }
 

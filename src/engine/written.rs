@@ -24,11 +24,11 @@ impl Active {
     /// The corked bytes have a place now: whoever waits for them gets to know it.
     pub(super) fn place_held_written(&mut self) {
         let end = self.output.end();
-        let Some(callbacks) = self.callbacks.as_deref_mut() else {
+        let callbacks = self.callbacks.as_deref_mut();
+        let Some(written) = callbacks.and_then(|callbacks| callbacks.written.as_deref_mut()) else {
             return;
         };
-        for (place, _) in callbacks.written.iter_mut().rev().take_while(|(place, _)| *place == HELD)
-        {
+        for (place, _) in written.iter_mut().rev().take_while(|(place, _)| *place == HELD) {
             *place = end;
         }
     }
@@ -46,7 +46,8 @@ impl Core {
         }
         let active = self.active(id.key);
         let place = if active.corked.is_some() { HELD } else { active.output.end() };
-        let written = &mut self.callbacks(id).ok_or_else(gone)?.written;
+        let callbacks = self.callbacks(id).ok_or_else(gone)?;
+        let written = callbacks.written.get_or_insert_default();
         if written.len() >= WRITTEN_MAX {
             return Err(written_limit());
         }
@@ -60,12 +61,16 @@ impl Core {
     #[inline]
     pub(crate) fn outgoing_event(&mut self, key: u32) -> Option<Event> {
         let active = self.active(key);
-        if !active.need_drain && active.callbacks.is_none() {
+        let is_awaited = active.callbacks.as_deref().is_some_and(|callbacks| {
+            callbacks.written.is_some() || (callbacks.finish.is_some() && active.is_request_sent())
+        });
+        if !active.need_drain && !is_awaited {
             return None;
         }
         self.flushed_event(key)
     }
 
+    #[inline(never)]
     fn flushed_event(&mut self, key: u32) -> Option<Event> {
         if self.active(key).need_drain {
             if let Some(event) = self.drain_event(key) {
@@ -76,18 +81,22 @@ impl Core {
         let budget = self.requests_left;
         let active = self.active(key);
         let is_sent = active.is_request_sent();
+        let taken = active.output.taken();
         let callbacks = active.callbacks.as_deref_mut()?;
-        if let Some((place, _)) = callbacks.written.front() {
-            if *place > active.output.taken() {
-                return None;
+        if let Some(written) = callbacks.written.as_deref_mut() {
+            match written.front() {
+                Some((place, _)) if *place > taken => return None,
+                Some(_) if budget == 0 => {
+                    self.mark_dirty_later(key);
+                    return Some(Event::Done);
+                }
+                Some(_) => {
+                    let (_, callback) = written.pop_front()?;
+                    self.requests_left -= 1;
+                    return Some(Event::Written { callback, id });
+                }
+                None => callbacks.written = None,
             }
-            if budget == 0 {
-                self.mark_dirty_later(key);
-                return Some(Event::Done);
-            }
-            let (_, callback) = callbacks.written.pop_front()?;
-            self.requests_left -= 1;
-            return Some(Event::Written { callback, id });
         }
         // A client's whole request, or a response while its request still comes in.
         let callback = callbacks.finish.take_if(|_| is_sent)?;
