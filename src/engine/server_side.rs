@@ -418,6 +418,8 @@ impl Core {
             return Step::Rest;
         };
         let persistent = active.outgoing.is_persistent() && !slot.flags.has(Flags::END_OF_INPUT);
+        let id = ExchangeId { key, generation: slot.generation, sequence: slot.sequence };
+        let over = active.callbacks.is_some().then(|| active.progress_of(id));
         let callbacks = active.end_exchange();
         if !persistent {
             slot.flags.set(Flags::CLOSING);
@@ -425,13 +427,9 @@ impl Core {
         if let Some(source) = active.piped_from.take() {
             self.pipe_target_gone(source);
         }
-        match callbacks {
+        match callbacks.zip(over) {
             None => Step::Again,
-            Some(callbacks) => {
-                let mut finale = Finale::quiet(callbacks);
-                finale.finish = true;
-                Step::Event(Event::Final(finale))
-            }
+            Some((callbacks, over)) => Step::Event(Event::Final(Finale::quiet(callbacks, over))),
         }
     }
 
@@ -449,7 +447,7 @@ impl Core {
         if !active.output.is_empty() {
             self.flush(key);
         }
-        if let Some(event) = self.drain_event(key) {
+        if let Some(event) = self.outgoing_event(key) {
             return event;
         }
         self.server_deadline(key);
