@@ -31,7 +31,6 @@ pub(crate) enum Done {
 }
 
 pub(crate) struct Summary {
-    pub(crate) file: String,
     pub(crate) size: u64,
     pub(crate) sha256: String,
 }
@@ -63,26 +62,19 @@ impl Disk {
 }
 
 fn work(queue: &Receiver<Job>, directory: &Path, remote: &Remote, tell: fn(u64, Done)) {
-    let mut partial: HashMap<u64, Partial> = HashMap::new();
+    let mut uploads: HashMap<u64, State> = HashMap::new();
     for job in queue {
         let (number, done) = match job {
             Job::Write(number, content) => {
-                (number, write(&mut partial, number, directory, &content).map(|()| Done::Written))
+                (number, write(&mut uploads, number, directory, &content))
             }
-            Job::Keep(number) => {
-                let kept = match partial.remove(&number) {
-                    Some(file) => file.keep(directory),
-                    // There was no content.
-                    None => Partial::new(directory, number).and_then(|file| file.keep(directory)),
-                };
-                (number, kept.map(Done::Kept))
-            }
+            Job::Keep(number) => (number, keep(&mut uploads, number, directory)),
             Job::Discard(number) => {
-                drop(partial.remove(&number));
+                uploads.remove(&number);
                 continue;
             }
         };
-        let done = done.unwrap_or_else(Done::Failed);
+        let Some(done) = done else { continue };
         // Refused when the loop is gone, where nobody waits for it; or when too many posts wait for the loop,
         // which the bound on what each upload has in flight does not let happen.
         if remote.post(move |_| tell(number, done)).is_err() {
@@ -92,17 +84,44 @@ fn work(queue: &Receiver<Job>, directory: &Path, remote: &Remote, tell: fn(u64, 
     // Files that are still partial are removed here, by their destructors.
 }
 
+/// What there is of an upload.
+enum State {
+    Partial(Partial),
+    /// Without one of its pieces the others are worth nothing, though the loop may not know yet and sends them.
+    Failed,
+}
+
+/// `None` for an upload that has failed already.
 fn write(
-    partial: &mut HashMap<u64, Partial>,
+    uploads: &mut HashMap<u64, State>,
     number: u64,
     directory: &Path,
     content: &[u8],
-) -> std::io::Result<()> {
-    if !partial.contains_key(&number) {
-        partial.insert(number, Partial::new(directory, number)?);
-    }
-    let Some(file) = partial.get_mut(&number) else { return Ok(()) };
-    file.write(content)
+) -> Option<Done> {
+    let written = match uploads.remove(&number) {
+        Some(State::Failed) => {
+            uploads.insert(number, State::Failed);
+            return None;
+        }
+        Some(State::Partial(file)) => file.write(content),
+        None => Partial::new(directory, number).and_then(|file| file.write(content)),
+    };
+    let (state, done) = match written {
+        Ok(file) => (State::Partial(file), Done::Written),
+        Err(error) => (State::Failed, Done::Failed(error)),
+    };
+    uploads.insert(number, state);
+    Some(done)
+}
+
+fn keep(uploads: &mut HashMap<u64, State>, number: u64, directory: &Path) -> Option<Done> {
+    let kept = match uploads.remove(&number) {
+        Some(State::Failed) => return None,
+        Some(State::Partial(file)) => file.keep(directory),
+        // There was no content.
+        None => Partial::new(directory, number).and_then(|file| file.keep(directory)),
+    };
+    Some(kept.map_or_else(Done::Failed, Done::Kept))
 }
 
 /// A file that is not complete. It has a name of its own until it is, so that nobody takes it for a whole one,
@@ -122,21 +141,21 @@ impl Partial {
         Ok(Partial { file, path, is_kept: false, size: 0, hash: Sha256::new() })
     }
 
-    fn write(&mut self, content: &[u8]) -> std::io::Result<()> {
+    fn write(mut self, content: &[u8]) -> std::io::Result<Partial> {
         self.file.write_all(content)?;
         self.size += content.len() as u64;
         self.hash.update(content);
-        Ok(())
+        Ok(self)
     }
 
-    /// Gives it its name, which is made of what it holds: a client has no say in it.
+    /// Gives it its name, which is the hash of what it holds: a client has no say in it.
     fn keep(mut self, directory: &Path) -> std::io::Result<Summary> {
         self.file.sync_all()?;
         let hash = std::mem::take(&mut self.hash).finalize();
         let sha256: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         std::fs::rename(&self.path, directory.join(&sha256))?;
         self.is_kept = true;
-        Ok(Summary { file: sha256.clone(), size: self.size, sha256 })
+        Ok(Summary { size: self.size, sha256 })
     }
 }
 

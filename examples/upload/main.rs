@@ -2,8 +2,9 @@
 //! a directory among the temporary ones, and 1 GiB at most.
 //!
 //! Content goes to the disk as it comes, and however fast the client and slow the disk, only a few pieces of an
-//! upload are in memory: after these, nothing is read from the client before one of them is written. An upload
-//! that breaks off leaves no file.
+//! upload are in memory: after these, nothing is read from the client before one of them is written. The answer
+//! has the size and the SHA-256 of what was stored, and the latter is the name of the file. An upload that breaks
+//! off leaves no file.
 //!
 //! ```text
 //! curl -T large.iso http://127.0.0.1:8080/
@@ -166,9 +167,7 @@ fn told(number: u64, done: Done) {
         }),
         Done::Kept(summary) => {
             if let Some(upload) = UPLOADS.with_borrow_mut(|uploads| uploads.remove(&number)) {
-                let summary = serde_json::json!({
-                    "file": summary.file, "size": summary.size, "sha256": summary.sha256,
-                });
+                let summary = serde_json::json!({ "size": summary.size, "sha256": summary.sha256 });
                 log_failure(answer(upload.res, 201, &summary));
             }
         }
