@@ -3,7 +3,6 @@
 mod program;
 
 use std::fs;
-use std::net::TcpStream;
 
 use program::others::{Scratch, curl, has};
 use program::{Answer, Program, Wire};
@@ -142,9 +141,11 @@ fn an_upload_under_way_when_the_server_is_stopped_leaves_no_file() {
     wire.send("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nhalf of it");
     upload(&server, b"marker");
     assert_eq!(files(&directory).len(), 2);
+    let mut idle = server.connect();
+    idle.ask("GET /");
     server.signal("TERM");
-    // The first signal waits for it. The server does not listen any more when it has come through.
-    while TcpStream::connect(("127.0.0.1", server.port)).is_ok() {}
+    // The first signal closes what is idle and waits for the upload.
+    assert_eq!(idle.rest(), b"");
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
     assert_eq!(files(&directory), [hash(b"marker")]);
