@@ -160,7 +160,7 @@ fn a_slow_reader_skips_and_holds_up_nobody() {
     assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "in order: {seen:?}");
     assert_eq!((seen[0], seen[seen.len() - 1]), (0, PUBLISHED));
     let gaps = seen.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
-    assert!((1..=2).contains(&gaps), "what was not kept is skipped: {seen:?}");
+    assert!(gaps >= 1, "what was not kept is skipped: {seen:?}");
     assert!(seen.len() > EVENTS_KEPT, "what was kept is not: {seen:?}");
 }
 

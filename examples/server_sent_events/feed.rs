@@ -86,7 +86,9 @@ impl Feed {
         // A reader that leaves in whatever way leaves nothing behind. One that stays and reads nothing is
         // dropped by the server (`ServerOptions::write_timeout`) and comes here, too.
         let feed = self.clone();
-        res.on_close(move || drop(feed.0.borrow_mut().readers.remove(&key)));
+        res.on_close(move || {
+            feed.0.borrow_mut().readers.remove(&key);
+        });
         Ok(())
     }
 

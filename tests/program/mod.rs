@@ -4,6 +4,7 @@
 //! `cargo build --examples`.
 #![allow(dead_code)] // each test program uses its part of this
 
+pub(crate) mod browser;
 pub(crate) mod others;
 pub(crate) mod rig;
 
