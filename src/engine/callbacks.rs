@@ -27,6 +27,10 @@ impl<T> Listener<T> {
         !matches!(self, Listener::Empty)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_set()
+    }
+
     /// Takes the callback out for a run.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<T> {
@@ -73,6 +77,7 @@ pub(crate) struct Callbacks {
     pub(crate) aborted: Option<Hook>,
     pub(crate) incoming_error: Option<ErrorFn>,
     pub(crate) incoming_close: Option<Hook>,
+    pub(crate) incoming_timeout: Listener<HookMut>,
     // Of the outgoing message.
     pub(crate) drain: Listener<HookMut>,
     pub(crate) finish: Option<Hook>,

@@ -5,6 +5,7 @@ use std::io;
 use crate::engine::event::{Event, Input};
 use crate::engine::slot::{Active, Flags, Kind, Slot};
 use crate::engine::{Core, ExchangeId};
+use crate::error::Error;
 use crate::h1::{Decoded, Violation};
 
 /// What a read brought.
@@ -82,6 +83,7 @@ impl Core {
                 log::debug!(target: "onloop::connection", "connection {key}: read: {error}");
                 slot.flags.unset(Flags::READABLE);
                 slot.flags.set(Flags::BROKEN);
+                self.io_failure = Some(((key, slot.generation), Error::io(&error, "read")));
                 Read::Broken
             }
         }
@@ -261,7 +263,8 @@ impl Slot {
             .and(Flags::BROKEN)
             .and(Flags::EXPIRED)
             .and(Flags::LINGERING)
-            .and(Flags::CLOSING);
+            .and(Flags::CLOSING)
+            .and(Flags::UNANNOUNCED);
         self.flags.has(EXCEPTIONS)
     }
 }

@@ -14,6 +14,7 @@ impl Core {
         if let Some(active) = slot.active.as_deref_mut() {
             active.start_raw();
             active.timeout_ticks = 0;
+            active.inactivity = Default::default();
         }
     }
 
@@ -35,11 +36,8 @@ impl Core {
                 return self.drop_connection(key, None);
             }
             if flags.has(Flags::EXPIRED) {
-                slot.flags.unset(Flags::EXPIRED);
-                let id = self.id(key);
-                let callbacks = self.active(key).callbacks.as_deref_mut();
-                if let Some(callback) = callbacks.and_then(|callbacks| callbacks.timeout.take()) {
-                    return Event::Timeout { callback, id };
+                if let Some(event) = self.inactive(key) {
+                    return event;
                 }
             }
             match self.incoming_next(key, input) {
@@ -102,11 +100,7 @@ impl Core {
             self.discard_if_unclaimed(id);
             return Event::Continue;
         }
-        let deadline = self.slots[key as usize].deadline;
-        let ticks = self.active(key).timeout_ticks;
-        if ticks == 0 || deadline == 0 || self.activity {
-            self.arm(key, ticks);
-        }
+        self.arm_inactivity(key);
         Event::Done
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::ExchangeId;
 use crate::error::Error;
 use crate::h1::Head;
 use crate::http::value::Outcome;
-use crate::http::{ClientRequest, Response, Socket};
+use crate::http::{ClientRequest, Connection, Response, Socket};
 use crate::net::Address;
 use crate::shell::LoopShell;
 
@@ -337,6 +337,30 @@ impl Body {
     /// The address of our side. (Node: `socket.localAddress`)
     pub fn local_address(&self) -> Option<Address> {
         super::local_address(self.shell, self.id)
+    }
+
+    /// The connection that the message came on. (Node: `socket`)
+    pub fn connection(&self) -> Connection {
+        Connection::new(self.shell, self.id)
+    }
+
+    /// Sets what is called when nothing has moved for as long as `set_timeout` says and the message is not
+    /// complete: once, until something moves again. On a server `on_timeout` of the response and of the server
+    /// follow; where none of the three is set the connection is closed. (Node: `'timeout'`)
+    pub fn on_timeout<R: Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
+        let mut callback: Option<crate::engine::HookMut> =
+            Some(Box::new(move || callback().into_result()));
+        let displaced = self
+            .shell
+            .with(|core| core.callbacks(self.id)?.incoming_timeout.replace(callback.take()));
+        drop(displaced);
+    }
+
+    /// Removes the callback of [`Body::on_timeout`]. (Node: `off('timeout')`)
+    pub fn off_timeout(&self) {
+        let displaced =
+            self.shell.with(|core| core.callbacks(self.id)?.incoming_timeout.replace(None));
+        drop(displaced);
     }
 
     /// After so long without a byte in either direction `on_timeout` is called, which may decide to

@@ -12,13 +12,17 @@
 //! Is not in this crate. Connections speak HTTP/1.1 and HTTP/1.0.
 
 mod client;
+mod connection;
 #[cfg(feature = "http")]
 mod convert;
+mod listen;
 mod message;
 mod options;
 mod outgoing;
 mod response;
 mod server;
+mod server_events;
+mod server_settings;
 mod socket;
 mod url;
 mod value;
@@ -37,10 +41,12 @@ use crate::shell::LoopShell;
 pub use convert::request_from_http;
 
 pub use client::{ClientRequest, RequestOptions, get, request, request_with};
+pub use connection::{Connection, DropInfo};
+pub use listen::ListenAddress;
 pub use message::{Body, IncomingResponse, Information, PipeTarget, Request};
 pub use options::ServerOptions;
 pub use response::Response;
-pub use server::{ListenAddress, Server};
+pub use server::Server;
 pub use socket::Socket;
 pub use value::{HeaderValue, Outcome};
 

@@ -20,16 +20,19 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    pub(crate) headers_timeout: Duration,
+    headers_timeout: Option<Duration>,
     pub(crate) request_timeout: Duration,
     pub(crate) keep_alive_timeout: Duration,
     pub(crate) keep_alive_timeout_buffer: Duration,
     pub(crate) write_timeout: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) allow_half_open: bool,
     pub(crate) max_header_size: usize,
     pub(crate) max_target_size: usize,
     pub(crate) max_headers_count: usize,
     pub(crate) max_requests_per_socket: Option<u32>,
     pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections_per_address: Option<usize>,
     pub(crate) max_discarded: usize,
     pub(crate) max_buffered: usize,
     pub(crate) high_water_mark: usize,
@@ -43,16 +46,19 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         ServerOptions {
-            headers_timeout: Duration::from_secs(60),
+            headers_timeout: None,
             request_timeout: Duration::from_secs(300),
             keep_alive_timeout: Duration::from_secs(65),
             keep_alive_timeout_buffer: Duration::from_secs(1),
             write_timeout: Duration::from_secs(60),
+            timeout: Duration::ZERO,
+            allow_half_open: true,
             max_header_size: 16 * 1024,
             max_target_size: 8 * 1024,
             max_headers_count: 1000,
             max_requests_per_socket: None,
             max_connections: None,
+            max_connections_per_address: None,
             max_discarded: DISCARDED_BYTES_MAX,
             max_buffered: BUFFERED_BYTES_MAX,
             high_water_mark: HIGH_WATER_MARK,
@@ -72,9 +78,10 @@ impl ServerOptions {
     }
 
     /// From accept, or from the first byte of a later request, to the end of the head; bytes do not extend
-    /// it. When it runs out: 408 and close, or a plain close where nothing came. Default: 60 s.
+    /// it. When it runs out: 408 and close, or a plain close where nothing came. Default: 60 s, or
+    /// `request_timeout` where that is shorter. (Node: `headersTimeout`)
     pub fn headers_timeout(mut self, timeout: Duration) -> Self {
-        self.headers_timeout = timeout;
+        self.headers_timeout = Some(timeout);
         self
     }
 
@@ -85,8 +92,9 @@ impl ServerOptions {
         self
     }
 
-    /// How long a connection may be idle between two requests, told to clients in `Keep-Alive`. Zero: each
-    /// connection serves one request. Default: 65 s.
+    /// How long a connection may be idle between two requests, told to clients in `Keep-Alive`. Zero: as
+    /// long as it likes, and `Keep-Alive` is left out. For one request per connection see
+    /// [`ServerOptions::max_requests_per_socket`]. Default: 65 s. (Node: `keepAliveTimeout`)
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         self.keep_alive_timeout = timeout;
         self
@@ -103,6 +111,24 @@ impl ServerOptions {
     /// Default: 60 s.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
+        self
+    }
+
+    /// How long nothing may move in either direction, from accept to the end of the first exchange and in
+    /// every later exchange: then `on_timeout` of the request, of the response and of the server are called,
+    /// and where none of them is set the connection is closed. Between two exchanges `keep_alive_timeout`
+    /// runs instead. Each exchange can set its own ([`Response::set_timeout`](crate::http::Response::set_timeout)).
+    /// Default: zero, off. (Node: `timeout`)
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Whether a client that has sent its request and then ended its side of the connection still gets its
+    /// answer. False: the exchange ends at once, and `on_close` tells the handler that nobody waits any more.
+    /// Default: true. (Node: `httpAllowHalfOpen`, false there)
+    pub fn allow_half_open(mut self, allow: bool) -> Self {
+        self.allow_half_open = allow;
         self
     }
 
@@ -124,17 +150,26 @@ impl ServerOptions {
         self
     }
 
-    /// How many requests one connection may make; the last response says `Connection: close`.
-    /// Default: no limit.
+    /// How many requests one connection may make: `Keep-Alive` tells the number, the last response says
+    /// `Connection: close`, and what follows is told to `on_drop_request` and not served. Default: no limit.
+    /// (Node: `maxRequestsPerSocket`)
     pub fn max_requests_per_socket(mut self, count: u32) -> Self {
         self.max_requests_per_socket = (count > 0).then_some(count);
         self
     }
 
-    /// Most connections at a time; one more is closed at once. Default: no limit of its own (the process's
-    /// descriptors).
+    /// Most connections at a time; one more is closed at once and told to `on_drop`. Default: no limit of its
+    /// own (the process's descriptors). (Node: `maxConnections`)
     pub fn max_connections(mut self, count: usize) -> Self {
         self.max_connections = Some(count);
+        self
+    }
+
+    /// Most connections at a time from one address, so that no single client takes all of them; one more is
+    /// closed at once and told to `on_drop`. IPv6 addresses are counted by their first 64 bits, which is what
+    /// one client is usually given; connections over Unix sockets are not counted. Default: no limit.
+    pub fn max_connections_per_address(mut self, count: usize) -> Self {
+        self.max_connections_per_address = Some(count);
         self
     }
 
@@ -191,9 +226,19 @@ impl ServerOptions {
         self
     }
 
+    /// The clock of the head: what was set, else the default.
+    pub(crate) fn headers_limit(&self) -> Duration {
+        const DEFAULT: Duration = Duration::from_secs(60);
+        match self.headers_timeout {
+            Some(timeout) => timeout,
+            None if self.request_timeout.is_zero() => DEFAULT,
+            None => DEFAULT.min(self.request_timeout),
+        }
+    }
+
     /// What cannot be meant.
     pub(crate) fn check(&self) -> Result<()> {
-        let (headers, request) = (self.headers_timeout, self.request_timeout);
+        let (headers, request) = (self.headers_limit(), self.request_timeout);
         if !headers.is_zero() && !request.is_zero() && headers > request {
             let message =
                 "headers_timeout is longer than request_timeout, so it could never run out";

@@ -166,8 +166,8 @@ macro_rules! outgoing_methods {
             );
         }
 
-        /// Sets what is called when nothing has moved for as long as `set_timeout` says. It only tells;
-        /// `destroy` ends. (Node: `'timeout'`)
+        /// Sets what is called when nothing has moved for as long as `set_timeout` says: once, until
+        /// something moves again or it is set anew. It only tells; `destroy` ends. (Node: `'timeout'`)
         pub fn on_timeout<R: crate::http::Outcome>(
             &self,
             mut callback: impl FnMut() -> R + 'static,
@@ -176,6 +176,12 @@ macro_rules! outgoing_methods {
                 Some(Box::new(move || callback().into_result()));
             let displaced =
                 self.shell.with(|core| core.callbacks(self.id)?.timeout.replace(callback.take()));
+            drop(displaced);
+        }
+
+        /// Removes the callback of `on_timeout`. (Node: `off('timeout')`)
+        pub fn off_timeout(&self) {
+            let displaced = self.shell.with(|core| core.callbacks(self.id)?.timeout.replace(None));
             drop(displaced);
         }
 

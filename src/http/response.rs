@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::engine::ExchangeId;
 use crate::error::{Error, Result};
-use crate::http::HeaderValue;
 use crate::http::outgoing::{io_write, outgoing_methods};
+use crate::http::{Connection, HeaderValue};
 use crate::net::Address;
 use crate::shell::LoopShell;
 
@@ -152,6 +152,11 @@ impl Response {
             outgoing.set_send_date(send);
             Ok(())
         });
+    }
+
+    /// The connection that the response goes to. (Node: `socket`)
+    pub fn connection(&self) -> Connection {
+        Connection::new(self.shell, self.id)
     }
 
     /// The client's address, where it has one.
