@@ -40,14 +40,22 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// Uploads on a connection of its own and is answered. What the server was sent before has come to the disk
-/// then as well: there is one thread for all of it, and one order.
+/// Uploads on a connection of its own and is answered.
 fn upload(server: &Program, content: &[u8]) {
     let mut wire = server.connect();
     wire.send(format!("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", content.len()));
     wire.send(content);
     let answer = wire.answer(false);
     assert_eq!((answer.status, json_of(&answer)), (201, summary(content)));
+}
+
+const MARKER: &[u8] = b"five!";
+
+/// What the server was sent before has come to the disk as well: the second upload reaches the server in a
+/// later turn than all of that, and the disk works in one order.
+fn settle(server: &Program) {
+    upload(server, MARKER);
+    upload(server, MARKER);
 }
 
 fn ends_well(mut server: Program) {
@@ -124,12 +132,12 @@ fn an_upload_that_breaks_off_leaves_no_file() {
         wire
     };
     let (reset, ended) = (begin(), begin());
-    upload(&server, b"marker");
+    settle(&server);
     assert_eq!(files(&directory).len(), 3, "two partial ones: {:?}", files(&directory));
     reset.reset();
     drop(ended);
-    upload(&server, b"marker");
-    assert_eq!(files(&directory), [hash(b"marker")]);
+    settle(&server);
+    assert_eq!(files(&directory), [hash(MARKER)]);
     ends_well(server);
 }
 
@@ -139,7 +147,7 @@ fn an_upload_under_way_when_the_server_is_stopped_leaves_no_file() {
     let mut server = start(&directory, "1000000");
     let mut wire = server.connect();
     wire.send("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nhalf of it");
-    upload(&server, b"marker");
+    settle(&server);
     assert_eq!(files(&directory).len(), 2);
     let mut idle = server.connect();
     idle.ask("GET /");
@@ -148,7 +156,7 @@ fn an_upload_under_way_when_the_server_is_stopped_leaves_no_file() {
     assert_eq!(idle.rest(), b"");
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
-    assert_eq!(files(&directory), [hash(b"marker")]);
+    assert_eq!(files(&directory), [hash(MARKER)]);
 }
 
 #[test]
@@ -165,12 +173,12 @@ fn too_large_an_upload_is_refused_and_leaves_no_file() {
     // When there is too much, where it does not.
     let mut wire = server.connect();
     wire.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"));
-    upload(&server, b"five!");
+    settle(&server);
     assert_eq!(files(&directory).len(), 2);
     wire.send("3\r\ndef\r\n");
     assert_eq!(wire.answer(false).status, 413);
-    upload(&server, b"five!");
-    assert_eq!(files(&directory), [hash(b"five!")]);
+    settle(&server);
+    assert_eq!(files(&directory), [hash(MARKER)]);
     // The rest is of no interest, and the connection goes on.
     wire.send("3\r\nghi\r\n0\r\n\r\n");
     assert_eq!(wire.ask("GET /").status, 405);
