@@ -344,23 +344,23 @@ fn graceful_shutdown_lets_requests_in_flight_finish() {
     assert_eq!((answer.text(), answer.field("connection")), ("done\n", Some("close")));
     assert_eq!(busy.rest(), b"");
     drop(busy);
+    assert_eq!(server.wait().code(), Some(0));
     for line in
         ["POST /work: answered", "the last connection is closed", "nothing is left to wait for"]
     {
         assert_eq!(server.line(), line);
     }
-    assert_eq!(server.wait().code(), Some(0));
 }
 
 /// The connection in flight is closed without an answer, and then nothing is left.
 fn is_broken_off(mut server: Program, mut busy: Wire) {
     assert_eq!(busy.rest_or_reset(), b"");
+    assert_eq!(server.wait().code(), Some(0));
     for line in
         ["POST /work: broken off", "the last connection is closed", "nothing is left to wait for"]
     {
         assert_eq!(server.line(), line);
     }
-    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]
