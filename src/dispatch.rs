@@ -94,6 +94,7 @@ impl Drive<'_> {
             Event::End { callback, id }
             | Event::Proceed { callback, id }
             | Event::Finish { callback, id } => self.run_once(id, |_| callback()),
+            Event::Collected { callback, id, result } => self.run_once(id, |_| callback(result)),
             Event::Response { callback, id, head } => {
                 let response = IncomingResponse::new(shell, id, head);
                 self.run_once(id, |_| callback(response))
@@ -284,10 +285,16 @@ fn panic_text(payload: &(dyn Any + Send)) -> &str {
 pub(crate) fn run_finale(shell: &'static LoopShell, policy: PanicPolicy, finale: Finale) {
     let mut rest = Rest { shell, finale: Some(finale) };
     while let Some(call) = rest.finale.as_mut().and_then(Finale::next_call) {
-        let result = invoke(policy, || match call {
-            FinalCall::Plain(hook) => hook(),
-            FinalCall::Error(listener, error) => listener(error),
-        });
+        let result = match call {
+            FinalCall::Plain(hook) => invoke(policy, hook),
+            FinalCall::Error(listener, error) => invoke(policy, || listener(error)),
+            FinalCall::Collected(callback, content) => {
+                let failed = content.is_err();
+                let result = invoke(policy, || callback(content));
+                // A `?` on what it was given, most likely, which is how it is meant to be used.
+                if failed { Ok(()) } else { result }
+            }
+        };
         log_failure(result, "a last callback of an exchange");
     }
     if let Some(mut finale) = rest.finale.take() {

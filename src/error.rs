@@ -68,6 +68,9 @@ pub enum Limit {
     Target,
     /// Bytes of chunk extensions, chunk lines or trailers.
     Chunked,
+    /// `max_body_size` of a server, or what [`Body::collect`](crate::http::Body::collect) was to take at
+    /// most: bytes of content.
+    Body,
     /// `max_buffered`: what one message may leave unsent.
     Buffered,
     /// Informational responses to one request.
@@ -177,7 +180,9 @@ impl Error {
         (self.inner.status != 0).then_some(self.inner.status)
     }
 
-    /// How many bytes of the message had been understood when it broke.
+    /// How many bytes had been understood when the message broke: of what was read last, with the parts of
+    /// the head before it where that came in parts. The next byte is the one that is wrong or too much; after
+    /// a whole head, something that the fields say together. (Node: `bytesParsed`)
     pub fn bytes_parsed(&self) -> Option<u64> {
         self.inner.bytes_parsed
     }

@@ -152,7 +152,7 @@ fn on_check_continue_takes_the_place_of_on_request() {
     server.on_check_continue(move |req, res| {
         notes.note(req.header("expect").unwrap_or("nothing").to_owned());
         res.write_continue()?;
-        req.on_data(move |chunk| drop(res.write(chunk)));
+        req.on_data(move |chunk| _ = res.write(chunk));
         req.on_end(move || res.end(""));
         Ok(())
     });

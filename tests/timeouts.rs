@@ -299,6 +299,28 @@ fn set_timeout_of_a_response_tells_and_ends_where_nobody_listens() {
 }
 
 #[test]
+fn a_long_answer_to_a_slow_reader_is_no_silence() {
+    let mut clocked = Clocked::new();
+    let log = Log::new();
+    let notes = log.clone();
+    clocked.serve(ServerOptions::new(), move |_req, res| {
+        res.set_timeout(seconds(7));
+        res.on_timeout(notes.noting("timeout"));
+        res.on_finish(notes.noting("finish"));
+        res.end(vec![b'x'; 2_000_000]);
+    });
+    let peer = clocked.send("GET / HTTP/1.0\r\n\r\n");
+    let mut received = 0;
+    for _ in 0..30 {
+        clocked.pass(seconds(5));
+        received += peer.read_up_to(60_000).len();
+    }
+    assert!(received < 2_000_000 && log.len() == 0, "{received} {:?}", log.all());
+    clocked.pass(seconds(15));
+    assert!(log.count("timeout") > 0, "now nothing moves");
+}
+
+#[test]
 fn no_clock_of_the_server_runs_on_an_upgraded_connection() {
     let mut clocked = Clocked::new();
     let server = clocked.serve(ServerOptions::new(), |_req, res| res.end(""));
@@ -407,6 +429,26 @@ fn connecting_counts_as_silence() {
     request.destroy();
     event_loop.turn(Some(Duration::ZERO)).expect("a turn");
     assert_eq!(*ended.borrow(), Some("ECONNRESET"));
+}
+
+#[test]
+fn a_timeout_of_zero_is_off_again() {
+    let mut clocked = Clocked::new();
+    let lp = clocked.event_loop.handle();
+    clocked.serve(ServerOptions::new(), move |_req, res| {
+        res.set_timeout(seconds(1));
+        res.set_timeout(Duration::ZERO);
+        lp.set_timeout(seconds(30), move || res.end("late"));
+    });
+    let options = RequestOptions::new("GET", "http://127.0.0.1/").timeout(seconds(5));
+    let request = http::request_with(lp, options).unwrap();
+    let log = Log::new();
+    request.on_timeout(log.noting("timeout"));
+    request.on_response(log.noting_response());
+    request.set_timeout(Duration::ZERO);
+    request.end("");
+    clocked.pass(seconds(31));
+    assert_eq!(log.all(), ["200"]);
 }
 
 #[test]

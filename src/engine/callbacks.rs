@@ -1,12 +1,14 @@
 //! What users have registered on one exchange, and the calls that are due when it is over.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Limit, Result};
+use crate::h1::CONTENT_TOO_LARGE;
 use crate::http::{IncomingResponse, Information, Socket};
 
 pub(crate) type DataFn = Box<dyn FnMut(&[u8]) -> Result<()>>;
 pub(crate) type HookMut = Box<dyn FnMut() -> Result<()>>;
 pub(crate) type Hook = Box<dyn FnOnce() -> Result<()>>;
 pub(crate) type ErrorFn = Box<dyn FnOnce(Error) -> Result<()>>;
+pub(crate) type CollectFn = Box<dyn FnOnce(Result<Vec<u8>>) -> Result<()>>;
 pub(crate) type ResponseFn = Box<dyn FnOnce(IncomingResponse) -> Result<()>>;
 pub(crate) type InformationFn = Box<dyn FnMut(Information) -> Result<()>>;
 pub(crate) type UpgradeFn = Box<dyn FnOnce(IncomingResponse, Socket, &[u8]) -> Result<()>>;
@@ -67,12 +69,56 @@ impl<T> Listener<T> {
     }
 }
 
+/// The content of a message that is wanted whole, and who wants it.
+pub(crate) struct Collect {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+    /// A pipe takes the content, or some of it.
+    pub(crate) is_piped: bool,
+    pub(crate) callback: CollectFn,
+}
+
+impl Collect {
+    pub(crate) fn new(bytes_max: usize, callback: CollectFn) -> Self {
+        Collect { bytes: Vec::new(), bytes_max, is_piped: false, callback }
+    }
+
+    /// What the callback is called with when nothing more comes: the content, where it is `complete`.
+    pub(crate) fn finish(self, complete: bool) -> (CollectFn, Result<Vec<u8>>) {
+        let result = match complete && !self.is_piped {
+            true => Ok(self.bytes),
+            false => {
+                let message =
+                    "the content was not read to its end: it was dropped or went elsewhere";
+                Err(Error::new(ErrorKind::Aborted, "ERR_STREAM_PREMATURE_CLOSE", message))
+            }
+        };
+        (self.callback, result)
+    }
+
+    /// Takes a piece of content; false where that would be more than was asked for.
+    pub(crate) fn take(&mut self, piece: &[u8]) -> bool {
+        let fits = piece.len() <= self.bytes_max.saturating_sub(self.bytes.len());
+        if fits {
+            self.bytes.extend_from_slice(piece);
+        }
+        fits
+    }
+
+    pub(crate) fn too_large() -> Error {
+        let message = "the content is longer than `collect` was to take";
+        Error::new(ErrorKind::Limit(Limit::Body), CONTENT_TOO_LARGE, message).with_status(413)
+    }
+}
+
 /// Everything a user can register on one exchange. It is boxed and pooled: an exchange without callbacks
 /// has none.
 #[derive(Default)]
 pub(crate) struct Callbacks {
     // Of the incoming message, or of a socket after an upgrade.
     pub(crate) data: Listener<DataFn>,
+    /// Goes before `data`.
+    pub(crate) collect: Option<Box<Collect>>,
     pub(crate) end: Option<Hook>,
     pub(crate) aborted: Option<Hook>,
     pub(crate) incoming_error: Option<ErrorFn>,
@@ -99,8 +145,11 @@ pub(crate) struct Finale {
     pub(crate) end: bool,
     /// All bytes of our message were handed to the system.
     pub(crate) finish: bool,
-    /// What broke the incoming message; delivered to it, else to the outgoing one.
+    /// What broke the exchange; delivered to the incoming message where that was cut off, else to the
+    /// outgoing one; where only the other has a listener, to that.
     pub(crate) error: Option<Error>,
+    /// The incoming message was cut off: the error is its own.
+    pub(crate) cut_off: bool,
     /// The incoming message was cut off: `on_aborted` is owed.
     pub(crate) aborted: bool,
 }
@@ -109,17 +158,25 @@ pub(crate) struct Finale {
 pub(crate) enum FinalCall {
     Plain(Hook),
     Error(ErrorFn, Error),
+    Collected(CollectFn, Result<Vec<u8>>),
 }
 
 impl Finale {
     pub(crate) fn quiet(callbacks: Box<Callbacks>) -> Self {
-        Finale { callbacks, end: false, finish: false, error: None, aborted: false }
+        Finale { callbacks, end: false, finish: false, error: None, cut_off: false, aborted: false }
     }
 
     /// The next call that is due; `None` when all are made. The order is Node's: end, finish, aborted,
-    /// error, then close, once and last.
+    /// error, then close, once and last. Content that was to be collected comes before them.
     pub(crate) fn next_call(&mut self) -> Option<FinalCall> {
         let callbacks = &mut *self.callbacks;
+        if let Some(collect) = callbacks.collect.take() {
+            let (callback, mut result) = collect.finish(self.end);
+            if let Some(error) = &self.error {
+                result = Err(error.clone());
+            }
+            return Some(FinalCall::Collected(callback, result));
+        }
         if std::mem::take(&mut self.end) {
             if let Some(end) = callbacks.end.take() {
                 return Some(FinalCall::Plain(end));
@@ -136,9 +193,13 @@ impl Finale {
             }
         }
         if let Some(error) = self.error.take() {
-            let listener =
-                callbacks.incoming_error.take().or_else(|| callbacks.outgoing_error.take());
-            match listener {
+            let (incoming, outgoing) =
+                (&mut callbacks.incoming_error, &mut callbacks.outgoing_error);
+            let (owner, other) = match self.cut_off {
+                true => (incoming, outgoing),
+                false => (outgoing, incoming),
+            };
+            match owner.take().or_else(|| other.take()) {
                 Some(listener) => return Some(FinalCall::Error(listener, error)),
                 None => log::debug!(target: "onloop::http", "no on_error was set for: {error}"),
             }

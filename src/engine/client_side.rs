@@ -195,8 +195,9 @@ impl Core {
                 Some(Event::Continue)
             }
             Err(violation) => {
+                let understood = input.from.saturating_add(active.progress.position());
                 self.pool.recycle_head(head);
-                let error = violation_error(violation).with_bytes_parsed(input.from as u64);
+                let error = violation_error(violation).with_bytes_parsed(understood as u64);
                 Some(self.drop_connection(key, Some(error)))
             }
         }
@@ -285,7 +286,7 @@ impl Core {
     }
 
     /// 101: the connection is the user's, or an error where nobody asked for it.
-    fn client_upgraded(&mut self, key: u32, head: Box<Head>, input: &mut Input<'_>) -> Event {
+    fn client_upgraded(&mut self, key: u32, mut head: Box<Head>, input: &mut Input<'_>) -> Event {
         let id = self.id(key);
         let callbacks = self.active(key).callbacks.as_deref_mut();
         let Some(callback) = callbacks.and_then(|callbacks| callbacks.upgrade.take()) else {
@@ -300,6 +301,7 @@ impl Core {
         }
         self.leave_origin(key);
         self.become_raw(key);
+        head.hand_over();
         let rest = input.from..input.to;
         input.consume(rest.len());
         Event::ClientUpgrade { callback, id, head, rest }
@@ -312,7 +314,9 @@ impl Core {
             Content::Event(event) => return Some(event),
             Content::Idle => {}
             Content::Violation(violation) => {
-                let error = violation_error(violation);
+                let understood = self.active(key).incoming.decoder.refused_at();
+                let understood = input.from.saturating_add(understood);
+                let error = violation_error(violation).with_bytes_parsed(understood as u64);
                 return Some(self.drop_connection(key, Some(error)));
             }
             Content::CutOff | Content::Broken => {

@@ -70,6 +70,7 @@ impl Core {
         }
         let mut finale = Finale::quiet(remains.callbacks?);
         finale.aborted = remains.aborted;
+        finale.cut_off = remains.aborted;
         finale.error = remains.failure.or(error);
         Some(finale)
     }

@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use crate::engine::callbacks::{
-    DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, UpgradeFn,
+    CollectFn, DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, UpgradeFn,
 };
 use crate::engine::server::{
     ClientErrorFn, ConnectionFn, DropFn, DropRequestFn, RequestFn, RequestListener,
     ServerUpgradeFn, ShouldUpgradeFn,
 };
 use crate::engine::slot::ExchangeId;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::h1::Head;
 use crate::http::DropInfo;
 
@@ -159,6 +159,12 @@ pub(crate) enum Event {
         callback: DataFn,
         id: ExchangeId,
         range: Range<usize>,
+    },
+    /// The content that was collected, or why there is none.
+    Collected {
+        callback: CollectFn,
+        id: ExchangeId,
+        result: Result<Vec<u8>>,
     },
     /// `on_end` of the incoming message.
     End {

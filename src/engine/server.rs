@@ -162,7 +162,16 @@ impl Core {
                 .servers
                 .get(slot.owner as usize)
                 .map_or_else(BodyLimits::default, |server| server.body_limits),
-            _ => BodyLimits::default(),
+            _ => self.response_limits(key),
+        }
+    }
+
+    fn response_limits(&self, key: u32) -> BodyLimits {
+        let active = self.slots[key as usize].active.as_deref();
+        let limits = active.and_then(|active| active.client.as_deref()?.head_limits.as_ref());
+        BodyLimits {
+            join_duplicates: limits.is_some_and(|limits| limits.join_duplicates),
+            ..BodyLimits::default()
         }
     }
 
@@ -186,15 +195,28 @@ fn head_limits(options: &ServerOptions) -> HeadLimits {
     HeadLimits {
         head_bytes: options.max_header_size,
         target_bytes: options.max_target_size,
-        fields: options.max_headers_count,
+        fields: fields_max(options.max_headers_count),
+        content_bytes: options.max_body_size.unwrap_or(u64::MAX),
+        host_optional: !options.require_host_header,
+        join_duplicates: options.join_duplicate_headers,
     }
 }
 
 fn body_limits(options: &ServerOptions) -> BodyLimits {
     BodyLimits {
         trailer_bytes: options.max_header_size,
-        trailer_fields: options.max_headers_count,
+        trailer_fields: fields_max(options.max_headers_count),
+        content_bytes: options.max_body_size.unwrap_or(u64::MAX),
+        join_duplicates: options.join_duplicate_headers,
         ..BodyLimits::default()
+    }
+}
+
+/// `max_headers_count` as a limit: zero is none. The size of the section bounds the number then.
+pub(crate) fn fields_max(count: usize) -> usize {
+    match count {
+        0 => usize::MAX,
+        count => count,
     }
 }
 

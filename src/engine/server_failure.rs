@@ -1,12 +1,12 @@
 //! When a server's exchange does not go as it should: malformed or slow requests, errors out of handlers,
 //! connections that break, clocks that run out.
 
+use crate::engine::Core;
 use crate::engine::callbacks::Finale;
 use crate::engine::event::{Event, Input};
 use crate::engine::server::ClientErrorFn;
 use crate::engine::server_side::Step;
-use crate::engine::slot::{Flags, Stage};
-use crate::engine::{Core, ServerEntry};
+use crate::engine::slot::{Active, Flags, Stage};
 use crate::error::{Clock, Error, ErrorKind, Limit};
 use crate::h1::{LimitName, Violation, push_status_line, reason_phrase};
 
@@ -34,11 +34,21 @@ impl Core {
         input: &mut Input<'_>,
         violation: Violation,
     ) -> Step {
-        let mut error = violation_error(violation).with_bytes_parsed(input.from as u64);
+        let active = self.active(key);
+        let understood = match active.stage {
+            Stage::Head => active.progress.position(),
+            _ => active.incoming.decoder.refused_at(),
+        };
+        let understood = input.from.saturating_add(understood);
+        let mut error = violation_error(violation).with_bytes_parsed(understood as u64);
         let owner = self.slots[key as usize].owner;
-        let listens = |server: &Box<ServerEntry>| server.callbacks.client_error.is_set();
-        if self.servers.get(owner as usize).is_some_and(listens) {
-            error = error.with_packet(input.slice(0..input.to));
+        let server = self.servers.get(owner as usize);
+        if server.is_some_and(|server| server.callbacks.client_error.is_set()) {
+            // A head that ended too early is kept already.
+            error = match violation {
+                Violation::Incomplete => error.with_packet(&self.active(key).input),
+                _ => error.with_packet(input.slice(0..input.to)),
+            };
         }
         log::debug!(target: "onloop::server", "connection {key}: refused: {error}");
         self.server_client_error(key, violation.status(), error)
@@ -47,6 +57,27 @@ impl Core {
     /// What the client did, or did not do, ends the connection: `on_client_error` is told of it and may answer,
     /// where no byte of a response was sent; else the default answer is sent.
     pub(super) fn server_client_error(&mut self, key: u32, status: u16, error: Error) -> Step {
+        // The packet is for the listener of client errors alone.
+        let told = error.clone().without_packet();
+        self.server_tells_client_error(key, status, error, told)
+    }
+
+    /// The client ended its side in the middle of a request's content: for the server a malformed message,
+    /// for the exchange a client that went away.
+    pub(super) fn server_cut_off(&mut self, key: u32) -> Step {
+        let violation = Violation::Incomplete;
+        let error = violation_error(violation);
+        self.server_tells_client_error(key, violation.status(), error, Core::aborted())
+    }
+
+    /// `told` is for the exchange.
+    fn server_tells_client_error(
+        &mut self,
+        key: u32,
+        status: u16,
+        error: Error,
+        told: Error,
+    ) -> Step {
         let server = u32::from(self.slots[key as usize].owner);
         let active = self.active(key);
         let answerable = active.stage != Stage::Exchange || !active.outgoing.head_is_sent();
@@ -54,16 +85,14 @@ impl Core {
         let handler = callbacks.and_then(|callbacks| callbacks.client_error.take());
         let Some(handler) = handler else {
             if !answerable {
-                return Step::Event(self.drop_connection(key, Some(error)));
+                return Step::Event(self.break_off(key, told));
             }
-            if let Some(finale) = self.take_finale(key, Some(error)) {
+            if let Some(finale) = self.take_finale(key, Some(told)) {
                 self.finales.push_back(finale);
             }
             self.queue_error_reply(key, status);
             return Step::Again;
         };
-        // The packet is for this listener alone.
-        let told = error.clone().without_packet();
         if !answerable {
             return self.server_broken(key, Some((handler, error)), told);
         }
@@ -76,6 +105,20 @@ impl Core {
         Step::Event(Event::ClientError { handler, server, id, error })
     }
 
+    /// The exchange breaks off, and its connection ends. An answer that is whole still goes out; one that is not
+    /// must not look so.
+    pub(super) fn break_off(&mut self, key: u32, error: Error) -> Event {
+        let slot = &self.slots[key as usize];
+        let is_answered =
+            |active: &Active| active.stage == Stage::Exchange && active.outgoing.is_ended();
+        if slot.flags.has(Flags::BROKEN) || !slot.active.as_deref().is_some_and(is_answered) {
+            return self.drop_connection(key, Some(error));
+        }
+        let finale = self.take_finale(key, Some(error));
+        self.slot(key).flags.set(Flags::CLOSING);
+        finale.map_or(Event::Continue, Event::Final)
+    }
+
     /// The connection ends without an answer. Whoever listens to client errors is told, with a socket that
     /// is over.
     fn server_broken(
@@ -86,7 +129,7 @@ impl Core {
     ) -> Step {
         let server = u32::from(self.slots[key as usize].owner);
         let id = self.id(key);
-        let last = self.drop_connection(key, Some(error));
+        let last = self.break_off(key, error);
         match (listener, last) {
             (None, last) => Step::Event(last),
             (Some((handler, error)), last) => {
@@ -184,9 +227,13 @@ pub(crate) fn violation_error(violation: Violation) -> Error {
         Some(LimitName::HeadersCount) => ErrorKind::Limit(Limit::HeadersCount),
         Some(LimitName::Target) => ErrorKind::Limit(Limit::Target),
         Some(LimitName::Chunked) => ErrorKind::Limit(Limit::Chunked),
+        Some(LimitName::Body) => ErrorKind::Limit(Limit::Body),
     };
-    Error::new(kind, violation.code(), format!("Parse Error: {}", violation.message()))
-        .with_status(violation.status())
+    let message = match kind {
+        ErrorKind::Limit(Limit::Body) => violation.message().to_owned(),
+        _ => format!("Parse Error: {}", violation.message()),
+    };
+    Error::new(kind, violation.code(), message).with_status(violation.status())
 }
 
 pub(super) fn timeout_error(clock: Clock) -> Error {

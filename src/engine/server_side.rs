@@ -213,6 +213,8 @@ impl Core {
             return match self.read_behind_partial(key, input) {
                 Read::Some => None,
                 Read::Nothing => Some(Step::Rest),
+                // Empty lines are no beginning of a request.
+                Read::End if self.active(key).progress.is_blank() => Some(self.server_over(key)),
                 Read::End => Some(self.server_refuse(key, input, Violation::Incomplete)),
                 Read::Broken => Some(Step::Again),
             };
@@ -345,9 +347,7 @@ impl Core {
                 Content::Event(event) => return Step::Event(event),
                 Content::Idle => {}
                 Content::Violation(violation) => return self.server_refuse(key, input, violation),
-                Content::CutOff => {
-                    return Step::Event(self.drop_connection(key, Some(Core::aborted())));
-                }
+                Content::CutOff => return self.server_cut_off(key),
                 Content::Broken => return Step::Again,
                 Content::DiscardedTooMuch => {
                     log::debug!(target: "onloop::server", "connection {key}: closed, its request content was not read");

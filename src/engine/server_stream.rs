@@ -106,7 +106,7 @@ impl Core {
     pub(super) fn become_stream(
         &mut self,
         id: ExchangeId,
-        head: Box<Head>,
+        mut head: Box<Head>,
         is_connect: bool,
         input: &mut Input<'_>,
     ) -> Event {
@@ -123,6 +123,7 @@ impl Core {
         };
         log::debug!(target: "onloop::server", "connection {}: a byte stream from now on", id.key);
         self.become_raw(id.key);
+        head.hand_over();
         let rest = input.from..input.to;
         input.consume(rest.len());
         Event::ServerUpgrade { handler, is_connect, server, id, head, rest }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::net::Address;
 
-/// Where a server can listen: see [`Server::listen`].
+/// Where a server can listen: see [`Server::listen`](crate::http::Server::listen).
 pub trait ListenAddress {
     /// The address in full.
     ///
     /// # Errors
-    /// `ERR_INVALID_ADDRESS` where the text is no address. Names other than `localhost` are not looked up.
+    /// `ERR_INVALID_ADDRESS` where the text is no address, `ERR_SOCKET_BAD_PORT` where its port is beyond 65535.
+    /// Names other than `localhost` are not looked up.
     fn to_address(&self) -> Result<Address>;
 }
 
@@ -30,10 +31,14 @@ impl ListenAddress for str {
             Error::local("ERR_INVALID_ADDRESS", message)
         };
         let (host, port) = self.rsplit_once(':').ok_or_else(invalid)?;
-        let port: u16 = match port.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => port.parse().map_err(|_| invalid())?,
-            false => return Err(invalid()),
-        };
+        let digits = port.strip_prefix('-').unwrap_or(port);
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(invalid());
+        }
+        let port: u16 = port.parse().map_err(|_| {
+            let message = format!("the port must be from 0 to 65535 (got {port})");
+            Error::local("ERR_SOCKET_BAD_PORT", message)
+        })?;
         match host {
             "" => port.to_address(),
             "localhost" => Ok(Address::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))),

@@ -25,6 +25,7 @@ mod server_events;
 mod server_settings;
 mod socket;
 mod url;
+mod validate;
 mod value;
 
 use std::fmt;
@@ -48,8 +49,13 @@ pub use options::ServerOptions;
 pub use response::Response;
 pub use server::Server;
 pub use socket::Socket;
+pub use validate::{
+    is_valid_header_name, is_valid_header_value, validate_header_name, validate_header_value,
+};
 pub use value::{HeaderValue, Outcome};
 
+/// 16,384 (Node: `http.maxHeaderSize`).
+pub use crate::h1::MAX_HEADER_SIZE;
 /// The methods that Node's parser knows, sorted (Node: `http.METHODS`). Others are served as well.
 pub use crate::h1::METHODS;
 /// Status codes and their reason phrases (Node: `http.STATUS_CODES`).

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::engine::server::DISCARDED_BYTES_MAX;
 use crate::engine::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
 use crate::error::{Error, Result};
+use crate::h1::MAX_HEADER_SIZE;
 
 /// Options of a [`Server`](crate::http::Server): its clocks and limits.
 ///
@@ -41,6 +42,9 @@ pub struct ServerOptions {
     pub(crate) tcp_keep_alive: Option<Duration>,
     pub(crate) reuse_port: bool,
     pub(crate) ipv6_only: bool,
+    pub(crate) require_host_header: bool,
+    pub(crate) join_duplicate_headers: bool,
+    pub(crate) max_body_size: Option<u64>,
 }
 
 impl Default for ServerOptions {
@@ -53,7 +57,7 @@ impl Default for ServerOptions {
             write_timeout: Duration::from_secs(60),
             timeout: Duration::ZERO,
             allow_half_open: true,
-            max_header_size: 16 * 1024,
+            max_header_size: MAX_HEADER_SIZE,
             max_target_size: 8 * 1024,
             max_headers_count: 1000,
             max_requests_per_socket: None,
@@ -67,6 +71,9 @@ impl Default for ServerOptions {
             tcp_keep_alive: None,
             reuse_port: false,
             ipv6_only: false,
+            require_host_header: true,
+            join_duplicate_headers: false,
+            max_body_size: None,
         }
     }
 }
@@ -144,7 +151,8 @@ impl ServerOptions {
         self
     }
 
-    /// Most fields of a request head, and of a trailer section: 431 beyond. Default: 1,000.
+    /// Most fields of a request head, and of a trailer section: 431 beyond. Zero: no limit but that of the
+    /// size. Default: 1,000. (Node: `maxHeadersCount`)
     pub fn max_headers_count(mut self, count: usize) -> Self {
         self.max_headers_count = count;
         self
@@ -223,6 +231,36 @@ impl ServerOptions {
     /// Whether a listener on an IPv6 wildcard leaves IPv4 alone. Default: false.
     pub fn ipv6_only(mut self, only: bool) -> Self {
         self.ipv6_only = only;
+        self
+    }
+
+    /// Whether an HTTP/1.1 request without `Host` is answered 400 (RFC 9112 §3.2). One with more than one
+    /// `Host`, or with one that is no host, always is. Default: true. (Node: `requireHostHeader`)
+    pub fn require_host_header(mut self, require: bool) -> Self {
+        self.require_host_header = require;
+        self
+    }
+
+    /// Whether [`Request::headers_joined`](crate::http::Request::headers_joined) and its like join repeated
+    /// fields with `, ` also where the first would win otherwise, such as `Authorization`. `Cookie` is joined
+    /// with `; ` and `Set-Cookie` never, whatever is set here. Default: false.
+    /// (Node: `joinDuplicateHeaders`)
+    pub fn join_duplicate_headers(mut self, join: bool) -> Self {
+        self.join_duplicate_headers = join;
+        self
+    }
+
+    /// Most bytes of content of a request. One whose `Content-Length` says more is answered 413 before
+    /// `on_request` and before any `100 Continue`; one that comes in chunks, when a chunk goes beyond: 413
+    /// where no byte of the response was sent, else the connection is closed. Both are told to
+    /// `on_client_error`, as `ERR_HTTP_CONTENT_TOO_LARGE`. For a limit of one handler see
+    /// [`Body::collect`](crate::http::Body::collect). Default: no limit.
+    ///
+    /// ```
+    /// let options = onloop::http::ServerOptions::new().max_body_size(10 * 1024 * 1024);
+    /// ```
+    pub fn max_body_size(mut self, bytes: u64) -> Self {
+        self.max_body_size = Some(bytes);
         self
     }
 

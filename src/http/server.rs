@@ -59,7 +59,7 @@ impl Server {
     ///
     /// # Errors
     /// `EADDRINUSE`, `EACCES` and their like from the system, `ERR_INVALID_ADDRESS` for text that is no address,
-    /// `ERR_SERVER_NOT_RUNNING` once the server is closed.
+    /// `ERR_SOCKET_BAD_PORT` for a port beyond 65535, `ERR_SERVER_NOT_RUNNING` once the server is closed.
     pub fn listen(&self, address: impl ListenAddress) -> Result<()> {
         let address = address.to_address()?;
         let result =

@@ -419,6 +419,11 @@ impl Log {
     pub(crate) fn all(&self) -> Vec<String> {
         self.lines.borrow().clone()
     }
+
+    /// Forgets what was noted.
+    pub(crate) fn clear(&self) {
+        self.lines.borrow_mut().clear();
+    }
 }
 
 /// `GET path`, with further field lines, each ended by CRLF.

@@ -26,6 +26,8 @@ struct Exchange {
     finishes: u8,
     errors: u8,
     closes: u8,
+    collects: u8,
+    collected: u8,
 }
 
 pub(crate) fn serve(lp: LoopHandle) -> onloop::Result<(Server, Site)> {
@@ -108,6 +110,17 @@ fn handle(site: Site, req: Request, res: Response) -> onloop::Result<()> {
         }
         "inactive" => inactive(site, &req, res, number == 1),
         "pipe" | "expecting" => req.pipe(res),
+        // Every other echo waits for all of the content.
+        "echo" if tracked % 2 == 0 => {
+            site.exchanges.borrow_mut()[tracked].collects += 1;
+            req.collect(3000, move |content| {
+                let exchange = &mut site.exchanges.borrow_mut()[tracked];
+                exchange.collected += 1;
+                assert_eq!(exchange.closes, 0, "collected after on_close");
+                res.end(content?);
+                Ok(())
+            });
+        }
         "echo" => {
             let body = req.body();
             req.on_data(move |chunk| {
@@ -231,6 +244,7 @@ impl ServerSite {
     pub(crate) fn check(&self) {
         for (number, exchange) in self.exchanges.borrow().iter().enumerate() {
             assert_eq!(exchange.closes, 1, "response {number}: on_close");
+            assert_eq!(exchange.collected, exchange.collects, "response {number}: collect");
             let outcomes = exchange.finishes + exchange.errors;
             assert!(outcomes <= 1, "response {number}: {outcomes} of on_finish and on_error");
         }

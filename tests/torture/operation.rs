@@ -215,6 +215,7 @@ fn register_others(ctx: Ctx) {
         body.on_data(move |_| body.pause());
         body.on_data(|_| {});
         body.on_end(move || end_all(ctx));
+        body.collect(3, move |_| use_everything(ctx));
         body.on_error(|_| {});
         body.on_aborted(|| {});
         body.on_timeout(move || body.destroy());
@@ -318,6 +319,7 @@ pub(crate) fn use_everything(ctx: Ctx) {
     for body in ctx.bodies.borrow().clone() {
         let _ = (body.is_open(), body.is_paused(), body.is_complete(), body.trailers());
         let _ = (body.remote_address(), body.local_address());
+        let _ = (body.trailers_joined(), body.trailers_distinct());
     }
     for socket in ctx.sockets.borrow().clone() {
         let _ = (socket.is_open(), socket.remote_address(), socket.local_address());
