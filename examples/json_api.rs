@@ -20,8 +20,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use onloop::http::{self, Body, Request, Response};
-use onloop::{EventLoop, Result};
+use onloop::http::{self, Request, Response};
+use onloop::{ErrorKind, EventLoop, Limit, Result};
 use serde::{Deserialize, Serialize};
 
 /// More than this of a request's content is not collected.
@@ -183,39 +183,24 @@ fn with_book(
         return Err(too_large());
     }
     let shelf = shelf.clone();
-    collect(req.body(), CONTENT_BYTES_MAX, move |content| {
-        let outcome = parse(content).and_then(|book| then(&mut shelf.borrow_mut(), book));
+    req.collect(CONTENT_BYTES_MAX, move |content| {
+        let book = match content {
+            Ok(content) => parse(&content),
+            Err(error) if error.kind() == ErrorKind::Limit(Limit::Body) => Err(too_large()),
+            // The client has left, and nobody waits for an answer.
+            Err(_) => return Ok(()),
+        };
+        let outcome = book.and_then(|book| then(&mut shelf.borrow_mut(), book));
         outcome.or_else(|refusal| refuse(res, &refusal))
     });
     Ok(())
 }
 
-fn parse(content: Option<Vec<u8>>) -> Result<Book, Refusal> {
-    serde_json::from_slice(&content.ok_or_else(too_large)?)
+fn parse(content: &[u8]) -> Result<Book, Refusal> {
+    serde_json::from_slice(content)
         .map_err(|error| Refusal::new(400, format!("this is no book: {error}")))
 }
 
 fn too_large() -> Refusal {
     Refusal::new(413, format!("a book has {CONTENT_BYTES_MAX} bytes at most"))
-}
-
-/// Calls `then` once: with all of the content, or with `None` as soon as there is more than `max`. A client
-/// that leaves before is not waited for.
-fn collect(body: Body, max: usize, then: impl FnOnce(Option<Vec<u8>>) -> Result<()> + 'static) {
-    let state = Rc::new(RefCell::new((Vec::new(), Some(then))));
-    let collecting = state.clone();
-    body.on_data(move |chunk| {
-        let (collected, then) = &mut *collecting.borrow_mut();
-        if collected.len() + chunk.len() > max {
-            // The rest is read and dropped, up to a limit; beyond that the connection is closed.
-            body.off_data();
-            return then.take().map_or(Ok(()), |then| then(None));
-        }
-        collected.extend_from_slice(chunk);
-        Ok(())
-    });
-    body.on_end(move || {
-        let (collected, then) = &mut *state.borrow_mut();
-        then.take().map_or(Ok(()), |then| then(Some(std::mem::take(collected))))
-    });
 }
