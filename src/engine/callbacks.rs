@@ -162,6 +162,8 @@ pub(crate) struct Finale {
     pub(crate) error_is_incoming: bool,
     /// The incoming message was cut off: `on_aborted` is owed.
     pub(crate) aborted: bool,
+    /// Nobody was told of the end of the request: it closes behind its response.
+    pub(crate) request_closes_last: bool,
 }
 
 /// One call of a [`Finale`], ready to be made.
@@ -183,6 +185,7 @@ impl Finale {
             cut_off: false,
             error_is_incoming: false,
             aborted: false,
+            request_closes_last: false,
         }
     }
 
@@ -234,6 +237,11 @@ impl Finale {
                 None => log::debug!(target: "onloop::http", "no on_error was set for: {error}"),
             }
         }
-        callbacks.incoming_close.take().or_else(|| callbacks.close.take()).map(FinalCall::Plain)
+        let (incoming, outgoing) = (&mut callbacks.incoming_close, &mut callbacks.close);
+        let (first, last) = match self.request_closes_last {
+            true => (outgoing, incoming),
+            false => (incoming, outgoing),
+        };
+        first.take().or_else(|| last.take()).map(FinalCall::Plain)
     }
 }

@@ -420,6 +420,7 @@ impl Core {
         let persistent = active.outgoing.is_persistent() && !slot.flags.has(Flags::END_OF_INPUT);
         let id = ExchangeId { key, generation: slot.generation, sequence: slot.sequence };
         let over = active.callbacks.is_some().then(|| active.progress_of(id));
+        let told = active.incoming.ended;
         let callbacks = active.end_exchange();
         if !persistent {
             slot.flags.set(Flags::CLOSING);
@@ -429,7 +430,11 @@ impl Core {
         }
         match callbacks.zip(over) {
             None => Step::Again,
-            Some((callbacks, over)) => Step::Event(Event::Final(Finale::quiet(callbacks, over))),
+            Some((callbacks, over)) => {
+                let mut finale = Finale::quiet(callbacks, over);
+                finale.request_closes_last = !told;
+                Step::Event(Event::Final(finale))
+            }
         }
     }
 
