@@ -99,6 +99,7 @@ impl Drive<'_> {
                 let response = IncomingResponse::new(shell, id, head);
                 self.run_once(id, |_| callback(response))
             }
+            Event::Written { callback, id } => self.run_once(id, |_| callback(Ok(()))),
             Event::Final(finale) => {
                 let guard = Interrupt { drive: self };
                 run_finale(shell, guard.drive.policy, finale);
@@ -283,11 +284,13 @@ fn panic_text(payload: &(dyn Any + Send)) -> &str {
 
 /// Makes the last calls of an exchange. Those that a panic leaves over are made in the next turn.
 pub(crate) fn run_finale(shell: &'static LoopShell, policy: PanicPolicy, finale: Finale) {
+    shell.with(|core| core.over = finale.callbacks.over);
     let mut rest = Rest { shell, finale: Some(finale) };
     while let Some(call) = rest.finale.as_mut().and_then(Finale::next_call) {
         let result = match call {
             FinalCall::Plain(hook) => invoke(policy, hook),
             FinalCall::Error(listener, error) => invoke(policy, || listener(error)),
+            FinalCall::Written(callback, result) => invoke(policy, || callback(result)),
             FinalCall::Collected(callback, content) => {
                 let failed = content.is_err();
                 let result = invoke(policy, || callback(content));
@@ -300,7 +303,10 @@ pub(crate) fn run_finale(shell: &'static LoopShell, policy: PanicPolicy, finale:
     if let Some(mut finale) = rest.finale.take() {
         // What was never called is dropped here, where nothing is borrowed.
         *finale.callbacks = Callbacks::default();
-        shell.with(|core| core.pool.recycle_callbacks(finale.callbacks));
+        shell.with(|core| {
+            core.over = None;
+            core.pool.recycle_callbacks(finale.callbacks);
+        });
     }
 }
 
@@ -312,7 +318,10 @@ struct Rest {
 impl Drop for Rest {
     fn drop(&mut self) {
         if let Some(finale) = self.finale.take() {
-            self.shell.with(|core| core.finales.push_back(finale));
+            self.shell.with(|core| {
+                core.over = None;
+                core.finales.push_back(finale);
+            });
         }
     }
 }

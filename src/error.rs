@@ -73,6 +73,8 @@ pub enum Limit {
     Body,
     /// `max_buffered`: what one message may leave unsent.
     Buffered,
+    /// Callbacks of `on_written` that wait on one message.
+    WriteCallbacks,
     /// Informational responses to one request.
     Informational,
     /// `max_connections` or `max_connections_per_address` of a server.

@@ -295,3 +295,33 @@ fn small_writes_leave_together_with_the_head() {
     world.expect(&mut peer, "1\r\na\r\n3\r\nasd\r\n");
     assert_eq!(kept.borrow()[0].writable_length(), 0);
 }
+
+#[test]
+fn finish_comes_first_and_a_request_that_nobody_read_closes_last() {
+    for (request, reads, order) in [
+        (get("/", ""), false, ["finish", "response closed", "request closed"].as_slice()),
+        (post("/", "content"), false, &["finish", "response closed", "request closed"]),
+        (post("/", "content"), true, &["end", "finish", "request closed", "response closed"]),
+    ] {
+        let mut world = World::new();
+        let log = Log::new();
+        let notes = log.clone();
+        let server = world.serve(move |req, res| {
+            res.on_finish(notes.noting("finish"));
+            res.on_close(notes.noting("response closed"));
+            req.on_close(notes.noting("request closed"));
+            if !reads {
+                return res.end("x");
+            }
+            req.resume();
+            let notes = notes.clone();
+            req.on_end(move || {
+                notes.note("end");
+                res.end("x");
+            });
+        });
+        world.ask(&server, request);
+        world.until("the last call", || log.len() == order.len());
+        assert_eq!(log.all(), order);
+    }
+}

@@ -121,6 +121,33 @@ fn destroying_the_connection_ends_the_exchange_on_it() {
 }
 
 #[test]
+fn a_connection_may_be_reset() {
+    let mut world = World::new();
+    let log = Log::new();
+    let notes = log.clone();
+    let server = world.serve(move |req, res| {
+        res.on_close(notes.noting("close"));
+        let connection = req.connection();
+        connection.reset_and_destroy().expect("it is open");
+        let closed = connection.reset_and_destroy().expect_err("it is closed");
+        notes.note(closed.code());
+        res.end("never");
+    });
+    let mut peer = world.send(&server, get("/", ""));
+    assert_eq!(world.until_end(&mut peer), Ending::Reset);
+    world.until("the last call", || log.has("close"));
+    assert_eq!(log.all(), ["ERR_SOCKET_CLOSED", "close"]);
+    assert_eq!(server.connections(), 0);
+    let (ours, _theirs) = UnixStream::pair().expect("a pair");
+    let notes = log.clone();
+    server.on_connection(move |connection| {
+        notes.note(connection.reset_and_destroy().expect_err("a Unix socket").code());
+    });
+    server.serve_connection(ours).expect("it is a stream");
+    world.until("the answer", || log.has("ERR_INVALID_HANDLE_TYPE"));
+}
+
+#[test]
 fn an_upgraded_connection_is_the_same_connection() {
     let mut world = World::new();
     let kept = Rc::new(Cell::new(None));

@@ -1,5 +1,8 @@
 //! What users have registered on one exchange, and the calls that are due when it is over.
 
+use crate::engine::fields::gone;
+use crate::engine::over::Over;
+use crate::engine::written::WrittenQueue;
 use crate::error::{Error, ErrorKind, Limit, Result};
 use crate::h1::CONTENT_TOO_LARGE;
 use crate::http::{IncomingResponse, Information, Socket};
@@ -11,6 +14,7 @@ pub(crate) type ErrorFn = Box<dyn FnOnce(Error) -> Result<()>>;
 pub(crate) type CollectFn = Box<dyn FnOnce(Result<Vec<u8>>) -> Result<()>>;
 pub(crate) type ResponseFn = Box<dyn FnOnce(IncomingResponse) -> Result<()>>;
 pub(crate) type InformationFn = Box<dyn FnMut(Information) -> Result<()>>;
+pub(crate) type WrittenFn = Box<dyn FnOnce(Result<()>) -> Result<()>>;
 pub(crate) type UpgradeFn = Box<dyn FnOnce(IncomingResponse, Socket, &[u8]) -> Result<()>>;
 
 /// A callback that runs more than once. It is taken out while it runs, so that it can replace or remove
@@ -126,6 +130,7 @@ pub(crate) struct Callbacks {
     pub(crate) incoming_timeout: Listener<HookMut>,
     // Of the outgoing message.
     pub(crate) drain: Listener<HookMut>,
+    pub(crate) written: Option<Box<WrittenQueue>>,
     pub(crate) finish: Option<Hook>,
     pub(crate) outgoing_error: Option<ErrorFn>,
     pub(crate) close: Option<Hook>,
@@ -135,6 +140,9 @@ pub(crate) struct Callbacks {
     pub(crate) proceed: Option<Hook>,
     pub(crate) upgrade: Option<UpgradeFn>,
     pub(crate) timeout: Listener<HookMut>,
+    /// What can still be asked about the exchange while its last calls are made. It is here and not in
+    /// [`Finale`] to keep events small, which all are moved about.
+    pub(crate) over: Option<Over>,
 }
 
 /// The last calls of an exchange, in the order in which they are made. The exchange itself is gone from
@@ -150,8 +158,12 @@ pub(crate) struct Finale {
     pub(crate) error: Option<Error>,
     /// The incoming message was cut off: the error is its own.
     pub(crate) cut_off: bool,
+    /// The outgoing message was sent as a whole before and has nothing to do with the error.
+    pub(crate) error_is_incoming: bool,
     /// The incoming message was cut off: `on_aborted` is owed.
     pub(crate) aborted: bool,
+    /// Nobody was told of the end of the request: it closes behind its response.
+    pub(crate) request_closes_last: bool,
 }
 
 /// One call of a [`Finale`], ready to be made.
@@ -159,15 +171,27 @@ pub(crate) enum FinalCall {
     Plain(Hook),
     Error(ErrorFn, Error),
     Collected(CollectFn, Result<Vec<u8>>),
+    Written(WrittenFn, Result<()>),
 }
 
 impl Finale {
-    pub(crate) fn quiet(callbacks: Box<Callbacks>) -> Self {
-        Finale { callbacks, end: false, finish: false, error: None, cut_off: false, aborted: false }
+    pub(crate) fn quiet(mut callbacks: Box<Callbacks>, over: Over) -> Self {
+        callbacks.over = Some(over);
+        Finale {
+            callbacks,
+            end: false,
+            finish: over.finished,
+            error: None,
+            cut_off: false,
+            error_is_incoming: false,
+            aborted: false,
+            request_closes_last: false,
+        }
     }
 
-    /// The next call that is due; `None` when all are made. The order is Node's: end, finish, aborted,
-    /// error, then close, once and last. Content that was to be collected comes before them.
+    /// The next call that is due; `None` when all are made. The order is Node's: end, what waits for bytes to
+    /// be written, finish, aborted, error, then close, once and last. Content that was to be collected comes
+    /// before them.
     pub(crate) fn next_call(&mut self) -> Option<FinalCall> {
         let callbacks = &mut *self.callbacks;
         if let Some(collect) = callbacks.collect.take() {
@@ -182,6 +206,14 @@ impl Finale {
                 return Some(FinalCall::Plain(end));
             }
         }
+        if let Some((place, callback)) = callbacks.written.as_mut().and_then(|w| w.pop_front()) {
+            let is_taken = callbacks.over.is_some_and(|over| place <= over.taken);
+            let result = match is_taken {
+                true => Ok(()),
+                false => Err(self.error.clone().unwrap_or_else(gone)),
+            };
+            return Some(FinalCall::Written(callback, result));
+        }
         if std::mem::take(&mut self.finish) {
             if let Some(finish) = callbacks.finish.take() {
                 return Some(FinalCall::Plain(finish));
@@ -195,15 +227,21 @@ impl Finale {
         if let Some(error) = self.error.take() {
             let (incoming, outgoing) =
                 (&mut callbacks.incoming_error, &mut callbacks.outgoing_error);
-            let (owner, other) = match self.cut_off {
-                true => (incoming, outgoing),
-                false => (outgoing, incoming),
+            let listener = match (self.error_is_incoming, self.cut_off) {
+                (true, _) => incoming.take(),
+                (false, true) => incoming.take().or_else(|| outgoing.take()),
+                (false, false) => outgoing.take().or_else(|| incoming.take()),
             };
-            match owner.take().or_else(|| other.take()) {
+            match listener {
                 Some(listener) => return Some(FinalCall::Error(listener, error)),
                 None => log::debug!(target: "onloop::http", "no on_error was set for: {error}"),
             }
         }
-        callbacks.incoming_close.take().or_else(|| callbacks.close.take()).map(FinalCall::Plain)
+        let (incoming, outgoing) = (&mut callbacks.incoming_close, &mut callbacks.close);
+        let (first, last) = match self.request_closes_last {
+            true => (outgoing, incoming),
+            false => (incoming, outgoing),
+        };
+        first.take().or_else(|| last.take()).map(FinalCall::Plain)
     }
 }

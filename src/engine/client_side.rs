@@ -300,9 +300,9 @@ impl Core {
             self.pool.recycle_client(client);
         }
         self.leave_origin(key);
-        self.become_raw(key);
         head.hand_over();
         let rest = input.from..input.to;
+        self.become_raw(key, rest.len());
         input.consume(rest.len());
         Event::ClientUpgrade { callback, id, head, rest }
     }
@@ -346,7 +346,10 @@ impl Core {
     /// Response received, request sent: the connection goes to the pool, then the last calls are made.
     fn client_complete(&mut self, key: u32, input: &mut Input<'_>) -> Event {
         let flags = self.slots[key as usize].flags;
+        let id = self.id(key);
+        self.discard_corked(key);
         let active = self.active(key);
+        let over = active.callbacks.is_some().then(|| active.progress_of(id));
         let client = active.client.as_deref();
         let fits = client.is_some_and(|client| client.persistent && client.keep_alive);
         let hint = client.and_then(|client| client.keep_alive_hint);
@@ -361,7 +364,6 @@ impl Core {
         let source = active.piped_from.take();
         let client = active.client.take();
         let ended = active.incoming.ended;
-        let sent = active.is_request_sent();
         let callbacks = active.end_exchange();
         if let Some(client) = client {
             self.pool.recycle_client(client);
@@ -375,15 +377,12 @@ impl Core {
             log::debug!(target: "onloop::client", "connection {key}: done, not kept");
             self.drop_connection(key, None);
         }
-        match callbacks {
-            None => Event::Continue,
-            Some(callbacks) => {
-                let mut finale = Finale::quiet(callbacks);
-                finale.end = !ended;
-                finale.finish = sent;
-                Event::Final(finale)
-            }
-        }
+        let Some((callbacks, over)) = callbacks.zip(over) else {
+            return Event::Continue;
+        };
+        let mut finale = Finale::quiet(callbacks, over);
+        finale.end = !ended;
+        Event::Final(finale)
     }
 
     /// Everything that can be done is done: flush, tell who waits for room, set the clock.
@@ -395,23 +394,11 @@ impl Core {
             return Event::Done;
         }
         self.flush(key);
-        if let Some(event) = self.drain_event(key) {
+        if let Some(event) = self.outgoing_event(key) {
             return event;
-        }
-        if let Some(callback) = self.take_finish(key) {
-            return Event::Finish { callback, id: self.id(key) };
         }
         self.arm_inactivity(key);
         Event::Done
-    }
-
-    /// `on_finish` of a request, once the system has its last byte; the response may come much later.
-    fn take_finish(&mut self, key: u32) -> Option<super::Hook> {
-        let active = self.active(key);
-        match active.is_request_sent() {
-            true => active.callbacks.as_deref_mut()?.finish.take(),
-            false => None,
-        }
     }
 
     /// Sets the inactivity timeout of an exchange.

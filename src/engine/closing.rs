@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use crate::engine::Core;
 use crate::engine::callbacks::{Callbacks, Finale};
+use crate::engine::cork::Corked;
 use crate::engine::deadlines::ticks;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Read;
+use crate::engine::over::Over;
 use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Stage};
 use crate::error::{Error, ErrorKind};
 
@@ -21,6 +23,10 @@ pub(super) struct Remains {
     failure: Option<Error>,
     /// Its incoming message was cut off.
     aborted: bool,
+    corked: Option<Box<Corked>>,
+    /// The outgoing message is a response, not a request or a stream.
+    is_response: bool,
+    over: Over,
 }
 
 impl Active {
@@ -34,9 +40,12 @@ impl Active {
 
     /// Ends the exchange wherever it stands: nothing of it may go along to the next one that this state
     /// serves.
-    pub(super) fn end_early(&mut self) -> Remains {
+    pub(super) fn end_early(&mut self, id: ExchangeId, kind: Kind) -> Remains {
         self.file = None;
         Remains {
+            over: self.progress_of(id),
+            corked: self.corked.take(),
+            is_response: kind == Kind::Server,
             aborted: self.stage == Stage::Exchange && !self.incoming.complete,
             pipe_to: self.incoming.pipe_to.take(),
             piped_from: self.piped_from.take(),
@@ -49,14 +58,18 @@ impl Active {
 impl Core {
     /// Removes a slot; the calls that are owed to its exchange, if any.
     pub(crate) fn drop_connection(&mut self, key: u32, error: Option<Error>) -> Event {
+        let Some(slot) = self.slots.get(key as usize) else {
+            return Event::Done;
+        };
+        let (kind, id) = (slot.kind, self.id(key));
         let Some(mut active) = self.remove_slot(key) else {
             return Event::Done;
         };
-        let remains = active.end_early();
+        let remains = active.end_early(id, kind);
         if let Some(client) = active.client.take() {
             self.pool.recycle_client(client);
         }
-        active.output.clear(&mut self.trash);
+        active.output.recycle(&mut self.trash);
         self.pool.recycle_active(active);
         self.finale_of(remains, error).map_or(Event::Done, Event::Final)
     }
@@ -69,9 +82,14 @@ impl Core {
         if let Some(source) = remains.piped_from {
             self.pipe_target_gone(source);
         }
-        let mut finale = Finale::quiet(remains.callbacks?);
+        if let Some(corked) = remains.corked {
+            corked.discard(&mut self.trash);
+        }
+        let mut finale = Finale::quiet(remains.callbacks?, remains.over);
         finale.aborted = remains.aborted;
         finale.cut_off = remains.aborted;
+        finale.error_is_incoming =
+            remains.is_response && remains.over.finished && remains.failure.is_none();
         finale.error = remains.failure.or(error);
         Some(finale)
     }

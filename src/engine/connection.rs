@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::engine::Core;
 use crate::engine::deadlines::duration_of;
+use crate::engine::raw::socket_closed;
 use crate::engine::slot::{Flags, Inactivity, Kind, Slot, Stage};
+use crate::error::{Error, Result};
 use crate::net::{Net, Source};
 
 impl Core {
@@ -23,6 +25,23 @@ impl Core {
             slot.flags.set(Flags::DESTROYED);
             self.mark_dirty(key);
         }
+    }
+
+    /// Closes the socket at once with a reset; the last calls follow with the next drive.
+    pub(crate) fn reset_connection(&mut self, key: u32, generation: u32) -> Result<()> {
+        let Some(slot) = self.connection(key, generation) else {
+            return Err(socket_closed());
+        };
+        if matches!(slot.source, Source::Unix(_)) {
+            let message = "a Unix socket has no resets: use `destroy`";
+            return Err(Error::local("ERR_INVALID_HANDLE_TYPE", message));
+        }
+        slot.flags.set(Flags::DESTROYED);
+        let source = slot.source.take();
+        self.net.reset(source);
+        self.retry_blocked_listeners();
+        self.mark_dirty(key);
+        Ok(())
     }
 
     pub(crate) fn set_connection_timeout(&mut self, key: u32, generation: u32, timeout: Duration) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::engine::callbacks::{
-    CollectFn, DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, UpgradeFn,
+    CollectFn, DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, UpgradeFn, WrittenFn,
 };
 use crate::engine::server::{
     ClientErrorFn, ConnectionFn, DropFn, DropRequestFn, RequestFn, RequestListener,
@@ -171,9 +171,14 @@ pub(crate) enum Event {
         callback: Hook,
         id: ExchangeId,
     },
-    /// `on_finish` of a client request whose response is still awaited.
+    /// `on_finish` of a message whose exchange goes on.
     Finish {
         callback: Hook,
+        id: ExchangeId,
+    },
+    /// A callback of `on_written`.
+    Written {
+        callback: WrittenFn,
         id: ExchangeId,
     },
     Drain {

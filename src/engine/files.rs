@@ -113,26 +113,25 @@ impl Core {
     /// Ends a response with a part of a file, which the caller has found to be there.
     pub(crate) fn send_file(&mut self, id: ExchangeId, file: File, part: Range<u64>) -> Result<()> {
         let length = part.end.saturating_sub(part.start);
-        let Some(active) = self.exchange(id).filter(|active| active.failure.is_none()) else {
-            return Err(super::gone());
-        };
-        if active.outgoing.is_ended() {
-            let message = "the response was ended: no file can follow";
-            return Err(Error::local("ERR_STREAM_WRITE_AFTER_END", message));
+        let bytes = usize::try_from(length).unwrap_or(usize::MAX);
+        if let Some(refusal) = self.refusal(id, bytes, true) {
+            return Err(refusal.into());
         }
-        if let Some(promised) = active.outgoing.promised().filter(|promised| *promised != length) {
+        let outgoing = &mut self.active(id.key).outgoing;
+        let left = if outgoing.has_no_content() { None } else { outgoing.length_left() };
+        if let Some(left) = left.filter(|left| *left != length) {
             let message = format!(
-                "this part of the file is {length} bytes, but {promised} are left of the Content-Length"
+                "this part of the file is {length} bytes, but {left} are left of the Content-Length"
             );
             return Err(Error::local("ERR_HTTP_CONTENT_LENGTH_MISMATCH", message));
         }
         if length == 0 {
-            active.outgoing.tell_empty();
+            outgoing.tell_empty();
             self.end(id, Chunk::Borrowed(b""));
             return Ok(());
         }
         if length <= SMALL_BYTES_MAX {
-            let mut content = vec![0; length as usize];
+            let mut content = vec![0; bytes];
             let read = self.net.read_file(&file, part.start, &mut content);
             if matches!(read, Some(Ok(count)) if count == content.len()) {
                 self.end(id, Chunk::Owned(content));
@@ -144,7 +143,8 @@ impl Core {
         }
         let sent_by_system = self.net.sends_files();
         let active = self.active(id.key);
-        active.outgoing.seal();
+        active.release_cork();
+        active.outgoing.end_later();
         let delimiter = active.outgoing.delimiter();
         // HEAD, 204, 304: the head is all.
         if delimiter != Delimiter::None {
@@ -202,6 +202,8 @@ impl Core {
             let tail = active.output.tail();
             // It is as long as was promised: `send_file` has seen to that.
             let _ = active.outgoing.finish(tail.bytes);
+            drop(tail);
+            active.place_held_written();
             return Progress::Over(Step::Again);
         }
         match content.copied {
@@ -241,6 +243,7 @@ impl Core {
             Ok(count) => {
                 *activity = true;
                 content.advance(count);
+                active.output.pass(count);
                 let framed = active.outgoing.frame(count as u64);
                 debug_assert!(framed.is_ok(), "the length was checked by `send_file`");
             }

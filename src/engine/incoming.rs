@@ -171,6 +171,7 @@ impl Core {
         input.consume(skip);
         let range = input.from..input.from + length;
         input.consume(length);
+        incoming.received_bytes += length as u64;
         if incoming.discarding {
             incoming.discarded_bytes += length;
             return (incoming.discarded_bytes > discarded_max).then_some(Content::DiscardedTooMuch);
@@ -291,7 +292,10 @@ fn is_unclaimed(active: &Active) -> bool {
 impl Active {
     /// Our whole message was handed to the system.
     pub(crate) fn is_request_sent(&self) -> bool {
-        self.outgoing.is_ended() && self.output.is_empty()
+        self.outgoing.is_ended()
+            && self.output.is_empty()
+            && !self.output.is_lost()
+            && self.file.is_none()
     }
 }
 

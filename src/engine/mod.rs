@@ -10,19 +10,24 @@ pub(crate) mod client_side;
 pub(crate) mod closing;
 mod connect;
 mod connection;
+mod cork;
 mod date;
 mod deadlines;
 pub(crate) mod endpoint;
 pub(crate) mod event;
+mod fields;
 mod files;
 pub(crate) mod immediates;
 mod incoming;
+mod informational;
 pub(crate) mod options;
 mod outgoing;
 pub(crate) mod output;
+mod over;
 mod pipe;
 pub(crate) mod pool;
 pub(crate) mod raw;
+mod refusal;
 pub(crate) mod server;
 mod server_clock;
 mod server_failure;
@@ -31,6 +36,7 @@ mod server_stream;
 pub(crate) mod slot;
 #[cfg(feature = "sim")]
 pub(crate) mod stats;
+mod written;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -52,14 +58,15 @@ pub(crate) use client_side::ClientState;
 use date::DateCache;
 use deadlines::{Sweep, tick_at, ticks};
 use event::{Event, Input};
+pub(crate) use fields::{Place, field_error, gone, set_field};
 use files::Files;
 use immediates::Immediates;
 use options::LoopOptions;
-pub(crate) use outgoing::{
-    BUFFERED_BYTES_MAX, HIGH_WATER_MARK, check_trailer, field_error, gone, headers_sent, set_field,
-};
+pub(crate) use outgoing::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
 use output::Trash;
+pub(crate) use over::Over;
 use pool::Pool;
+pub(crate) use raw::socket_closed;
 pub(crate) use server::ServerEntry;
 pub(crate) use slot::ExchangeId;
 use slot::{Active, Flags, Kind, Slot, Stage};
@@ -93,6 +100,8 @@ pub(crate) struct Core {
     /// Servers that are over: `on_close` is owed, then they are dropped, outside of every borrow.
     pub(crate) closed_servers: VecDeque<Box<ServerEntry>>,
     pub(crate) trash: Trash,
+    /// The exchange whose last calls are being made.
+    pub(crate) over: Option<Over>,
     pub(crate) now: Time,
     tick: u32,
     sweep: Sweep,
@@ -140,6 +149,7 @@ impl Core {
             finales: VecDeque::new(),
             closed_servers: VecDeque::new(),
             trash: Trash::default(),
+            over: None,
             now,
             tick: tick_at(now),
             sweep: Sweep::new(),

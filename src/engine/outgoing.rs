@@ -3,15 +3,11 @@
 use std::io::{self, IoSlice};
 
 use crate::content::Chunk;
-use crate::engine::event::Event;
 use crate::engine::output::PIECE_BYTES_MIN;
+use crate::engine::refusal::Refusal;
 use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Slot, Stage};
 use crate::engine::{Core, ServerEntry};
-use crate::error::{Error, ErrorKind, Limit, Result};
-use crate::h1::{
-    Automatic, Delimiter, FieldError, Frame, LengthMismatch, Outgoing, Plan, StartLine, decimal,
-    has_list_token, push_chunk_size, push_status_line,
-};
+use crate::h1::{Automatic, Delimiter, Frame, LengthMismatch, Plan, StartLine, push_chunk_size};
 
 /// Default `high_water_mark`: from so many unsent bytes on `write` returns false.
 pub(crate) const HIGH_WATER_MARK: usize = 64 * 1024;
@@ -32,37 +28,42 @@ impl Core {
         }
     }
 
-    /// Adds content to a message; false when the high-water mark is reached or nothing was taken.
-    pub(crate) fn write(&mut self, id: ExchangeId, chunk: Chunk<'_>) -> bool {
-        self.write_content(id, chunk, false)
+    /// From how many unsent bytes on `write` returns false.
+    pub(crate) fn high_water_mark(&mut self, id: ExchangeId) -> usize {
+        match self.exchange(id) {
+            Some(_) => {
+                let slot = &self.slots[id.key as usize];
+                self.marks(slot.kind, slot.owner).0
+            }
+            None => 0,
+        }
     }
 
-    /// The same; `through` has large content go to the system at once, where it would only be copied to be
-    /// written when the drive is over.
+    /// `write`: adds content to a message; false when the high-water mark is reached or nothing was taken.
+    pub(crate) fn write(&mut self, id: ExchangeId, chunk: Chunk<'_>) -> bool {
+        self.write_content(id, chunk, false).unwrap_or_else(|refusal| {
+            refusal.log("a write");
+            false
+        })
+    }
+
+    /// `try_write`, and the work of `write`. `through` has large content go to the system at once, where it
+    /// would only be copied to be written when the drive is over.
     pub(crate) fn write_content(
         &mut self,
         id: ExchangeId,
         chunk: Chunk<'_>,
         through: bool,
-    ) -> bool {
-        if !self.is_writable(id) {
-            log::debug!(target: "onloop::http", "a write after the end was dropped");
+    ) -> Result<bool, Refusal> {
+        if let Some(refusal) = self.refusal(id, chunk.len(), false) {
             self.trash.discard(chunk);
-            return false;
+            return Err(refusal);
         }
         let slot = &self.slots[id.key as usize];
         let (high_water_mark, buffered_max) = self.marks(slot.kind, slot.owner);
         let active = self.active(id.key);
-        if active.output.len() > buffered_max {
-            active.failure = Some(Core::limit_error(
-                Limit::Buffered,
-                "ERR_BUFFER_OUT_OF_BOUNDS",
-                "more was written than `max_buffered` allows to wait: stop when `write` returns false \
-                 and go on in `on_drain`",
-            ));
-            self.trash.discard(chunk);
-            self.mark_dirty(id.key);
-            return false;
+        if active.unsent_bytes() > buffered_max {
+            return Err(self.refuse_more(id.key, chunk));
         }
         if !active.outgoing.head_is_sent() {
             self.send_head(id.key, Plan::Pieces);
@@ -72,24 +73,42 @@ impl Core {
         }
         self.mark_dirty(id.key);
         let active = self.active(id.key);
-        let wants_more = active.output.len() < high_water_mark;
+        let wants_more = active.unsent_bytes() < high_water_mark;
         active.need_drain |= !wants_more;
-        wants_more
+        Ok(wants_more)
     }
 
-    /// Ends a message, with its last or only content.
+    /// More waits than `max_buffered` allows: the exchange ends.
+    #[cold]
+    fn refuse_more(&mut self, key: u32, chunk: Chunk<'_>) -> Refusal {
+        self.active(key).failure = Some(Refusal::Buffered.into());
+        self.trash.discard(chunk);
+        self.mark_dirty(key);
+        Refusal::Buffered
+    }
+
+    /// `end`: ends a message, with its last or only content.
     #[inline]
     pub(crate) fn end(&mut self, id: ExchangeId, chunk: Chunk<'_>) {
-        let Some(chunk) = self.respond_whole(id, chunk) else {
-            return;
-        };
-        let is_open = self
-            .exchange(id)
-            .is_some_and(|active| !active.outgoing.is_ended() && active.failure.is_none());
-        if !is_open {
-            log::trace!(target: "onloop::http", "an end after the end was ignored");
+        if let Some(chunk) = self.respond_whole(id, chunk) {
+            if let Err(refusal) = self.end_unusual(id, chunk) {
+                refusal.log("an end");
+            }
+        }
+    }
+
+    /// `try_end`: the same, and says why not.
+    pub(crate) fn try_end(&mut self, id: ExchangeId, chunk: Chunk<'_>) -> Result<(), Refusal> {
+        match self.respond_whole(id, chunk) {
+            None => Ok(()),
+            Some(chunk) => self.end_unusual(id, chunk),
+        }
+    }
+
+    fn end_unusual(&mut self, id: ExchangeId, chunk: Chunk<'_>) -> Result<(), Refusal> {
+        if let Some(refusal) = self.refusal(id, chunk.len(), true) {
             self.trash.discard(chunk);
-            return;
+            return Err(refusal);
         }
         let key = id.key;
         if !self.active(key).outgoing.head_is_sent() {
@@ -99,6 +118,7 @@ impl Core {
             self.push_content(key, chunk);
         }
         let active = self.active(key);
+        active.release_cork();
         let tail = active.output.tail();
         let finished = active.outgoing.finish(tail.bytes);
         drop(tail);
@@ -110,6 +130,7 @@ impl Core {
             );
         }
         self.mark_dirty(key);
+        Ok(())
     }
 
     /// The plain response: head and small content in one go. Otherwise gives the content back.
@@ -127,7 +148,7 @@ impl Core {
             || slot.kind != Kind::Server
             || slot.flags.has(Flags::DESTROYED)
             || active.stage != Stage::Exchange
-            || active.outgoing.head_is_sent()
+            || active.outgoing.head_is_sealed()
             || active.incoming.continue_owed
             || active.failure.is_some()
         {
@@ -159,18 +180,21 @@ impl Core {
             return;
         };
         let length = chunk.len();
-        match active.outgoing.frame(length as u64) {
-            Ok(Frame::Plain) => active.output.push(chunk, trash),
-            Ok(Frame::Chunk) if length > 0 => {
-                push_chunk_size(active.output.tail().bytes, length);
-                active.output.push(chunk, trash);
-                active.output.tail().bytes.extend_from_slice(b"\r\n");
-            }
-            Ok(Frame::Chunk | Frame::Drop) => trash.discard(chunk),
+        let frame = match active.outgoing.frame(length as u64) {
+            Ok(frame) => frame,
             Err(_) => {
                 log_excess();
-                trash.discard(chunk);
+                Frame::Drop
             }
+        };
+        if let Some(corked) = active.corked.as_deref_mut() {
+            corked.push(frame, chunk, trash);
+            return;
+        }
+        match frame {
+            Frame::Plain => active.output.push(chunk, trash),
+            Frame::Chunk if length > 0 => active.output.push_chunk(chunk, trash),
+            Frame::Chunk | Frame::Drop => trash.discard(chunk),
         }
     }
 
@@ -186,6 +210,7 @@ impl Core {
             || flags.has(WRITES_STOPPED)
             || active.stage == Stage::Unconnected
             || active.output.single().is_none()
+            || active.corked.is_some()
         {
             return false;
         }
@@ -211,7 +236,7 @@ impl Core {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => {
                 log::debug!(target: "onloop::connection", "connection {key}: write: {error}");
-                output.clear(trash);
+                output.lose(trash);
                 flags.set(broken_by_write(*kind));
                 return true;
             }
@@ -225,6 +250,7 @@ impl Core {
         }
         output.advance(written.min(first), trash);
         let written = written.saturating_sub(first);
+        output.pass(written);
         output.push(Chunk::Borrowed(&content[written.min(content.len())..]), trash);
         let written = written.saturating_sub(content.len());
         output.tail().bytes.extend_from_slice(&end[written..]);
@@ -238,7 +264,14 @@ impl Core {
         let Some(active) = slot.active.as_deref_mut() else {
             return;
         };
-        let tail = active.output.tail();
+        let tail;
+        let out = match active.corked.as_deref_mut() {
+            Some(corked) => &mut corked.head,
+            None => {
+                tail = active.output.tail();
+                &mut *tail.bytes
+            }
+        };
         if slot.kind == Kind::Server {
             if active.incoming.continue_owed {
                 // The client waits for a word on whether to send its content. This is the word; what it
@@ -249,11 +282,11 @@ impl Core {
                 return;
             };
             let automatic = ServerEntry::automatic(server, date);
-            active.outgoing.send_head(StartLine::Status, &automatic, plan, tail.bytes);
+            active.outgoing.send_head(StartLine::Status, &automatic, plan, out);
         } else if let Some(client) = active.client.as_deref() {
             let automatic =
                 Automatic { date: b"", keep_alive: b"", persistent_block: b"", closing: false };
-            active.outgoing.send_head(client.start_line(), &automatic, plan, tail.bytes);
+            active.outgoing.send_head(client.start_line(), &automatic, plan, out);
         }
     }
 
@@ -266,47 +299,6 @@ impl Core {
             self.send_head(id.key, Plan::Pieces);
             self.mark_dirty(id.key);
         }
-    }
-
-    /// An informational response (RFC 9110 §15.2), as long as the final one has not begun.
-    pub(crate) fn write_information(
-        &mut self,
-        id: ExchangeId,
-        status: u16,
-        fields: &[u8],
-    ) -> Result<()> {
-        let Some(active) = self.exchange(id) else {
-            return Err(gone());
-        };
-        if active.outgoing.head_is_sent() {
-            return Err(headers_sent("an informational response"));
-        }
-        if active.incoming.minor == 0 {
-            // RFC 9110 §15.2: never to a client of HTTP/1.0, which would take it for the answer.
-            return Ok(());
-        }
-        if status == 100 && !std::mem::take(&mut active.incoming.continue_owed) {
-            return Ok(());
-        }
-        let tail = active.output.tail();
-        push_status_line(tail.bytes, status, crate::h1::reason_phrase(status));
-        tail.bytes.extend_from_slice(fields);
-        tail.bytes.extend_from_slice(b"\r\n");
-        drop(tail);
-        self.mark_dirty(id.key);
-        Ok(())
-    }
-
-    /// Gives access to a message whose head can still be changed.
-    #[inline]
-    pub(crate) fn head_mut(&mut self, id: ExchangeId, doing: &str) -> Result<&mut Outgoing> {
-        let Some(active) = self.exchange(id) else {
-            return Err(gone());
-        };
-        if active.outgoing.head_is_sent() {
-            return Err(headers_sent(doing));
-        }
-        Ok(&mut active.outgoing)
     }
 
     /// Writes what waits until the system takes no more.
@@ -341,52 +333,11 @@ impl Core {
                 }
                 Err(error) => {
                     log::debug!(target: "onloop::connection", "connection {key}: write: {error}");
-                    output.clear(trash);
+                    output.lose(trash);
                     flags.set(broken_by_write(*kind));
                 }
             }
         }
-    }
-
-    /// After a flush: `on_drain` where it is due; in the next turn where the budget of this one is used up.
-    #[inline]
-    pub(crate) fn drain_event(&mut self, key: u32) -> Option<Event> {
-        if !self.active(key).need_drain {
-            return None;
-        }
-        let callback = self.drained(key)?;
-        if self.requests_left > 0 {
-            self.requests_left -= 1;
-            return Some(Event::Drain { callback, id: self.id(key) });
-        }
-        let active = self.active(key);
-        active.need_drain = true;
-        let displaced = active.callbacks_mut().drain.put_back(callback);
-        debug_assert!(displaced.is_none(), "nothing ran since it was taken out");
-        self.mark_dirty_later(key);
-        Some(Event::Done)
-    }
-
-    /// After a flush: whoever waits for room is told. Returns the callback of `on_drain` if it is due.
-    fn drained(&mut self, key: u32) -> Option<crate::engine::callbacks::HookMut> {
-        let slot = &self.slots[key as usize];
-        let (high_water_mark, _) = self.marks(slot.kind, slot.owner);
-        let active = self.active(key);
-        if !active.need_drain || active.output.len() >= high_water_mark {
-            return None;
-        }
-        active.need_drain = false;
-        let piped_from = active.piped_from;
-        let is_open = !active.outgoing.is_ended();
-        let callback = active
-            .callbacks
-            .as_deref_mut()
-            .filter(|_| is_open)
-            .and_then(|callbacks| callbacks.drain.take());
-        if let Some(source) = piped_from {
-            self.resume_piped(source);
-        }
-        callback
     }
 }
 
@@ -405,114 +356,6 @@ fn broken_by_write(kind: Kind) -> Flags {
 #[cold]
 fn log_excess() {
     log::error!(target: "onloop::http", "content beyond the message's Content-Length was dropped");
-}
-
-/// Sets, appends or removes a field, with the checks that keep the framing ours.
-// Inlined with the call: a name that is a constant, as nearly all are, is checked by the compiler then.
-#[inline(always)]
-pub(crate) fn set_field(
-    outgoing: &mut Outgoing,
-    name: &str,
-    value: &[u8],
-    append: bool,
-) -> Result<()> {
-    let fields = &mut outgoing.fields;
-    // Only names of these lengths steer framing; the check is on every `set_header`.
-    if matches!(name.len(), 14 | 17) {
-        check_framing_field(name, value)?;
-        if append && fields.has(name.as_bytes()) && steers_framing(name) {
-            let message = format!("{name} is set already and may stand only once");
-            return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
-        }
-    }
-    let result = match append {
-        true => fields.append(name.as_bytes(), value),
-        false => fields.set(name.as_bytes(), value),
-    };
-    match result {
-        Ok(()) => Ok(()),
-        Err(error) => Err(field_error(error, name)),
-    }
-}
-
-/// RFC 9110 §6.5.1: what steers framing, routing or authentication has no place behind the content.
-pub(crate) fn check_trailer(name: &str) -> Result<()> {
-    const FORBIDDEN: [&str; 6] =
-        ["content-length", "transfer-encoding", "host", "trailer", "connection", "authorization"];
-    if FORBIDDEN.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name)) {
-        let message = format!("{name} is not allowed as a trailer");
-        return Err(Error::local("ERR_HTTP_TRAILER_INVALID", message));
-    }
-    Ok(())
-}
-
-fn steers_framing(name: &str) -> bool {
-    name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
-}
-
-#[cold]
-fn check_framing_field(name: &str, value: &[u8]) -> Result<()> {
-    if name.eq_ignore_ascii_case("content-length") && decimal(value).is_none() {
-        let message = "a Content-Length is a decimal number of bytes";
-        return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
-    }
-    if name.eq_ignore_ascii_case("transfer-encoding") && !ends_in_chunked(value) {
-        let message = "a Transfer-Encoding must end in `chunked`, which is how onloop frames it";
-        return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
-    }
-    Ok(())
-}
-
-/// `chunked` is the last coding and the only one of that name (RFC 9112 §6.1).
-fn ends_in_chunked(value: &[u8]) -> bool {
-    let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-    let before = value.len() - last.len();
-    last.trim_ascii().eq_ignore_ascii_case(b"chunked")
-        && !has_list_token(&value[..before], "chunked")
-}
-
-/// The public error of a refused field.
-#[cold]
-pub(crate) fn field_error(error: FieldError, name: &str) -> Error {
-    match error {
-        FieldError::Name => Error::local(
-            "ERR_INVALID_HTTP_TOKEN",
-            format!(
-                "header name must be a token of letters, digits and !#$%&'*+-.^_`|~ (got {name:?})"
-            ),
-        ),
-        FieldError::Value => Error::local(
-            "ERR_INVALID_CHAR",
-            format!(
-                "invalid character in the value of header {name:?}: control characters are not allowed"
-            ),
-        ),
-        FieldError::TooLarge => Error::new(
-            ErrorKind::Limit(Limit::HeaderSize),
-            "ERR_HTTP_HEADERS_TOO_LARGE",
-            "the header section would be larger than 64 KiB",
-        ),
-    }
-}
-
-#[cold]
-pub(crate) fn headers_sent(doing: &str) -> Error {
-    Error::local(
-        "ERR_HTTP_HEADERS_SENT",
-        format!(
-            "cannot change {doing} after the head was sent: do it before `write`, `end` or `flush_headers`"
-        ),
-    )
-}
-
-/// The handle's exchange is over.
-#[cold]
-pub(crate) fn gone() -> Error {
-    Error::new(
-        ErrorKind::Aborted,
-        "ERR_STREAM_DESTROYED",
-        "the message is over: nothing can be added to it",
-    )
 }
 
 impl Active {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use crate::content::Chunk;
+use crate::h1::push_chunk_size;
 
 /// From this size on, content that is given away is not copied behind the head. Below it one `write` of
 /// one buffer is cheaper: `writev` of a head and 13 bytes costs 13 to 20 % more.
@@ -49,6 +50,10 @@ pub(crate) struct Output {
     pieces: VecDeque<Piece>,
     /// Bytes in `pieces`.
     pieces_bytes: usize,
+    /// Bytes that the system has taken, ever: the state may have served other connections before.
+    taken: u64,
+    /// Bytes were thrown away since writing failed.
+    lost: bool,
 }
 
 impl Output {
@@ -61,6 +66,22 @@ impl Output {
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.buffer.len() + self.pieces_bytes - self.position
+    }
+
+    /// The place up to which the system has taken everything.
+    #[inline]
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// The place behind everything that waits.
+    pub(crate) fn end(&self) -> u64 {
+        self.taken + self.len() as u64
+    }
+
+    /// Bytes went to the system without having been here.
+    pub(crate) fn pass(&mut self, bytes: usize) {
+        self.taken += bytes as u64;
     }
 
     /// Where bytes that go out next in order are to be appended.
@@ -107,6 +128,46 @@ impl Output {
         }
     }
 
+    /// Appends content as a chunk.
+    #[inline]
+    pub(crate) fn push_chunk(&mut self, chunk: Chunk<'_>, trash: &mut Trash) {
+        let length = chunk.len();
+        // The usual case in one piece.
+        if self.pieces.is_empty() && length < PIECE_BYTES_MIN {
+            const SIZE_AND_ENDS_BYTES: usize = 20;
+            self.buffer.reserve(length + SIZE_AND_ENDS_BYTES);
+            push_chunk_size(&mut self.buffer, length);
+            self.buffer.extend_from_slice(chunk.as_slice());
+            self.buffer.extend_from_slice(b"\r\n");
+            trash.discard(chunk);
+            return;
+        }
+        push_chunk_size(self.tail().bytes, length);
+        self.push(chunk, trash);
+        self.tail().bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends all of another output, of which nothing was written.
+    pub(crate) fn append(&mut self, other: Output) {
+        debug_assert_eq!(other.position, 0);
+        let first = std::iter::once(Piece::Copied(other.buffer));
+        for piece in first.chain(other.pieces) {
+            match piece {
+                Piece::Copied(bytes) if bytes.len() < PIECE_BYTES_MIN => {
+                    self.tail().bytes.extend_from_slice(&bytes);
+                }
+                Piece::Copied(bytes) => {
+                    self.pieces_bytes += bytes.len();
+                    self.pieces.push_back(Piece::Owned(bytes));
+                }
+                piece => {
+                    self.pieces_bytes += piece.as_slice().len();
+                    self.pieces.push_back(piece);
+                }
+            }
+        }
+    }
+
     /// What one write call should be given: a single slice, or `None` to use [`Output::slices`].
     #[inline]
     pub(crate) fn single(&self) -> Option<&[u8]> {
@@ -143,6 +204,7 @@ impl Output {
     #[inline]
     pub(crate) fn advance(&mut self, written: usize, trash: &mut Trash) {
         self.position += written;
+        self.taken += written as u64;
         if self.pieces.is_empty() {
             if self.position == self.buffer.len() {
                 self.buffer.clear();
@@ -181,6 +243,23 @@ impl Output {
                 }
             }
         }
+    }
+
+    /// Forgets everything, since the connection takes no more.
+    pub(crate) fn lose(&mut self, trash: &mut Trash) {
+        self.lost = true;
+        self.clear(trash);
+    }
+
+    #[inline]
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Forgets everything, ready for another connection.
+    pub(crate) fn recycle(&mut self, trash: &mut Trash) {
+        self.lost = false;
+        self.clear(trash);
     }
 
     /// Forgets everything.
@@ -287,6 +366,29 @@ mod tests {
             assert_eq!(output.len(), before - written);
         }
         out
+    }
+
+    #[test]
+    fn what_is_appended_comes_behind_in_order() {
+        let mut output = Output::default();
+        let mut expected = Vec::new();
+        for (index, size) in [2, 0, PIECE_BYTES_MIN + 2].into_iter().enumerate() {
+            let mut other = Output::default();
+            for (place, size) in [size, PIECE_BYTES_MIN, 7].into_iter().enumerate() {
+                let bytes = vec![b'a' + (index * 3 + place) as u8; size];
+                expected.extend_from_slice(&bytes);
+                match place {
+                    1 => other.push(Chunk::Owned(bytes), &mut Trash::default()),
+                    _ => other.push(Chunk::Borrowed(&bytes), &mut Trash::default()),
+                }
+            }
+            output.append(other);
+            output.tail().bytes.extend_from_slice(b"|");
+            expected.push(b'|');
+        }
+        assert_eq!(output.end(), expected.len() as u64);
+        assert_eq!(drain(&mut output, 1000), expected);
+        assert_eq!((output.taken(), output.end()), (expected.len() as u64, expected.len() as u64));
     }
 
     #[test]

@@ -37,7 +37,8 @@ impl Core {
 
     /// Hands content on; stops reading while the other side has enough.
     pub(crate) fn pipe_content(&mut self, key: u32, target: ExchangeId, content: &[u8]) {
-        let wants_more = self.write_content(target, Chunk::Borrowed(content), true);
+        let wants_more =
+            self.write_content(target, Chunk::Borrowed(content), true).unwrap_or(false);
         if wants_more {
             return;
         }

@@ -4,7 +4,7 @@
 use crate::engine::callbacks::Callbacks;
 use crate::engine::client_side::ClientState;
 use crate::engine::slot::{Active, Inactivity};
-use crate::h1::Head;
+use crate::h1::{FieldList, Head};
 
 /// Most items one list keeps: enough for the exchanges that overlap in practice, and a burst of 10,000
 /// does not stay for ever.
@@ -24,6 +24,8 @@ pub(crate) struct Pool {
     heads: Vec<Box<Head>>,
     callbacks: Vec<Box<Callbacks>>,
     clients: Vec<Box<ClientState>>,
+    /// The list in which fields that come together are gathered.
+    fields: FieldList,
 }
 
 impl Pool {
@@ -35,10 +37,12 @@ impl Pool {
     /// Takes back state whose callbacks and client part were taken out before.
     pub(crate) fn recycle_active(&mut self, mut active: Box<Active>) {
         debug_assert!(active.callbacks.is_none() && active.client.is_none());
-        debug_assert!(active.output.is_empty() && active.file.is_none());
+        debug_assert!(active.output.is_empty() && !active.output.is_lost());
+        debug_assert!(active.file.is_none());
         debug_assert!(active.failure.is_none() && active.piped_from.is_none());
         debug_assert!(!active.need_drain && active.timeout_ticks == 0);
         debug_assert!(active.inactivity == Inactivity::None);
+        debug_assert!(active.corked.is_none());
         if self.actives.len() >= KEPT_MAX {
             return;
         }
@@ -73,6 +77,18 @@ impl Pool {
     pub(crate) fn recycle_callbacks(&mut self, callbacks: Box<Callbacks>) {
         if self.callbacks.len() < KEPT_MAX {
             self.callbacks.push(callbacks);
+        }
+    }
+
+    /// An empty list, which the caller gives back.
+    pub(crate) fn fields(&mut self) -> FieldList {
+        std::mem::take(&mut self.fields)
+    }
+
+    pub(crate) fn recycle_fields(&mut self, mut fields: FieldList) {
+        if fields.byte_capacity() <= KEPT_BYTES_MAX {
+            fields.clear();
+            self.fields = fields;
         }
     }
 

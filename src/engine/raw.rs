@@ -1,18 +1,26 @@
 //! Byte streams: connections after an upgrade, and those given to `on_client_error`.
 
+use std::time::Duration;
+
+use crate::content::Chunk;
 use crate::engine::Core;
+use crate::engine::deadlines::duration_of;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Content;
-use crate::engine::slot::{Flags, Kind};
+use crate::engine::slot::{ExchangeId, Flags, Kind};
+use crate::error::{Error, Result};
 
 impl Core {
-    /// Turns a connection into a byte stream of the user's.
-    pub(crate) fn become_raw(&mut self, key: u32) {
+    /// Turns a connection into a byte stream of the user's, who is given its first `head` bytes at once.
+    pub(crate) fn become_raw(&mut self, key: u32, head: usize) {
         let slot = self.slot(key);
         slot.kind = Kind::Raw;
         slot.deadline = 0;
         if let Some(active) = slot.active.as_deref_mut() {
+            active.release_cork();
             active.start_raw();
+            active.stream_start = active.output.end();
+            active.incoming.received_bytes = head as u64;
             active.timeout_ticks = 0;
             active.inactivity = Default::default();
         }
@@ -66,7 +74,7 @@ impl Core {
         if self.slots[key as usize].flags.has(Flags::BROKEN) {
             return Event::Continue;
         }
-        if let Some(event) = self.drain_event(key) {
+        if let Some(event) = self.outgoing_event(key) {
             return event;
         }
         let active = self.active(key);
@@ -76,15 +84,19 @@ impl Core {
         let told = waits_for_end || active.incoming.ended;
         if received && !active.outgoing.is_ended() && !told && !active.incoming.paused_by_user {
             // The peer ended and nobody wants to know: end too, as Node does without `allowHalfOpen`.
+            active.release_cork();
             active.outgoing.abandon();
             return Event::Continue;
         }
+        if sent && self.slots[key as usize].flags.has(Flags::CLOSING) {
+            // `destroy_soon`: what was written must not be lost to a reset, so the peer's bytes are awaited and
+            // dropped for a while, but nobody is told of them.
+            let finale = self.take_finale(key, None);
+            let lingering = self.begin_linger(key);
+            return finale.map_or(lingering, Event::Final);
+        }
         if sent && received {
-            let mut event = self.drop_connection(key, None);
-            if let Event::Final(finale) = &mut event {
-                finale.finish = true;
-            }
-            return event;
+            return self.drop_connection(key, None);
         }
         let slot = self.slot(key);
         if sent && !slot.flags.has(Flags::SHUT) {
@@ -103,4 +115,56 @@ impl Core {
         self.arm_inactivity(key);
         Event::Done
     }
+
+    /// `destroy_soon`: the stream ends once everything is out.
+    pub(crate) fn destroy_soon(&mut self, id: ExchangeId) {
+        let Some(active) = self.exchange(id) else {
+            return;
+        };
+        if !active.outgoing.is_ended() {
+            self.end(id, Chunk::Borrowed(b""));
+        }
+        self.slot(id.key).flags.set(Flags::CLOSING);
+        self.mark_dirty(id.key);
+    }
+
+    /// `reset_and_destroy`: the socket goes at once, the last calls follow with the next drive.
+    pub(crate) fn reset_and_destroy(&mut self, id: ExchangeId) -> Result<()> {
+        match self.exchange(id) {
+            Some(_) => self.reset_connection(id.key, id.generation),
+            None => Err(socket_closed()),
+        }
+    }
+
+    pub(crate) fn set_no_delay(&mut self, id: ExchangeId, no_delay: bool) {
+        if self.exchange(id).is_some() {
+            self.with_source(id.key, id.generation, |net, source| {
+                net.set_nodelay(source, no_delay)
+            });
+        }
+    }
+
+    pub(crate) fn set_keep_alive(&mut self, id: ExchangeId, delay: Option<Duration>) {
+        if self.exchange(id).is_some() {
+            self.with_source(id.key, id.generation, |net, source| net.set_keepalive(source, delay));
+        }
+    }
+
+    /// What `set_timeout` has set.
+    pub(crate) fn exchange_timeout(&mut self, id: ExchangeId) -> Duration {
+        self.exchange(id).map_or(Duration::ZERO, |active| duration_of(active.timeout_ticks))
+    }
+
+    /// Whether the connection of an exchange keeps the loop alive.
+    pub(crate) fn set_exchange_referenced(&mut self, id: ExchangeId, referenced: bool) {
+        if self.exchange(id).is_some() {
+            self.set_slot_referenced(id.key, referenced);
+        }
+    }
+}
+
+/// The socket of a handle is closed.
+#[cold]
+pub(crate) fn socket_closed() -> Error {
+    Error::local("ERR_SOCKET_CLOSED", "the socket is closed")
 }

@@ -17,7 +17,7 @@ impl Core {
         let Some(error) = active.failure.take() else {
             return Step::Again;
         };
-        if active.outgoing.head_is_sent() {
+        if active.head_has_left() {
             log::debug!(target: "onloop::server", "connection {key}: dropped: {error}");
             return Step::Event(self.drop_connection(key, Some(error)));
         }
@@ -80,7 +80,7 @@ impl Core {
     ) -> Step {
         let server = u32::from(self.slots[key as usize].owner);
         let active = self.active(key);
-        let answerable = active.stage != Stage::Exchange || !active.outgoing.head_is_sent();
+        let answerable = active.stage != Stage::Exchange || !active.head_has_left();
         let callbacks = self.servers.get_mut(server as usize).map(|server| &mut server.callbacks);
         let handler = callbacks.and_then(|callbacks| callbacks.client_error.take());
         let Some(handler) = handler else {
@@ -99,7 +99,7 @@ impl Core {
         if let Some(finale) = self.take_finale(key, Some(told)) {
             self.finales.push_back(finale);
         }
-        self.become_raw(key);
+        self.become_raw(key, 0);
         self.slot(key).sequence = self.slots[key as usize].sequence.wrapping_add(1);
         let id = self.id(key);
         Step::Event(Event::ClientError { handler, server, id, error })
@@ -164,7 +164,8 @@ impl Core {
 
     /// Takes what is owed to the exchange that fails here; the connection itself goes on to its end.
     pub(super) fn take_finale(&mut self, key: u32, error: Option<Error>) -> Option<Finale> {
-        let remains = self.active(key).end_early();
+        let (kind, id) = (self.slots[key as usize].kind, self.id(key));
+        let remains = self.active(key).end_early(id, kind);
         self.finale_of(remains, error)
     }
 

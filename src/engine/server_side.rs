@@ -443,6 +443,9 @@ impl Core {
             return Step::Rest;
         };
         let persistent = active.outgoing.is_persistent() && !slot.flags.has(Flags::END_OF_INPUT);
+        let id = ExchangeId { key, generation: slot.generation, sequence: slot.sequence };
+        let over = active.callbacks.is_some().then(|| active.progress_of(id));
+        let told = active.incoming.ended;
         let callbacks = active.end_exchange();
         if !persistent {
             slot.flags.set(Flags::CLOSING);
@@ -450,11 +453,11 @@ impl Core {
         if let Some(source) = active.piped_from.take() {
             self.pipe_target_gone(source);
         }
-        match callbacks {
+        match callbacks.zip(over) {
             None => Step::Again,
-            Some(callbacks) => {
-                let mut finale = Finale::quiet(callbacks);
-                finale.finish = true;
+            Some((callbacks, over)) => {
+                let mut finale = Finale::quiet(callbacks, over);
+                finale.request_closes_last = !told;
                 Step::Event(Event::Final(finale))
             }
         }
@@ -474,7 +477,7 @@ impl Core {
         if !active.output.is_empty() {
             self.flush(key);
         }
-        if let Some(event) = self.drain_event(key) {
+        if let Some(event) = self.outgoing_event(key) {
             return event;
         }
         self.server_deadline(key);

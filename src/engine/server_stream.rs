@@ -122,9 +122,9 @@ impl Core {
             return Event::Continue;
         };
         log::debug!(target: "onloop::server", "connection {}: a byte stream from now on", id.key);
-        self.become_raw(id.key);
         head.hand_over();
         let rest = input.from..input.to;
+        self.become_raw(id.key, rest.len());
         input.consume(rest.len());
         Event::ServerUpgrade { handler, is_connect, server, id, head, rest }
     }

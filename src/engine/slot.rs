@@ -3,6 +3,7 @@
 
 use crate::engine::callbacks::Callbacks;
 use crate::engine::client_side::ClientState;
+use crate::engine::cork::Corked;
 use crate::engine::files::FileContent;
 use crate::engine::output::Output;
 use crate::error::Error;
@@ -131,6 +132,10 @@ pub(crate) struct Active {
     pub(crate) incoming: Incoming,
     pub(crate) outgoing: Outgoing,
     pub(crate) output: Output,
+    /// What is held back between `cork` and `uncork`.
+    pub(crate) corked: Option<Box<Corked>>,
+    /// Where the output was when it became a byte stream.
+    pub(crate) stream_start: u64,
     /// What goes out behind `output` and ends the message, which nothing can be added to any more.
     pub(crate) file: Option<Box<FileContent>>,
     pub(crate) callbacks: Option<Box<Callbacks>>,
@@ -177,6 +182,8 @@ pub(crate) struct Incoming {
     /// Content is read and dropped: nobody wants it.
     pub(crate) discarding: bool,
     pub(crate) discarded_bytes: usize,
+    /// Bytes of content that came.
+    pub(crate) received_bytes: u64,
     /// Another exchange's outgoing message takes the content.
     pub(crate) pipe_to: Option<ExchangeId>,
     pub(crate) trailers: Option<Box<Head>>,

@@ -38,7 +38,6 @@ impl Known {
     /// No rules, but set in nearly every response: a known name needs no check and no search.
     pub(crate) const CONTENT_TYPE: Known = Known(1 << 10);
 
-    /// Whether all of `other` are in this set.
     /// Both sets in one.
     pub(crate) const fn and(self, other: Known) -> Known {
         Known(self.0 | other.0)
@@ -154,6 +153,20 @@ impl FieldList {
         self.push(name, value, kind)
     }
 
+    /// Adds a value to the first line of a name, behind `; `; a line of its own where there is none.
+    ///
+    /// # Errors
+    /// [`FieldError`]; the list is then as it was.
+    pub(crate) fn join(&mut self, name: &[u8], value: &[u8]) -> Result<(), FieldError> {
+        let kind = check(name, value)?;
+        let Some(first) = self.position(name, kind) else {
+            return self.push(name, value, kind);
+        };
+        let before = self.lines.get(first).map(|line| line.value_in(&self.wire));
+        let joined = [before.unwrap_or_default(), value].join(&b"; "[..]);
+        self.replace(first, name, &joined)
+    }
+
     /// Removes all lines of a name and remembers that a known one is not wanted. Says whether there
     /// was any.
     pub(crate) fn remove(&mut self, name: &[u8]) -> bool {
@@ -184,7 +197,6 @@ impl FieldList {
     }
 
     /// Names and values in order.
-    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
         self.lines.iter().map(|line| (line.name_in(&self.wire), line.value_in(&self.wire)))
     }
@@ -363,6 +375,19 @@ mod tests {
         list.set(b"d", b"x").unwrap();
         list.set(b"E", b"e").unwrap();
         assert_eq!(wire(&list), "A: 1\r\nBB: \r\nC: 3\r\nd: x\r\nE: e\r\n");
+    }
+
+    #[test]
+    fn join_makes_one_line_of_a_name() {
+        let mut list = list(&[("A", "1"), ("Bb", "2"), ("C", "3")]);
+        list.join(b"bb", b"4").unwrap();
+        list.join(b"D", b"5").unwrap();
+        list.join(b"d", b"").unwrap();
+        assert_eq!(wire(&list), "A: 1\r\nbb: 2; 4\r\nC: 3\r\nd: 5; \r\n");
+        assert_eq!(list.join(b"a", b"\n"), Err(FieldError::Value));
+        let long = vec![b'x'; SECTION_BYTES_MAX - 20];
+        assert_eq!(list.join(b"a", &long), Err(FieldError::TooLarge));
+        assert_eq!(list.first(b"a"), Some(&b"1"[..]));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod chunked;
 mod fields;
 mod framing;
 mod head;
+mod link;
 mod meaning;
 mod merge;
 mod outgoing;
@@ -37,9 +38,10 @@ mod token;
 mod violation;
 
 pub(crate) use body::{BodyDecoder, BodyLimits, Decoded};
-pub(crate) use fields::{FieldError, FieldList};
+pub(crate) use fields::{FieldError, FieldList, Known};
 pub(crate) use framing::Framing;
 pub(crate) use head::Head;
+pub(crate) use link::is_link_list;
 pub(crate) use meaning::{Asked, Expect};
 pub(crate) use outgoing::{
     Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, push_chunk_size,
@@ -50,7 +52,7 @@ pub(crate) use read::{HeadLimits, parse_request, parse_response};
 pub(crate) use scan::HeadProgress;
 pub(crate) use status::reason_phrase;
 pub use status::{METHODS, STATUS_CODES};
-pub(crate) use token::{decimal, has_list_token, is_field_value, is_token};
+pub(crate) use token::{decimal, has_list_token, is_field_value, is_token, names_equal};
 pub(crate) use violation::{CONTENT_TOO_LARGE, LimitName, Violation};
 
 #[cfg(test)]

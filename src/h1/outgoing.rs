@@ -17,11 +17,13 @@ const STEERING: Known = Known::CONTENT_LENGTH
     .and(Known::TRAILER);
 
 /// How far a message that we send has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Default)]
 pub(crate) enum Phase {
     /// The head can still be changed.
     #[default]
     Head,
+    /// The head is final but not rendered: how the content is framed is not known yet.
+    Sealed,
     /// The head is rendered; content may follow.
     Content,
     /// Nothing more can be added.
@@ -31,7 +33,7 @@ pub(crate) enum Phase {
 /// How the end of the content is made known to the peer (RFC 9112 §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Delimiter {
-    /// There is no content: HEAD, 204, 304 and their like. What is written is dropped.
+    /// There is no content: HEAD, 204, 205, 304 and their like. What is written is dropped.
     #[default]
     None,
     /// So many bytes are still to come.
@@ -99,6 +101,8 @@ pub(crate) struct Outgoing {
     send_date: bool,
     /// Something was set that the plain path of [`Outgoing::respond_whole`] does not know.
     special: bool,
+    /// What does not fit `Content-Length` is refused instead of dropped.
+    strict: bool,
 }
 
 impl Outgoing {
@@ -135,6 +139,7 @@ impl Outgoing {
         self.contentless = contentless;
         self.send_date = true;
         self.special = contentless || minor == 0 || !persistent;
+        self.strict = false;
     }
 
     #[inline]
@@ -142,9 +147,62 @@ impl Outgoing {
         self.phase == Phase::Ended
     }
 
+    /// The head is rendered.
     #[inline]
     pub(crate) fn head_is_sent(&self) -> bool {
+        self.phase >= Phase::Content
+    }
+
+    /// The head cannot be changed any more.
+    #[inline]
+    pub(crate) fn head_is_sealed(&self) -> bool {
         self.phase != Phase::Head
+    }
+
+    /// Makes the head final. It is rendered with the first content or the end, when it is known how the
+    /// content is to be framed.
+    pub(crate) fn seal(&mut self) {
+        debug_assert_eq!(self.phase, Phase::Head);
+        self.phase = Phase::Sealed;
+    }
+
+    /// Keeps the message off the plain path.
+    pub(crate) fn mark_special(&mut self) {
+        self.special = true;
+    }
+
+    #[inline]
+    pub(crate) fn is_special(&self) -> bool {
+        self.special
+    }
+
+    pub(crate) fn set_strict(&mut self, strict: bool) {
+        self.strict = strict;
+        self.special = true;
+    }
+
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// For a response: whatever is written, no content is sent.
+    pub(crate) fn has_no_content(&self) -> bool {
+        self.contentless || matches!(self.status, 204 | 205 | 304)
+    }
+
+    /// How many bytes of content are still to come by `Content-Length`; `None` where it does not frame the
+    /// message.
+    pub(crate) fn length_left(&self) -> Option<u64> {
+        if self.head_is_sent() {
+            return match self.delimiter {
+                Delimiter::Length(left) => Some(left),
+                _ => None,
+            };
+        }
+        if self.fields.known().contains(Known::TRANSFER_ENCODING) && self.minor != 0 {
+            return None;
+        }
+        self.fields.first(b"content-length").and_then(decimal)
     }
 
     #[inline]
@@ -166,6 +224,10 @@ impl Outgoing {
         self.special |= status != 200;
     }
 
+    pub(crate) fn send_date(&self) -> bool {
+        self.send_date
+    }
+
     pub(crate) fn set_send_date(&mut self, send_date: bool) {
         self.send_date = send_date;
         self.special = true;
@@ -185,36 +247,20 @@ impl Outgoing {
         self.delimiter
     }
 
-    /// How many bytes of content are to come, where that is settled: by the head that was sent, or by the
-    /// `Content-Length` that was set for it.
-    pub(crate) fn promised(&self) -> Option<u64> {
-        if self.head_is_sent() {
-            return match self.delimiter {
-                Delimiter::Length(left) => Some(left),
-                _ => None,
-            };
-        }
-        let chunked = self.fields.known().contains(Known::TRANSFER_ENCODING) && self.minor != 0;
-        if self.contentless || !self.may_have_length() || chunked {
-            return None;
-        }
-        self.fields.first(b"content-length").and_then(decimal)
-    }
-
     /// A response without content, and with nothing that says so but what is set here: to HEAD it tells that
     /// GET would have none either.
     pub(crate) fn tell_empty(&mut self) {
         const SAID: Known = Known::CONTENT_LENGTH.and(Known::TRANSFER_ENCODING).and(Known::TRAILER);
         let said = self.fields.known().intersects(SAID);
         let unwanted = self.fields.removed().contains(Known::CONTENT_LENGTH);
-        if self.contentless && self.may_have_length() && !said && !unwanted {
+        if self.contentless && !matches!(self.status, 204 | 205 | 304) && !said && !unwanted {
             // The name and the value are good, and a full head goes without.
             let _ = self.fields.set(b"Content-Length", b"0");
         }
     }
 
     /// Nothing more can be added; what was promised is still to come, then [`Outgoing::finish`].
-    pub(crate) fn seal(&mut self) {
+    pub(crate) fn end_later(&mut self) {
         debug_assert_eq!(self.phase, Phase::Content);
         self.phase = Phase::Ended;
     }
@@ -226,8 +272,8 @@ impl Outgoing {
     }
 
     /// Chooses the delimiter by what the user set, then by what the peer understands
-    /// (RFC 9112 §6.1 to §6.3).
-    fn decide(&mut self, is_response: bool, plan: Plan) {
+    /// (RFC 9112 §6.1 to §6.3). In answer to HEAD: the length to tell, which GET would have had.
+    fn decide(&mut self, is_response: bool, plan: Plan) -> Option<u64> {
         let known = self.fields.known();
         if is_response && (self.status == 204 || self.status == 304 || self.status < 200) {
             self.delimiter = Delimiter::None;
@@ -236,7 +282,14 @@ impl Outgoing {
             if self.status != 304 {
                 self.fields.remove_quietly(b"content-length");
             }
-            return;
+            return None;
+        }
+        if is_response && self.status == 205 {
+            // RFC 9110 §15.3.6: no content, and a length of 0 says so whatever was set.
+            self.delimiter = Delimiter::None;
+            self.fields.remove_quietly(b"transfer-encoding");
+            self.fields.remove_quietly(b"content-length");
+            return None;
         }
         if known.contains(Known::TRANSFER_ENCODING) && self.minor == 0 {
             // A peer of HTTP/1.0 cannot read chunks.
@@ -252,8 +305,13 @@ impl Outgoing {
         } else {
             self.delimiter = self.automatic_delimiter(is_response, plan);
         }
-        if is_response && self.contentless {
-            self.delimiter = Delimiter::None;
+        if !is_response || !self.contentless {
+            return None;
+        }
+        match std::mem::replace(&mut self.delimiter, Delimiter::None) {
+            // Nothing at hand may as well mean that it was not made for HEAD (RFC 9110 §8.6).
+            Delimiter::Length(length) if length > 0 => Some(length),
+            _ => None,
         }
     }
 
@@ -282,7 +340,7 @@ impl Outgoing {
         plan: Plan,
         out: &mut Vec<u8>,
     ) {
-        debug_assert_eq!(self.phase, Phase::Head);
+        debug_assert!(!self.head_is_sent());
         self.phase = Phase::Content;
         self.render(line, automatic, plan, out);
     }
@@ -332,7 +390,11 @@ impl Outgoing {
         out: &mut Vec<u8>,
     ) {
         let is_response = matches!(line, StartLine::Status);
-        self.decide(is_response, plan);
+        let length_of_get = self.decide(is_response, plan);
+        if self.delimiter != Delimiter::Chunked && self.fields.known().contains(Known::TRAILER) {
+            // It would announce what cannot come.
+            self.fields.remove_quietly(b"trailer");
+        }
         self.decide_persistence(is_response, automatic.closing);
         let known = self.fields.known();
         let removed = self.fields.removed();
@@ -375,12 +437,10 @@ impl Outgoing {
             Delimiter::Chunked if !known.contains(Known::TRANSFER_ENCODING) => {
                 out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             }
-            // The response to HEAD tells the length that GET would have had (RFC 9110 §8.6).
-            Delimiter::None if is_response && self.contentless && self.may_have_length() => {
-                if let (Plan::Whole(length), true) = (plan, wanted(Known::CONTENT_LENGTH)) {
-                    if length > 0 {
-                        push_length(out, length);
-                    }
+            Delimiter::None if is_response && self.status == 205 => push_length(out, 0),
+            Delimiter::None if !known.contains(Known::CONTENT_LENGTH) => {
+                if let Some(length) = length_of_get {
+                    push_length(out, length);
                 }
             }
             _ => {}
@@ -398,18 +458,26 @@ impl Outgoing {
         }
     }
 
-    fn may_have_length(&self) -> bool {
-        self.status >= 200 && self.status != 204 && self.status != 304
-    }
-
     fn decide_persistence(&mut self, is_response: bool, closing: bool) {
         if closing || (self.delimiter == Delimiter::Close && is_response) {
+            self.persistent = false;
+        }
+        if is_response && self.minor == 0 && !self.keep_alive_is_said() {
+            // RFC 9112 §9.3: a client of HTTP/1.0 keeps the connection only where it is told so.
             self.persistent = false;
         }
         if self.fields.known().contains(Known::CONNECTION)
             && self.fields.all(b"connection").any(|value| has_list_token(value, "close"))
         {
             self.persistent = false;
+        }
+    }
+
+    /// `Connection: keep-alive` is in the head, or will be added.
+    fn keep_alive_is_said(&self) -> bool {
+        match self.fields.known().contains(Known::CONNECTION) {
+            true => self.fields.all(b"connection").any(|value| has_list_token(value, "keep-alive")),
+            false => !self.fields.removed().contains(Known::CONNECTION),
         }
     }
 
@@ -546,7 +614,7 @@ mod tests {
             (1, true, 200, Plan::Pieces, Delimiter::None, true),
             (1, false, 204, Plan::Whole(3), Delimiter::None, true),
             (1, false, 304, Plan::Pieces, Delimiter::None, true),
-            (1, false, 205, Plan::Whole(0), Delimiter::Length(0), true),
+            (1, false, 205, Plan::Whole(3), Delimiter::None, true),
         ];
         for (minor, head, status, plan, delimiter, persistent) in cases {
             let mut outgoing = response(minor, head, true);

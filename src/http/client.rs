@@ -14,9 +14,10 @@ use crate::engine::server::fields_max;
 use crate::engine::{ClientState, ExchangeId};
 use crate::error::{Error, Result};
 use crate::h1::{HeadLimits, METHODS, is_token};
-use crate::http::outgoing::{io_write, outgoing_methods};
+use crate::http::outgoing::outgoing_methods;
 use crate::http::url::{Url, UrlError};
 use crate::http::value::Outcome;
+use crate::http::writable::{io_write, writable_methods};
 use crate::http::{IncomingResponse, Information, Socket};
 use crate::shell::LoopShell;
 
@@ -301,6 +302,7 @@ impl ClientRequest {
     }
 
     outgoing_methods!();
+    writable_methods!();
 }
 
 io_write!(ClientRequest);

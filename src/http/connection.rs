@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::engine::ExchangeId;
+use crate::engine::raw::socket_closed;
+use crate::error::Result;
 use crate::net::Address;
 use crate::shell::LoopShell;
 
@@ -68,6 +70,18 @@ impl Connection {
     /// `on_close`. (Node: `socket.destroy`)
     pub fn destroy(&self) {
         self.shell.with(|core| core.destroy_connection(self.key, self.generation));
+    }
+
+    /// The same with a reset, so that the peer sees a failure and the system forgets the connection at once.
+    /// (Node: `socket.resetAndDestroy`)
+    ///
+    /// # Errors
+    /// `ERR_SOCKET_CLOSED` where it is closed, `ERR_INVALID_HANDLE_TYPE` for a Unix socket, which has no
+    /// resets.
+    pub fn reset_and_destroy(&self) -> Result<()> {
+        self.shell
+            .with(|core| core.reset_connection(self.key, self.generation))
+            .unwrap_or_else(|| Err(socket_closed()))
     }
 
     /// After so long without a byte in either direction `on_timeout` of the request, of the response and of

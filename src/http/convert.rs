@@ -1,7 +1,7 @@
 //! Heads from and to the types of the `http` crate, for programs that speak it elsewhere. Nothing on the
 //! way of a request uses them.
 
-use http::{HeaderMap, Version};
+use http::Version;
 
 use crate::LoopHandle;
 use crate::error::{Error, Result};
@@ -55,35 +55,10 @@ impl Response {
     /// # Ok::<(), onloop::Error>(())
     /// ```
     pub fn set_http<T>(&self, head: &http::Response<T>) -> Result<()> {
-        const NONE: [(&str, &str); 0] = [];
-        self.write_head(head.status().as_u16(), NONE)?;
-        self.set_headers(head.headers())
-    }
-
-    /// Sets all fields of a map; fields of these names that were set before are replaced.
-    /// (Node: `setHeaders`)
-    ///
-    /// # Errors
-    /// As [`Response::set_header`]; fields before the refused one are set.
-    pub fn set_headers(&self, headers: &HeaderMap) -> Result<()> {
-        set_all(headers, |name, value, first| match first {
-            true => self.set_header(name, value),
-            false => self.append_header(name, value),
-        })
-    }
-}
-
-impl ClientRequest {
-    /// Sets all fields of a map; fields of these names that were set before are replaced.
-    /// (Node: `setHeaders`)
-    ///
-    /// # Errors
-    /// As [`ClientRequest::set_header`]; fields before the refused one are set.
-    pub fn set_headers(&self, headers: &HeaderMap) -> Result<()> {
-        set_all(headers, |name, value, first| match first {
-            true => self.set_header(name, value),
-            false => self.append_header(name, value),
-        })
+        self.check_final_status(head.status().as_u16())?;
+        self.set_headers(head.headers())?;
+        self.set_status(head.status().as_u16());
+        Ok(())
     }
 }
 
@@ -108,19 +83,6 @@ pub fn request_from_http<T>(lp: LoopHandle, head: &http::Request<T>) -> Result<C
             Err(error)
         }
     }
-}
-
-/// Gives each field with whether it is the first of its name.
-fn set_all(
-    headers: &HeaderMap,
-    mut set: impl FnMut(&str, &http::HeaderValue, bool) -> Result<()>,
-) -> Result<()> {
-    for name in headers.keys() {
-        for (index, value) in headers.get_all(name).iter().enumerate() {
-            set(name.as_str(), value, index == 0)?;
-        }
-    }
-    Ok(())
 }
 
 fn version(text: &str) -> Version {

@@ -408,9 +408,11 @@ impl Body {
         viewed.flatten().unwrap_or_default()
     }
 
-    /// All of the message was received. (Node: `complete`)
+    /// All of the message was received. It can be asked up to and inside of `on_close`; afterwards it is
+    /// false. (Node: `complete`)
     pub fn is_complete(&self) -> bool {
-        self.ask(|active| active.incoming.complete)
+        let over = self.shell.with(|core| core.progress_of(self.id)).flatten();
+        over.is_some_and(|over| over.complete)
     }
 
     /// The exchange is still going on.

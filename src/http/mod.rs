@@ -27,6 +27,7 @@ mod socket;
 mod url;
 mod validate;
 mod value;
+mod writable;
 
 use std::fmt;
 
@@ -48,7 +49,7 @@ pub use message::{Body, IncomingResponse, Information, PipeTarget, Request};
 pub use options::ServerOptions;
 pub use response::Response;
 pub use server::Server;
-pub use socket::Socket;
+pub use socket::{ReadyState, Socket};
 pub use validate::{
     is_valid_header_name, is_valid_header_value, validate_header_name, validate_header_value,
 };

@@ -45,6 +45,8 @@ pub struct ServerOptions {
     pub(crate) require_host_header: bool,
     pub(crate) join_duplicate_headers: bool,
     pub(crate) max_body_size: Option<u64>,
+    pub(crate) unique_headers: Vec<Box<str>>,
+    pub(crate) reject_non_standard_body_writes: bool,
 }
 
 impl Default for ServerOptions {
@@ -74,6 +76,8 @@ impl Default for ServerOptions {
             require_host_header: true,
             join_duplicate_headers: false,
             max_body_size: None,
+            unique_headers: Vec::new(),
+            reject_non_standard_body_writes: false,
         }
     }
 }
@@ -261,6 +265,37 @@ impl ServerOptions {
     /// ```
     pub fn max_body_size(mut self, bytes: u64) -> Self {
         self.max_body_size = Some(bytes);
+        self
+    }
+
+    /// Response fields that stand on one line: further values are joined behind `; ` by `append_header`,
+    /// `set_header_all`, `write_head` and `add_trailer`, whatever the case of the name. Default: none, besides
+    /// `Cookie`. (Node: `uniqueHeaders`)
+    ///
+    /// ```
+    /// # use onloop::http::{Server, ServerOptions};
+    /// # let mut event_loop = onloop::EventLoop::new()?;
+    /// let options = ServerOptions::new().unique_headers(["X-Policy"]);
+    /// let server = Server::new(event_loop.handle(), options)?;
+    /// server.on_request(|_req, res| {
+    ///     res.set_header_all("x-policy", ["default-src 'self'", "img-src *"])?;
+    ///     assert_eq!(res.header("X-Policy").unwrap(), b"default-src 'self'; img-src *");
+    ///     res.end("");
+    ///     Ok(())
+    /// });
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn unique_headers<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.unique_headers = names.into_iter().map(|name| name.as_ref().into()).collect();
+        self
+    }
+
+    /// Whether content of a response that has none (to HEAD, or of status 204, 205 or 304) is an error:
+    /// `try_write` and `try_end` say `ERR_HTTP_BODY_NOT_ALLOWED`, `write` and `end` log it, and nothing is taken,
+    /// so the response still has to be ended. Default: false, such content is dropped.
+    /// (Node: `rejectNonStandardBodyWrites`)
+    pub fn reject_non_standard_body_writes(mut self, reject: bool) -> Self {
+        self.reject_non_standard_body_writes = reject;
         self
     }
 

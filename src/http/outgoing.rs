@@ -1,4 +1,24 @@
-//! What a response and a client request have in common: fields, content, the end, and being told of it.
+//! What a response and a client request have in common: fields, the head, how the exchange ends.
+
+use crate::engine::set_field;
+use crate::engine::{Core, Place};
+use crate::error::Result;
+use crate::h1::FieldList;
+use crate::http::HeaderValue;
+use crate::shell::LoopShell;
+
+/// Gathers fields that are set together, and checks them. User code runs for each, so nothing is borrowed.
+pub(super) fn gather<N: AsRef<str>, V: HeaderValue>(
+    shell: &'static LoopShell,
+    fields: impl IntoIterator<Item = (N, V)>,
+) -> Result<FieldList> {
+    let mut list = shell.with(|core: &mut Core| core.pool.fields()).unwrap_or_default();
+    for (name, value) in fields {
+        let name = name.as_ref();
+        value.with_bytes(|value| set_field(&mut list, name, value, Place::Behind))?;
+    }
+    Ok(list)
+}
 
 /// The methods of an outgoing message. The macro is used for exactly the two handles that are one:
 /// `Response` and `ClientRequest`.
@@ -23,12 +43,18 @@ macro_rules! outgoing_methods {
             // In this order: the value may be of the user's making, and the head is borrowed only within.
             value.with_bytes(|value| {
                 self.head_mut(name, |outgoing| {
-                    crate::engine::set_field(outgoing, name, value, false)
+                    crate::engine::set_field(
+                        &mut outgoing.fields,
+                        name,
+                        value,
+                        crate::engine::Place::Only,
+                    )
                 })
             })
         }
 
-        /// Adds a field behind those of the same name. (Node: `appendHeader`)
+        /// Adds a field behind those of the same name. `Cookie`, and what the server's `unique_headers` name,
+        /// stays one line: the value is joined behind `; `. (Node: `appendHeader`)
         ///
         /// # Errors
         /// As [`Self::set_header`].
@@ -39,11 +65,70 @@ macro_rules! outgoing_methods {
         ) -> crate::Result<()> {
             let name = name.as_ref();
             // In this order: the value may be of the user's making, and the head is borrowed only within.
-            value.with_bytes(|value| {
-                self.head_mut(name, |outgoing| {
-                    crate::engine::set_field(outgoing, name, value, true)
-                })
-            })
+            let result = value.with_bytes(|value| {
+                self.shell.with(|core| core.append_field(self.id, name, value))
+            });
+            result.unwrap_or_else(|| Err(crate::engine::gone()))
+        }
+
+        /// Sets a field to several values, a line for each; what was set before is replaced. Without any value
+        /// the field is not sent. `Cookie`, and what the server's `unique_headers` name, is one line, joined by
+        /// `; `. (Node: `setHeader` with an array)
+        ///
+        /// # Errors
+        /// As [`Self::set_header`].
+        ///
+        /// ```
+        /// # let mut event_loop = onloop::EventLoop::new()?;
+        /// # let server = onloop::http::create_server(event_loop.handle(), |_req, res| {
+        /// res.set_header_all("Set-Cookie", ["a=1", "b=2"])?;
+        /// assert_eq!(res.header_all("set-cookie"), [b"a=1", b"b=2"]);
+        /// res.end("");
+        /// # Ok(())
+        /// # });
+        /// # Ok::<(), onloop::Error>(())
+        /// ```
+        pub fn set_header_all<V: crate::http::HeaderValue>(
+            &self,
+            name: impl AsRef<str>,
+            values: impl IntoIterator<Item = V>,
+        ) -> crate::Result<()> {
+            let name = name.as_ref();
+            let lines = values.into_iter().map(|value| (name, value));
+            let list = crate::http::outgoing::gather(self.shell, lines)?;
+            if list.is_empty() {
+                return self.head_mut(name, |outgoing| {
+                    outgoing.fields.remove_quietly(name.as_bytes());
+                    Ok(())
+                });
+            }
+            let result = self.shell.with(|core| core.set_fields(self.id, list, None));
+            result.unwrap_or_else(|| Err(crate::engine::gone()))
+        }
+
+        /// Sets many fields. The first of a name replaces what was set before, further ones of the same name
+        /// are added. Pairs are taken, and references to the `http` crate's `HeaderMap`. (Node: `setHeaders`)
+        ///
+        /// # Errors
+        /// As [`Self::set_header`]; where one is refused, none is set.
+        ///
+        /// ```
+        /// # let mut event_loop = onloop::EventLoop::new()?;
+        /// # let server = onloop::http::create_server(event_loop.handle(), |_req, res| {
+        /// res.set_headers([("Content-Type", "text/plain"), ("Vary", "Accept"), ("Vary", "Cookie")])?;
+        /// assert_eq!(res.header_names(), ["content-type", "vary"]);
+        /// res.end("");
+        /// # Ok(())
+        /// # });
+        /// # Ok::<(), onloop::Error>(())
+        /// ```
+        pub fn set_headers<N: AsRef<str>, V: crate::http::HeaderValue>(
+            &self,
+            fields: impl IntoIterator<Item = (N, V)>,
+        ) -> crate::Result<()> {
+            let list = crate::http::outgoing::gather(self.shell, fields)?;
+            let result = self.shell.with(|core| core.set_fields(self.id, list, None));
+            result.unwrap_or_else(|| Err(crate::engine::gone()))
         }
 
         /// Removes a field. One that would be added by itself (`Date`, `Connection`, `Content-Length`,
@@ -70,6 +155,46 @@ macro_rules! outgoing_methods {
                 .flatten()
         }
 
+        /// The values of all fields of this name, in order. (Node: `getHeader` of an array)
+        pub fn header_all(&self, name: impl AsRef<str>) -> Vec<Vec<u8>> {
+            let name = name.as_ref().as_bytes();
+            self.list(|fields| fields.all(name).map(<[u8]>::to_vec).collect())
+        }
+
+        /// The names of the fields that were set, once each, in lower case, in the order of their lines.
+        /// What is added by itself is not among them. (Node: `getHeaderNames`)
+        pub fn header_names(&self) -> Vec<String> {
+            let mut names = self.raw_header_names();
+            names.iter_mut().for_each(|name| name.make_ascii_lowercase());
+            names
+        }
+
+        /// The same as they were spelled. (Node: `getRawHeaderNames`)
+        pub fn raw_header_names(&self) -> Vec<String> {
+            self.list(|fields| {
+                let mut names: Vec<String> = Vec::new();
+                for (name, _) in fields.iter() {
+                    let name = String::from_utf8_lossy(name);
+                    if !names.iter().any(|earlier| earlier.eq_ignore_ascii_case(&name)) {
+                        names.push(name.into_owned());
+                    }
+                }
+                names
+            })
+        }
+
+        /// The fields that were set, one pair for each line, as they are sent. (Node: `getHeaders`)
+        pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
+            self.list(|fields| {
+                let lines = fields.iter();
+                lines
+                    .map(|(name, value)| {
+                        (String::from_utf8_lossy(name).into_owned(), value.to_vec())
+                    })
+                    .collect()
+            })
+        }
+
         /// A field of this name is set. (Node: `hasHeader`)
         pub fn has_header(&self, name: impl AsRef<str>) -> bool {
             let name = name.as_ref().as_bytes();
@@ -77,28 +202,44 @@ macro_rules! outgoing_methods {
         }
 
         /// Adds a trailer field, sent behind chunked content; without chunks it is dropped. Announce it
-        /// with a `Trailer` field, which also makes the content chunked. (Node: `addTrailers`)
+        /// with a `Trailer` field, which also makes the content chunked.
         ///
         /// # Errors
-        /// As [`Self::set_header`], and `ERR_HTTP_HEADERS_SENT` once the message was ended.
+        /// As [`Self::set_header`], `ERR_HTTP_TRAILER_INVALID` for a field that has no place behind the content,
+        /// and `ERR_HTTP_HEADERS_SENT` once the message was ended.
         pub fn add_trailer(
             &self,
             name: impl AsRef<str>,
             value: impl crate::http::HeaderValue,
         ) -> crate::Result<()> {
             let name = name.as_ref();
-            let add = |core: &mut crate::engine::Core, value: &[u8]| {
-                let Some(active) = core.exchange(self.id) else {
-                    return Err(crate::engine::gone());
-                };
-                if active.outgoing.is_ended() {
-                    return Err(crate::engine::headers_sent("trailers"));
-                }
-                crate::engine::check_trailer(name)?;
-                let added = active.outgoing.trailers.append(name.as_bytes(), value);
-                added.map_err(|error| crate::engine::field_error(error, name))
-            };
-            let result = value.with_bytes(|value| self.shell.with(|core| add(core, value)));
+            let result = value
+                .with_bytes(|value| self.shell.with(|core| core.add_trailer(self.id, name, value)));
+            result.unwrap_or_else(|| Err(crate::engine::gone()))
+        }
+
+        /// Adds several trailer fields. (Node: `addTrailers`)
+        ///
+        /// # Errors
+        /// As [`Self::add_trailer`]; where one is refused, none is added.
+        ///
+        /// ```
+        /// # let mut event_loop = onloop::EventLoop::new()?;
+        /// # let server = onloop::http::create_server(event_loop.handle(), |_req, res| {
+        /// res.set_header("Trailer", "Digest, X-Time")?;
+        /// res.write("content");
+        /// res.add_trailers([("Digest", "sha-256=..."), ("X-Time", "3")])?;
+        /// res.end("");
+        /// # Ok(())
+        /// # });
+        /// # Ok::<(), onloop::Error>(())
+        /// ```
+        pub fn add_trailers<N: AsRef<str>, V: crate::http::HeaderValue>(
+            &self,
+            fields: impl IntoIterator<Item = (N, V)>,
+        ) -> crate::Result<()> {
+            let list = crate::http::outgoing::gather(self.shell, fields)?;
+            let result = self.shell.with(|core| core.add_trailers(self.id, list));
             result.unwrap_or_else(|| Err(crate::engine::gone()))
         }
 
@@ -107,44 +248,29 @@ macro_rules! outgoing_methods {
             self.shell.with(|core| core.flush_headers(self.id));
         }
 
-        /// Sends content. Without `Content-Length` it is chunked, or ends with the connection for a peer of
-        /// HTTP/1.0. False: enough waits to be sent (`high_water_mark`), or the message is over and nothing
-        /// was taken; stop and go on in `on_drain`. (Node: `write`)
+        /// Content that does not fit the `Content-Length` is refused instead of dropped: a `write` of too much,
+        /// and an `end` with too little, take nothing, say `ERR_HTTP_CONTENT_LENGTH_MISMATCH` (where they are
+        /// [`Self::try_write`] and [`Self::try_end`]; the others log it), and the message goes on. Default:
+        /// false; what is too much is dropped, and with too little the connection is closed, so that the peer
+        /// sees the truncation. (Node: `strictContentLength`)
         ///
-        /// The bytes go to the system when the present callback returns: several writes are one call.
-        #[inline]
-        pub fn write<'a>(&self, content: impl Into<crate::http::Chunk<'a>>) -> bool {
-            let content = content.into();
-            self.shell.with(|core| core.write(self.id, content)).unwrap_or(false)
-        }
-
-        /// Ends the message, with its last or only content; `""` for none. Content given only here gets a
-        /// `Content-Length`. A second `end` does nothing. (Node: `end`)
-        #[inline]
-        pub fn end<'a>(&self, content: impl Into<crate::http::Chunk<'a>>) {
-            let content = content.into();
-            self.shell.with(|core| core.end(self.id, content));
-        }
-
-        /// Sets what is called each time that there is room again after `write` has returned false.
-        /// Replaces the callback that was set before. (Node: `'drain'`)
-        pub fn on_drain<R: crate::http::Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
-            let mut callback: Option<crate::engine::HookMut> =
-                Some(Box::new(move || callback().into_result()));
-            let displaced =
-                self.shell.with(|core| core.callbacks(self.id)?.drain.replace(callback.take()));
-            drop(displaced);
-        }
-
-        /// Removes the callback of `on_drain`. (Node: `off('drain')`)
-        pub fn off_drain(&self) {
-            let displaced = self.shell.with(|core| core.callbacks(self.id)?.drain.replace(None));
-            drop(displaced);
-        }
-
-        /// Sets what is called once when the system has taken the last byte. (Node: `'finish'`)
-        pub fn on_finish<R: crate::http::Outcome>(&self, callback: impl FnOnce() -> R + 'static) {
-            super::set_hook(self.shell, self.id, |callbacks| &mut callbacks.finish, callback);
+        /// ```
+        /// # let mut event_loop = onloop::EventLoop::new()?;
+        /// # let server = onloop::http::create_server(event_loop.handle(), |_req, res| {
+        /// res.set_strict_content_length(true);
+        /// res.set_header("Content-Length", 5)?;
+        /// res.write("hell");
+        /// let refused = res.try_end("oh").unwrap_err();
+        /// assert_eq!(refused.code(), "ERR_HTTP_CONTENT_LENGTH_MISMATCH");
+        /// res.try_end("o")
+        /// # });
+        /// # Ok::<(), onloop::Error>(())
+        /// ```
+        pub fn set_strict_content_length(&self, strict: bool) {
+            self.ask(|active| {
+                active.outgoing.set_strict(strict);
+                true
+            });
         }
 
         /// Sets what is called once and last, when the exchange is over, well or not. (Node: `'close'`)
@@ -166,56 +292,15 @@ macro_rules! outgoing_methods {
             );
         }
 
-        /// Sets what is called when nothing has moved for as long as `set_timeout` says: once, until
-        /// something moves again or it is set anew. It only tells; `destroy` ends. (Node: `'timeout'`)
-        pub fn on_timeout<R: crate::http::Outcome>(
-            &self,
-            mut callback: impl FnMut() -> R + 'static,
-        ) {
-            let mut callback: Option<crate::engine::HookMut> =
-                Some(Box::new(move || callback().into_result()));
-            let displaced =
-                self.shell.with(|core| core.callbacks(self.id)?.timeout.replace(callback.take()));
-            drop(displaced);
-        }
-
-        /// Removes the callback of `on_timeout`. (Node: `off('timeout')`)
-        pub fn off_timeout(&self) {
-            let displaced = self.shell.with(|core| core.callbacks(self.id)?.timeout.replace(None));
-            drop(displaced);
-        }
-
         /// After so long without a byte in either direction `on_timeout` is called; zero turns it off.
         /// (Node: `setTimeout`)
         pub fn set_timeout(&self, timeout: std::time::Duration) {
             self.shell.with(|core| core.set_exchange_timeout(self.id, timeout));
         }
 
-        /// Ends the exchange by closing its connection, whatever was sent. (Node: `destroy`)
-        pub fn destroy(&self) {
-            self.shell.with(|core| core.destroy(self.id, None));
-        }
-
-        /// The same; `on_error` is called with `error`.
-        pub fn destroy_with(&self, error: crate::Error) {
-            self.shell.with(|core| core.destroy(self.id, Some(error)));
-        }
-
-        /// The message can still be written to: it was not ended, and its exchange goes on.
-        pub fn is_open(&self) -> bool {
-            self.shell.with(|core| core.is_writable(self.id)).unwrap_or(false)
-        }
-
-        /// The head was rendered, though it may still wait to be sent. (Node: `headersSent`)
+        /// The head is final, though it may still wait to be sent. (Node: `headersSent`)
         pub fn headers_sent(&self) -> bool {
-            self.ask(|active| active.outgoing.head_is_sent())
-        }
-
-        /// Bytes that wait to be sent on the connection, framing included. (Node: `writableLength`)
-        pub fn writable_length(&self) -> usize {
-            let length =
-                self.shell.with(|core| core.exchange(self.id).map(|active| active.output.len()));
-            length.flatten().unwrap_or(0)
+            self.ask(|active| active.outgoing.head_is_sealed())
         }
 
         #[inline(always)]
@@ -228,40 +313,16 @@ macro_rules! outgoing_methods {
             result.unwrap_or_else(|| Err(crate::engine::gone()))
         }
 
+        fn list<T: Default>(&self, work: impl FnOnce(&crate::h1::FieldList) -> T) -> T {
+            let result =
+                self.shell.with(|core| core.exchange(self.id).map(|a| work(&a.outgoing.fields)));
+            result.flatten().unwrap_or_default()
+        }
+
         fn ask(&self, question: impl FnOnce(&mut crate::engine::slot::Active) -> bool) -> bool {
             self.shell.with(|core| core.exchange(self.id).is_some_and(question)).unwrap_or(false)
         }
     };
 }
 
-/// `std::io::Write` for a handle: writes never block and take everything; backpressure is told by the
-/// handle's own `write`.
-macro_rules! io_write {
-    ($type:ty) => {
-        impl std::io::Write for $type {
-            fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-                std::io::Write::write(&mut &*self, buffer)
-            }
-
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-
-        impl std::io::Write for &$type {
-            fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-                if !<$type>::is_open(self) {
-                    return Err(crate::engine::gone().into());
-                }
-                <$type>::write(self, buffer);
-                Ok(buffer.len())
-            }
-
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-    };
-}
-
-pub(super) use {io_write, outgoing_methods};
+pub(super) use outgoing_methods;

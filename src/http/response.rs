@@ -6,8 +6,10 @@ use std::ops::{Bound, Range, RangeBounds};
 
 use crate::engine::ExchangeId;
 use crate::error::{Error, Result};
-use crate::http::outgoing::{io_write, outgoing_methods};
-use crate::http::{Connection, HeaderValue};
+use crate::h1::FieldList;
+use crate::http::outgoing::{gather, outgoing_methods};
+use crate::http::writable::{io_write, writable_methods};
+use crate::http::{Body, Connection, HeaderValue};
 use crate::net::Address;
 use crate::net::file::regular_length;
 use crate::shell::LoopShell;
@@ -80,72 +82,156 @@ impl Response {
     /// `ERR_INVALID_CHAR` for control characters or what Latin-1 does not have, `ERR_HTTP_HEADERS_SENT`
     /// after the head was sent.
     pub fn set_status_message(&self, reason: &str) -> Result<()> {
-        let allowed =
-            |c: char| c == '\t' || (' '..='~').contains(&c) || ('\u{80}'..='\u{ff}').contains(&c);
-        if !reason.chars().all(allowed) {
-            let message = "invalid character in the reason phrase: it is one line of Latin-1 text";
-            return Err(Error::local("ERR_INVALID_CHAR", message));
-        }
+        let reason = check_reason(reason)?;
         self.head_mut("the reason phrase", |outgoing| {
-            outgoing.set_reason(Some(reason.into()));
+            outgoing.set_reason(Some(reason));
             Ok(())
         })
     }
 
-    /// Sets the status and several fields at once (Node's `writeHead`). The head goes out with the first
-    /// content, with `end` or with `flush_headers`.
+    /// The reason phrase that is or will be sent: the one that was set, else the usual one of the status,
+    /// `unknown` where there is none; empty when the exchange is over. (Node: `statusMessage`)
+    pub fn status_message(&self) -> String {
+        let reason = self
+            .shell
+            .with(|core| core.exchange(self.id).map(|active| active.outgoing.reason().to_owned()));
+        reason.flatten().unwrap_or_default()
+    }
+
+    /// Sets the status and further fields, and makes the head final: nothing of it can be changed afterwards.
+    /// The first field of a name replaces what was set before, further ones of the same name are added. It goes
+    /// out with the first content, with `end` or with `flush_headers`, and only then it is decided how the
+    /// content is framed: `end(data)` still gets a `Content-Length`. (Node: `writeHead`)
     ///
     /// # Errors
-    /// `ERR_HTTP_INVALID_STATUS_CODE` outside 200 to 999, else as [`Response::set_header`]; fields before the
-    /// refused one are set.
+    /// `ERR_HTTP_INVALID_STATUS_CODE` outside 200 to 999, `ERR_HTTP_HEADERS_SENT` the second time, else as
+    /// [`Response::set_header`]. Nothing is changed then.
+    ///
+    /// ```
+    /// # let mut event_loop = onloop::EventLoop::new()?;
+    /// # let server = onloop::http::create_server(event_loop.handle(), |_req, res| {
+    /// res.write_head(404, [("Content-Type", "text/plain"), ("Cache-Control", "no-store")])?;
+    /// assert_eq!(res.set_header("X-Late", 1).unwrap_err().code(), "ERR_HTTP_HEADERS_SENT");
+    /// res.end("no such page");
+    /// # Ok(())
+    /// # });
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
     pub fn write_head<N: AsRef<str>, V: HeaderValue>(
         &self,
         status: u16,
         fields: impl IntoIterator<Item = (N, V)>,
     ) -> Result<()> {
-        if !(200..=999).contains(&status) {
-            return Err(invalid_status(status));
-        }
-        self.head_mut("the head", |outgoing| {
-            outgoing.set_status(status);
-            Ok(())
-        })?;
-        for (name, value) in fields {
-            self.set_header(name, value)?;
-        }
-        Ok(())
+        self.seal_head(status, None, fields)
+    }
+
+    /// The same with a reason phrase. (Node: `writeHead` with three arguments)
+    ///
+    /// # Errors
+    /// As [`Response::write_head`] and [`Response::set_status_message`].
+    pub fn write_head_with_reason<N: AsRef<str>, V: HeaderValue>(
+        &self,
+        status: u16,
+        reason: &str,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<()> {
+        let reason = check_reason(reason)?;
+        self.seal_head(status, Some(reason), fields)
+    }
+
+    fn seal_head<N: AsRef<str>, V: HeaderValue>(
+        &self,
+        status: u16,
+        reason: Option<Box<str>>,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<()> {
+        self.check_final_status(status)?;
+        let list = gather(self.shell, fields)?;
+        let head = Some((status, reason));
+        let result = self.shell.with(|core| core.set_fields(self.id, list, head));
+        result.unwrap_or_else(|| Err(crate::engine::gone()))
+    }
+
+    pub(super) fn check_final_status(&self, status: u16) -> Result<()> {
+        if (200..=999).contains(&status) { Ok(()) } else { Err(invalid_status(status)) }
     }
 
     /// Sends `100 Continue` now, if the client waits for it and it was not sent. Asking for the content
     /// does so by itself. (Node: `writeContinue`)
     ///
     /// # Errors
-    /// `ERR_HTTP_HEADERS_SENT` after the head was sent, `ERR_STREAM_DESTROYED` when the exchange is over.
+    /// `ERR_HTTP_HEADERS_SENT` after the head was sent, `ERR_STREAM_DESTROYED` when the exchange is over,
+    /// `ERR_BUFFER_OUT_OF_BOUNDS` where more than `max_buffered` waits for the client.
     pub fn write_continue(&self) -> Result<()> {
-        self.information(100, &[])
+        self.information(100, FieldList::default())
     }
 
-    /// Sends `103 Early Hints` with these fields, usually `Link` (RFC 8297). Not to HTTP/1.0.
-    /// (Node: `writeEarlyHints`)
+    /// Sends `102 Processing` now: the final response takes a while. May be repeated; not to HTTP/1.0.
+    /// (Node: `writeProcessing`)
     ///
     /// # Errors
-    /// As [`Response::write_continue`], and as [`Response::set_header`] for the fields.
+    /// As [`Response::write_continue`].
+    pub fn write_processing(&self) -> Result<()> {
+        self.information(102, FieldList::default())
+    }
+
+    /// Sends `103 Early Hints` now (RFC 8297): the values of `Link` on one line, which comes first, and the
+    /// other fields. Without a link nothing is sent, nor to HTTP/1.0. (Node: `writeEarlyHints`)
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARG_VALUE` for a link that is not `<uri>` with `;` parameters behind it; as
+    /// [`Response::write_information`] for the rest. Nothing is sent then.
+    ///
+    /// ```
+    /// # let mut event_loop = onloop::EventLoop::new()?;
+    /// # let server = onloop::http::create_server(event_loop.handle(), |_req, res| {
+    /// res.write_early_hints([
+    ///     ("Link", "</style.css>; rel=preload; as=style"),
+    ///     ("Link", "</script.js>; rel=preload; as=script"),
+    /// ])?;
+    /// res.end("<!doctype html>");
+    /// # Ok(())
+    /// # });
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
     pub fn write_early_hints<N: AsRef<str>, V: HeaderValue>(
         &self,
         fields: impl IntoIterator<Item = (N, V)>,
     ) -> Result<()> {
-        let mut list = crate::h1::FieldList::default();
-        for (name, value) in fields {
-            let name = name.as_ref();
-            value
-                .with_bytes(|value| list.append(name.as_bytes(), value))
-                .map_err(|error| crate::engine::field_error(error, name))?;
-        }
-        self.information(103, list.wire())
+        let list = gather(self.shell, fields)?;
+        let result = self.shell.with(|core| core.write_early_hints(self.id, list));
+        result.unwrap_or_else(|| Err(crate::engine::gone()))
     }
 
-    fn information(&self, status: u16, fields: &[u8]) -> Result<()> {
-        let result = self.shell.with(|core| core.write_information(self.id, status, fields));
+    /// Sends an informational response now, before the final one (RFC 9110 §15.2). 100 is sent as by
+    /// [`Response::write_continue`]: once, and only to a client that waits for it. To HTTP/1.0 nothing is sent.
+    /// (Node: `writeInformation`)
+    ///
+    /// # Errors
+    /// `ERR_HTTP_INVALID_STATUS_CODE` for 101, which only an upgrade can say, `ERR_OUT_OF_RANGE` outside 100 to
+    /// 199, `ERR_INVALID_HTTP_TOKEN`, `ERR_INVALID_CHAR` or `ERR_HTTP_INVALID_HEADER_VALUE` for a field, also
+    /// one that steers framing, which such a response cannot have; else as [`Response::write_continue`].
+    ///
+    /// ```
+    /// # let mut event_loop = onloop::EventLoop::new()?;
+    /// # let server = onloop::http::create_server(event_loop.handle(), |_req, res| {
+    /// res.write_information(102, [("X-Progress", "10%")])?;
+    /// res.end("done");
+    /// # Ok(())
+    /// # });
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn write_information<N: AsRef<str>, V: HeaderValue>(
+        &self,
+        status: u16,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<()> {
+        let list = gather(self.shell, fields)?;
+        self.information(status, list)
+    }
+
+    fn information(&self, status: u16, list: FieldList) -> Result<()> {
+        let result = self.shell.with(|core| core.write_information(self.id, status, list));
         result.unwrap_or_else(|| Err(crate::engine::gone()))
     }
 
@@ -206,7 +292,17 @@ impl Response {
         sent.unwrap_or_else(|| Err(crate::engine::gone()))
     }
 
-    /// Whether `Date` is added. Default: true. (Node: `sendDate`)
+    /// The request that this answers, as the handle of its content. (Node: `req`)
+    pub fn req(&self) -> Body {
+        Body { shell: self.shell, id: self.id }
+    }
+
+    /// Whether `Date` is added where it was neither set nor removed. (Node: `sendDate`)
+    pub fn send_date(&self) -> bool {
+        self.ask(|active| active.outgoing.send_date())
+    }
+
+    /// Whether `Date` is added where it was neither set nor removed. Default: true. (Node: `sendDate`)
     pub fn set_send_date(&self, send: bool) {
         let _ = self.head_mut("the date", |outgoing| {
             outgoing.set_send_date(send);
@@ -225,6 +321,7 @@ impl Response {
     }
 
     outgoing_methods!();
+    writable_methods!();
 }
 
 io_write!(Response);
@@ -251,6 +348,19 @@ fn part_of(file: &File, (from, to): (Bound<u64>, Bound<u64>)) -> Result<Range<u6
         _ => {
             let message = format!("the range is not within the file, which has {length} bytes");
             Err(Error::local("ERR_OUT_OF_RANGE", message))
+        }
+    }
+}
+
+/// A reason phrase is one line of Latin-1.
+fn check_reason(reason: &str) -> Result<Box<str>> {
+    let allowed =
+        |c: char| c == '\t' || (' '..='~').contains(&c) || ('\u{80}'..='\u{ff}').contains(&c);
+    match reason.chars().all(allowed) {
+        true => Ok(reason.into()),
+        false => {
+            let message = "invalid character in the reason phrase: it is one line of Latin-1 text";
+            Err(Error::local("ERR_INVALID_CHAR", message))
         }
     }
 }

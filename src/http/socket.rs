@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::engine::{ExchangeId, HookMut};
-use crate::error::Error;
-use crate::http::outgoing::io_write;
-use crate::http::{Body, Chunk, Outcome};
+use crate::engine::{ExchangeId, Over};
+use crate::error::{Error, Result};
+use crate::http::writable::{io_write, writable_methods};
+use crate::http::{Body, Outcome};
 use crate::net::Address;
 use crate::shell::LoopShell;
 
@@ -29,23 +29,6 @@ impl Socket {
         Body { shell: self.shell, id: self.id }
     }
 
-    /// Sends bytes. False: enough waits to be sent, or the socket is over; go on in `on_drain`.
-    pub fn write<'a>(&self, bytes: impl Into<Chunk<'a>>) -> bool {
-        let bytes = bytes.into();
-        self.shell.with(|core| core.write(self.id, bytes)).unwrap_or(false)
-    }
-
-    /// Sends the last bytes, then the end of the stream; the peer may go on sending.
-    pub fn end<'a>(&self, bytes: impl Into<Chunk<'a>>) {
-        let bytes = bytes.into();
-        self.shell.with(|core| core.end(self.id, bytes));
-    }
-
-    /// Closes at once; what waits is dropped.
-    pub fn destroy(&self) {
-        self.shell.with(|core| core.destroy(self.id, None));
-    }
-
     /// Sets what is called with received bytes, and lets them flow. See [`Body::on_data`].
     pub fn on_data<R: Outcome>(&self, callback: impl FnMut(&[u8]) -> R + 'static) {
         self.body().on_data(callback);
@@ -61,25 +44,9 @@ impl Socket {
         self.body().on_end(callback);
     }
 
-    /// Sets what is called each time that there is room again after `write` has returned false.
-    pub fn on_drain<R: Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
-        let mut callback: Option<HookMut> = Some(Box::new(move || callback().into_result()));
-        let displaced =
-            self.shell.with(|core| core.callbacks(self.id)?.drain.replace(callback.take()));
-        drop(displaced);
-    }
-
     /// Sets what is called when the connection breaks, before `on_close`.
     pub fn on_error<R: Outcome>(&self, callback: impl FnOnce(Error) -> R + 'static) {
         self.body().on_error(callback);
-    }
-
-    /// Sets what is called when nothing has moved for as long as [`Socket::set_timeout`] says.
-    pub fn on_timeout<R: Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
-        let mut callback: Option<HookMut> = Some(Box::new(move || callback().into_result()));
-        let displaced =
-            self.shell.with(|core| core.callbacks(self.id)?.timeout.replace(callback.take()));
-        drop(displaced);
     }
 
     /// After so long without a byte in either direction `on_timeout` is called; zero turns it off.
@@ -107,11 +74,6 @@ impl Socket {
         self.body().pipe(target);
     }
 
-    /// Our side can still be written to.
-    pub fn is_open(&self) -> bool {
-        self.shell.with(|core| core.is_writable(self.id)).unwrap_or(false)
-    }
-
     /// The peer's address, where it has one.
     pub fn remote_address(&self) -> Option<Address> {
         super::remote_address(self.shell, self.id)
@@ -121,6 +83,91 @@ impl Socket {
     pub fn local_address(&self) -> Option<Address> {
         super::local_address(self.shell, self.id)
     }
+
+    /// The inactivity after which `on_timeout` is called, as [`Socket::set_timeout`] has set it, rounded up to
+    /// the clock's 50 ms; zero where there is none. (Node: `timeout`)
+    pub fn timeout(&self) -> Duration {
+        self.shell.with(|core| core.exchange_timeout(self.id)).unwrap_or_default()
+    }
+
+    /// Ends our side and closes both once everything that was written is out, whether or not the peer ends its
+    /// own. (Node: `destroySoon`)
+    pub fn destroy_soon(&self) {
+        self.shell.with(|core| core.destroy_soon(self.id));
+    }
+
+    /// Closes with a reset: what waits is dropped, and the peer sees an error instead of an end.
+    /// (Node: `resetAndDestroy`)
+    ///
+    /// # Errors
+    /// `ERR_SOCKET_CLOSED` when it is over, `ERR_INVALID_HANDLE_TYPE` for a Unix socket, which has no resets.
+    pub fn reset_and_destroy(&self) -> Result<()> {
+        let result = self.shell.with(|core| core.reset_and_destroy(self.id));
+        result.unwrap_or_else(|| Err(crate::engine::socket_closed()))
+    }
+
+    /// Whether small packets are sent at once (`TCP_NODELAY`). (Node: `setNoDelay`)
+    pub fn set_no_delay(&self, no_delay: bool) {
+        self.shell.with(|core| core.set_no_delay(self.id, no_delay));
+    }
+
+    /// Has the system probe the connection once it was silent for so long, in whole seconds; `None` turns that
+    /// off. Less than a second leaves the system's own delay. (Node: `setKeepAlive`)
+    pub fn set_keep_alive(&self, initial_delay: Option<Duration>) {
+        self.shell.with(|core| core.set_keep_alive(self.id, initial_delay));
+    }
+
+    /// Which directions are open. (Node: `readyState`)
+    pub fn ready_state(&self) -> ReadyState {
+        match self.over().map(|over| (over.complete, over.ended)) {
+            _ if self.is_destroyed() => ReadyState::Closed,
+            Some((false, false)) => ReadyState::Open,
+            Some((false, true)) => ReadyState::ReadOnly,
+            Some((true, false)) => ReadyState::WriteOnly,
+            Some((true, true)) | None => ReadyState::Closed,
+        }
+    }
+
+    /// Bytes received since the stream began, those included that came with the head. It can be asked up to
+    /// and inside of `on_close`; afterwards it is 0. (Node: `bytesRead`)
+    pub fn bytes_read(&self) -> u64 {
+        self.over().map_or(0, |over| over.bytes_read)
+    }
+
+    /// Bytes written since the stream began, those included that wait. It can be asked up to and inside of
+    /// `on_close`; afterwards it is 0. (Node: `bytesWritten`)
+    pub fn bytes_written(&self) -> u64 {
+        self.over().map_or(0, |over| over.bytes_written)
+    }
+
+    /// Does not keep the loop running. (Node: `unref`)
+    pub fn unref(&self) {
+        self.shell.with(|core| core.set_exchange_referenced(self.id, false));
+    }
+
+    /// Keeps the loop running again: the default. (Node: `ref`)
+    pub fn ref_(&self) {
+        self.shell.with(|core| core.set_exchange_referenced(self.id, true));
+    }
+
+    fn over(&self) -> Option<Over> {
+        self.shell.with(|core| core.progress_of(self.id)).flatten()
+    }
+
+    writable_methods!();
+}
+
+/// Which directions of a [`Socket`] are open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReadyState {
+    /// Both.
+    Open,
+    /// Our side was ended; the peer may still send.
+    ReadOnly,
+    /// The peer has ended; we may still send.
+    WriteOnly,
+    /// None.
+    Closed,
 }
 
 io_write!(Socket);

@@ -315,7 +315,6 @@ impl Net {
     }
 
     /// Closes with a reset: what is unsent is thrown away and no TIME_WAIT stays behind.
-    #[cfg(test)]
     pub(crate) fn reset(&mut self, source: Source) {
         #[cfg(feature = "sim")]
         if let Source::Sim(id) = source {

@@ -167,7 +167,6 @@ impl Source {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn reset(self) {
         let Source::Tcp(stream) = &self else { return };
         // A failure leaves an ordinary close, which is no worse than what the peer has to expect.
@@ -189,6 +188,8 @@ impl Source {
         };
         let socket = SockRef::from(stream);
         match idle {
+            // The system counts whole seconds and takes no zero.
+            Some(idle) if idle.as_secs() == 0 => socket.set_keepalive(true),
             Some(idle) => socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)),
             None => socket.set_keepalive(false),
         }

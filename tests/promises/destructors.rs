@@ -308,13 +308,17 @@ fn a_header_value_of_the_users_is_asked_while_nothing_is_borrowed() {
         let value = || Curious(res, asked.clone());
         res.set_header("X-Set", value())?;
         res.append_header("X-Append", value())?;
+        res.set_headers([("X-Many", value())])?;
+        res.set_header_all("X-All", [value()])?;
+        res.write_early_hints([("X-Hint", value())])?;
+        res.write_information(102, [("X-Hint", value())])?;
         res.write_head(200, [("X-Head", value())])?;
-        res.write_early_hints([("Link", value())])?;
         res.add_trailer("X-Trailer", value())?;
+        res.add_trailers([("X-Trailer", value())])?;
         res.end("");
         Ok::<(), Error>(())
     });
     let peer = bench.send(GET);
-    assert_eq!(log.all(), ["open: true"; 5]);
+    assert_eq!(log.all(), ["open: true"; 9]);
     assert!(text(&peer).contains("X-Append: value\r\n"));
 }

@@ -133,7 +133,6 @@ impl SimLoop {
         self.with(|state, _| state.close(id));
     }
 
-    #[cfg(test)]
     pub(in super::super) fn reset(&self, id: SocketId) {
         self.with(|state, _| state.reset(id));
     }

@@ -1,0 +1,244 @@
+//! Fields of messages that we send: what may be set when, on how many lines, and what would break the framing.
+
+use crate::engine::Core;
+use crate::engine::slot::{ExchangeId, Kind};
+use crate::error::{Error, ErrorKind, Limit, Result};
+use crate::h1::{FieldError, FieldList, Known, Outgoing, decimal, has_list_token, names_equal};
+
+/// What becomes of the lines of a name when one is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The new line replaces them.
+    Only,
+    /// The new line comes behind them.
+    Behind,
+    /// The new value goes onto the first one, behind `; `.
+    Joined,
+}
+
+/// Status and reason phrase of a head that is set as a whole.
+pub(crate) type StatusLine = (u16, Option<Box<str>>);
+
+impl Core {
+    /// Gives access to a message whose head can still be changed.
+    #[inline]
+    pub(crate) fn head_mut(&mut self, id: ExchangeId, doing: &str) -> Result<&mut Outgoing> {
+        let Some(active) = self.exchange(id) else {
+            return Err(gone());
+        };
+        if active.outgoing.head_is_sealed() {
+            return Err(headers_sent(doing));
+        }
+        Ok(&mut active.outgoing)
+    }
+
+    /// `append_header`.
+    pub(crate) fn append_field(&mut self, id: ExchangeId, name: &str, value: &[u8]) -> Result<()> {
+        let place = self.place_behind(id, name);
+        let outgoing = self.head_mut(id, name)?;
+        set_field(&mut outgoing.fields, name, value, place)
+    }
+
+    /// `add_trailer`.
+    pub(crate) fn add_trailer(&mut self, id: ExchangeId, name: &str, value: &[u8]) -> Result<()> {
+        let place = self.place_behind(id, name);
+        let Some(active) = self.exchange(id) else {
+            return Err(gone());
+        };
+        if active.outgoing.is_ended() {
+            return Err(headers_sent("trailers"));
+        }
+        check_trailer(name)?;
+        set_field(&mut active.outgoing.trailers, name, value, place)
+    }
+
+    /// `add_trailers`.
+    pub(crate) fn add_trailers(&mut self, id: ExchangeId, list: FieldList) -> Result<()> {
+        let mut result = list.iter().try_for_each(|(name, _)| check_trailer(as_name(name)));
+        if result.is_ok() {
+            let mut lines = list.iter();
+            result = lines.try_for_each(|(name, value)| self.add_trailer(id, as_name(name), value));
+        }
+        self.pool.recycle_fields(list);
+        result
+    }
+
+    /// Sets many fields at once: the first of a name replaces what was set, further ones come behind it. With a
+    /// status line the head is final afterwards. `list` is valid by itself.
+    pub(crate) fn set_fields(
+        &mut self,
+        id: ExchangeId,
+        list: FieldList,
+        status_line: Option<StatusLine>,
+    ) -> Result<()> {
+        let result = self.merge_fields(id, &list);
+        self.pool.recycle_fields(list);
+        if let (Ok(()), Some((status, reason))) = (&result, status_line) {
+            let outgoing = &mut self.active(id.key).outgoing;
+            outgoing.set_status(status);
+            if reason.is_some() {
+                outgoing.set_reason(reason);
+            }
+            outgoing.seal();
+        }
+        result
+    }
+
+    fn merge_fields(&mut self, id: ExchangeId, list: &FieldList) -> Result<()> {
+        let outgoing = self.head_mut(id, "the head")?;
+        check_trailer_framing(outgoing.fields.known().and(list.known()))?;
+        for (at, (name, value)) in list.iter().enumerate() {
+            let repeats = list.iter().take(at).any(|(earlier, _)| names_equal(earlier, name));
+            let name = as_name(name);
+            let place = if repeats { self.place_behind(id, name) } else { Place::Only };
+            set_field(&mut self.active(id.key).outgoing.fields, name, value, place)?;
+        }
+        Ok(())
+    }
+
+    /// Where a further line of a name goes: cookies that a client sends back (RFC 6265 §5.4) and what
+    /// `unique_headers` names are one line.
+    fn place_behind(&self, id: ExchangeId, name: &str) -> Place {
+        let slot = self.slots.get(id.key as usize);
+        let server = slot
+            .filter(|slot| slot.kind == Kind::Server)
+            .and_then(|slot| self.servers.get(slot.owner as usize));
+        let unique = server.map_or(&[][..], |server| &server.options.unique_headers);
+        let is_unique = unique.iter().any(|unique| unique.eq_ignore_ascii_case(name));
+        match is_unique || name.eq_ignore_ascii_case("cookie") {
+            true => Place::Joined,
+            false => Place::Behind,
+        }
+    }
+}
+
+/// A name that was checked to be a token, which is ASCII.
+fn as_name(name: &[u8]) -> &str {
+    std::str::from_utf8(name).unwrap_or_default()
+}
+
+/// Sets, appends or removes a field, with the checks that keep the framing ours.
+// Inlined with the call: a name that is a constant, as nearly all are, is checked by the compiler then.
+#[inline(always)]
+pub(crate) fn set_field(
+    fields: &mut FieldList,
+    name: &str,
+    value: &[u8],
+    place: Place,
+) -> Result<()> {
+    // Only names of these lengths steer framing; the check is on every `set_header`.
+    if matches!(name.len(), 7 | 14 | 17) {
+        check_framing_field(fields, name, value, place)?;
+    }
+    let result = match place {
+        Place::Only => fields.set(name.as_bytes(), value),
+        Place::Behind => fields.append(name.as_bytes(), value),
+        Place::Joined => fields.join(name.as_bytes(), value),
+    };
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err(field_error(error, name)),
+    }
+}
+
+/// RFC 9110 §6.5.1: what steers framing, routing or authentication has no place behind the content.
+pub(crate) fn check_trailer(name: &str) -> Result<()> {
+    const FORBIDDEN: [&str; 6] =
+        ["content-length", "transfer-encoding", "host", "trailer", "connection", "authorization"];
+    if FORBIDDEN.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name)) {
+        let message = format!("{name} is not allowed as a trailer");
+        return Err(Error::local("ERR_HTTP_TRAILER_INVALID", message));
+    }
+    Ok(())
+}
+
+fn steers_framing(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
+}
+
+#[cold]
+fn check_framing_field(fields: &FieldList, name: &str, value: &[u8], place: Place) -> Result<()> {
+    let is_length = name.eq_ignore_ascii_case("content-length");
+    if is_length && decimal(value).is_none() {
+        let message = "a Content-Length is a decimal number of bytes";
+        return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
+    }
+    if name.eq_ignore_ascii_case("transfer-encoding") && !ends_in_chunked(value) {
+        let message = "a Transfer-Encoding must end in `chunked`, which is how onloop frames it";
+        return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
+    }
+    if place != Place::Only && fields.has(name.as_bytes()) && steers_framing(name) {
+        let message = format!("{name} is set already and may stand only once");
+        return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
+    }
+    let mut known = fields.known();
+    if is_length {
+        known.insert(Known::CONTENT_LENGTH);
+    } else if name.eq_ignore_ascii_case("trailer") {
+        known.insert(Known::TRAILER);
+    }
+    check_trailer_framing(known)
+}
+
+/// Trailers follow chunks, and a length means that there are none (RFC 9112 §7.1.2).
+fn check_trailer_framing(known: Known) -> Result<()> {
+    let chunked = known.contains(Known::TRANSFER_ENCODING);
+    if known.contains(Known::CONTENT_LENGTH.and(Known::TRAILER)) && !chunked {
+        let message =
+            "Trailer and Content-Length exclude each other: trailers follow chunked content only";
+        return Err(Error::local("ERR_HTTP_TRAILER_INVALID", message));
+    }
+    Ok(())
+}
+
+/// `chunked` is the last coding and the only one of that name (RFC 9112 §6.1).
+fn ends_in_chunked(value: &[u8]) -> bool {
+    let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+    let before = value.len() - last.len();
+    last.trim_ascii().eq_ignore_ascii_case(b"chunked")
+        && !has_list_token(&value[..before], "chunked")
+}
+
+/// The public error of a refused field.
+#[cold]
+pub(crate) fn field_error(error: FieldError, name: &str) -> Error {
+    match error {
+        FieldError::Name => Error::local(
+            "ERR_INVALID_HTTP_TOKEN",
+            format!(
+                "header name must be a token of letters, digits and !#$%&'*+-.^_`|~ (got {name:?})"
+            ),
+        ),
+        FieldError::Value => Error::local(
+            "ERR_INVALID_CHAR",
+            format!(
+                "invalid character in the value of header {name:?}: control characters are not allowed"
+            ),
+        ),
+        FieldError::TooLarge => Error::new(
+            ErrorKind::Limit(Limit::HeaderSize),
+            "ERR_HTTP_HEADERS_TOO_LARGE",
+            "the header section would be larger than 64 KiB",
+        ),
+    }
+}
+
+#[cold]
+pub(crate) fn headers_sent(doing: &str) -> Error {
+    Error::local(
+        "ERR_HTTP_HEADERS_SENT",
+        format!(
+            "cannot change {doing} after the head was sent: do it before `write`, `end` or `flush_headers`"
+        ),
+    )
+}
+
+/// The handle's exchange is over.
+#[cold]
+pub(crate) fn gone() -> Error {
+    Error::new(
+        ErrorKind::Aborted,
+        "ERR_STREAM_DESTROYED",
+        "the message is over: nothing can be added to it",
+    )
+}

@@ -1,0 +1,106 @@
+//! Content that is not taken, and why: what Node tells by `ERR_STREAM_*` and `ERR_HTTP_*`.
+
+use crate::engine::Core;
+use crate::engine::fields::gone;
+use crate::engine::slot::{ExchangeId, Flags, Kind};
+use crate::error::{Error, Limit};
+
+/// Why a `write` or an `end` was refused. Nothing of it was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The message was ended before.
+    Ended,
+    /// A second `end` without content.
+    EndedTwice,
+    /// The exchange is over, or bound to end.
+    Destroyed,
+    /// `Content-Length` says otherwise, and the message is strict about it.
+    Mismatch,
+    /// The message has no content, and the server is strict about it.
+    NoContent,
+    /// `max_buffered` is exceeded. This one ends the exchange.
+    Buffered,
+}
+
+impl Refusal {
+    /// What happens where nobody asked for the reason.
+    #[cold]
+    pub(super) fn log(self, what: &str) {
+        match self {
+            Refusal::Mismatch | Refusal::NoContent | Refusal::Buffered => {
+                log::error!(target: "onloop::http", "{what} was refused: {}", Error::from(self));
+            }
+            _ => log::debug!(target: "onloop::http", "{what} after the end was dropped"),
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        let (code, message) = match refusal {
+            Refusal::Ended => ("ERR_STREAM_WRITE_AFTER_END", "write after end: nothing was taken"),
+            Refusal::EndedTwice => ("ERR_STREAM_ALREADY_FINISHED", "the message was ended already"),
+            Refusal::Destroyed => return gone(),
+            Refusal::Mismatch => (
+                "ERR_HTTP_CONTENT_LENGTH_MISMATCH",
+                "the content does not have the length that Content-Length announces: nothing was taken, \
+                 the message can still be ended with what is missing",
+            ),
+            Refusal::NoContent => (
+                "ERR_HTTP_BODY_NOT_ALLOWED",
+                "a response to HEAD, or of status 204, 205 or 304, has no content: nothing was taken",
+            ),
+            Refusal::Buffered => {
+                return Core::limit_error(
+                    Limit::Buffered,
+                    "ERR_BUFFER_OUT_OF_BOUNDS",
+                    "more was written than `max_buffered` allows to wait: stop when `write` returns false \
+                     and go on in `on_drain`",
+                );
+            }
+        };
+        Error::local(code, message)
+    }
+}
+
+impl Core {
+    /// Whether content of this length can be added to a message; `last` is for `end`.
+    #[inline]
+    pub(super) fn refusal(&mut self, id: ExchangeId, length: usize, last: bool) -> Option<Refusal> {
+        let Some(active) = self.exchange(id) else {
+            return Some(Refusal::Destroyed);
+        };
+        let is_special = active.outgoing.is_special();
+        let is_open = !active.outgoing.is_ended() && active.failure.is_none();
+        // An end must get through where nothing can be written any more.
+        let is_dead = !last && self.slots[id.key as usize].flags.has(Flags::WRITE_DEAD);
+        if is_open && !is_dead && !is_special {
+            return None;
+        }
+        self.special_refusal(id.key, length as u64, last, is_dead)
+    }
+
+    /// The same for what is not the usual case. The exchange goes on.
+    #[inline(never)]
+    fn special_refusal(&self, key: u32, length: u64, last: bool, is_dead: bool) -> Option<Refusal> {
+        let slot = &self.slots[key as usize];
+        let active = slot.active.as_deref()?;
+        let outgoing = &active.outgoing;
+        if outgoing.is_ended() {
+            return Some(if last && length == 0 { Refusal::EndedTwice } else { Refusal::Ended });
+        }
+        if is_dead || active.failure.is_some() {
+            return Some(Refusal::Destroyed);
+        }
+        if slot.kind == Kind::Server && outgoing.has_no_content() {
+            let options = &self.servers.get(slot.owner as usize)?.options;
+            let refused = length > 0 && options.reject_non_standard_body_writes;
+            return refused.then_some(Refusal::NoContent);
+        }
+        if !outgoing.is_strict() {
+            return None;
+        }
+        let left = outgoing.length_left()?;
+        (length > left || (last && length < left)).then_some(Refusal::Mismatch)
+    }
+}

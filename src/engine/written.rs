@@ -1,0 +1,151 @@
+//! After a flush: who waits to hear of it. `on_drain` where there is room again, `on_written` for what the
+//! system has taken, `on_finish` for the whole message.
+
+use std::collections::VecDeque;
+
+use crate::engine::Core;
+use crate::engine::callbacks::{HookMut, WrittenFn};
+use crate::engine::event::Event;
+use crate::engine::fields::gone;
+use crate::engine::slot::{Active, ExchangeId, Flags};
+use crate::error::{Error, Limit, Result};
+
+/// Most callbacks of `on_written` that wait on one message.
+const WRITTEN_MAX: usize = 1024;
+
+/// The callbacks of `on_written` that wait, in order. Each has the place in the connection's output up to which
+/// everything must be taken.
+pub(crate) type WrittenQueue = VecDeque<(u64, WrittenFn)>;
+
+/// A place that is not known before what is corked joins the output, or a file is out.
+const HELD: u64 = u64::MAX;
+
+impl Active {
+    /// What was held back, or was in a file, has a place now: whoever waits for them gets to know it.
+    pub(super) fn place_held_written(&mut self) {
+        let end = self.output.end();
+        let callbacks = self.callbacks.as_deref_mut();
+        let Some(written) = callbacks.and_then(|callbacks| callbacks.written.as_deref_mut()) else {
+            return;
+        };
+        for (place, _) in written.iter_mut().rev().take_while(|(place, _)| *place == HELD) {
+            *place = end;
+        }
+    }
+}
+
+impl Core {
+    /// `on_written`. The callback is taken out of its option where it will be called.
+    pub(crate) fn on_written(
+        &mut self,
+        id: ExchangeId,
+        callback: &mut Option<WrittenFn>,
+    ) -> Result<()> {
+        if self.exchange(id).is_none() || self.slots[id.key as usize].flags.has(Flags::WRITE_DEAD) {
+            return Err(gone());
+        }
+        let active = self.active(id.key);
+        let is_held = active.corked.is_some() || active.file.is_some();
+        let place = if is_held { HELD } else { active.output.end() };
+        let callbacks = self.callbacks(id).ok_or_else(gone)?;
+        let written = callbacks.written.get_or_insert_default();
+        if written.len() >= WRITTEN_MAX {
+            return Err(written_limit());
+        }
+        written.extend(callback.take().map(|callback| (place, callback)));
+        self.mark_dirty(id.key);
+        Ok(())
+    }
+
+    /// After a flush: the next call that is due to whoever waits for room or for the system to have taken
+    /// something; in the next turn where the budget of this one is used up.
+    #[inline]
+    pub(crate) fn outgoing_event(&mut self, key: u32) -> Option<Event> {
+        let active = self.active(key);
+        let is_awaited = active.callbacks.as_deref().is_some_and(|callbacks| {
+            callbacks.written.is_some() || (callbacks.finish.is_some() && active.is_request_sent())
+        });
+        if !active.need_drain && !is_awaited {
+            return None;
+        }
+        self.flushed_event(key)
+    }
+
+    #[inline(never)]
+    fn flushed_event(&mut self, key: u32) -> Option<Event> {
+        if self.active(key).need_drain {
+            if let Some(event) = self.drain_event(key) {
+                return Some(event);
+            }
+        }
+        let id = self.id(key);
+        let budget = self.requests_left;
+        let active = self.active(key);
+        let is_sent = active.is_request_sent();
+        let taken = active.output.taken();
+        let callbacks = active.callbacks.as_deref_mut()?;
+        if let Some(written) = callbacks.written.as_deref_mut() {
+            match written.front() {
+                Some((place, _)) if *place > taken => return None,
+                Some(_) if budget == 0 => {
+                    self.mark_dirty_later(key);
+                    return Some(Event::Done);
+                }
+                Some(_) => {
+                    let (_, callback) = written.pop_front()?;
+                    self.requests_left -= 1;
+                    return Some(Event::Written { callback, id });
+                }
+                None => callbacks.written = None,
+            }
+        }
+        // A client's whole request, or a response while its request still comes in.
+        let callback = callbacks.finish.take_if(|_| is_sent)?;
+        Some(Event::Finish { callback, id })
+    }
+
+    fn drain_event(&mut self, key: u32) -> Option<Event> {
+        let callback = self.drained(key)?;
+        if self.requests_left > 0 {
+            self.requests_left -= 1;
+            return Some(Event::Drain { callback, id: self.id(key) });
+        }
+        let active = self.active(key);
+        active.need_drain = true;
+        let displaced = active.callbacks_mut().drain.put_back(callback);
+        debug_assert!(displaced.is_none(), "nothing ran since it was taken out");
+        self.mark_dirty_later(key);
+        Some(Event::Done)
+    }
+
+    /// Whoever waits for room is told. Returns the callback of `on_drain` if it is due.
+    fn drained(&mut self, key: u32) -> Option<HookMut> {
+        let slot = &self.slots[key as usize];
+        let (high_water_mark, _) = self.marks(slot.kind, slot.owner);
+        let active = self.active(key);
+        if !active.need_drain || active.unsent_bytes() >= high_water_mark {
+            return None;
+        }
+        active.need_drain = false;
+        let piped_from = active.piped_from;
+        let is_open = !active.outgoing.is_ended();
+        let callback = active
+            .callbacks
+            .as_deref_mut()
+            .filter(|_| is_open)
+            .and_then(|callbacks| callbacks.drain.take());
+        if let Some(source) = piped_from {
+            self.resume_piped(source);
+        }
+        callback
+    }
+}
+
+#[cold]
+fn written_limit() -> Error {
+    Core::limit_error(
+        Limit::WriteCallbacks,
+        "ERR_OUT_OF_RANGE",
+        "1,024 callbacks of `on_written` wait on this message already: write more between two of them",
+    )
+}
