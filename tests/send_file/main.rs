@@ -155,6 +155,59 @@ fn a_file_of_any_size_is_sent_to_a_reader_that_takes_its_time() {
 }
 
 #[test]
+fn who_waits_for_what_was_written_waits_for_the_file() {
+    let mut world = World::new();
+    let log = Log::new();
+    let file = Stored::zeros(STALLING);
+    let noted = log.clone();
+    let kept = Rc::new(std::cell::Cell::new(None));
+    let late = Rc::clone(&kept);
+    let server = world.serve(move |_, res| {
+        res.on_finish(noted.noting("finish"));
+        res.send_file(file.open(), ..)?;
+        let told = noted.clone();
+        res.on_written(move |result| told.note(format!("written {}", result.is_ok())))?;
+        late.set(Some(res));
+        Ok(())
+    });
+    let mut peer = world.send(&server, get("/", ""));
+    world.expect(&mut peer, "\r\n\r\n");
+    peer.stop_reading();
+    for _ in 0..50 {
+        world.turn();
+    }
+    let res = kept.take().expect("it was called");
+    assert!(res.writable_ended() && !res.writable_finished());
+    assert_eq!((log.all(), res.writable_length()), (Vec::new(), 0));
+    peer.read_on();
+    world.until("the last call", || {
+        peer.pump();
+        log.len() == 2
+    });
+    assert_eq!(log.all(), ["written true", "finish"]);
+}
+
+#[test]
+fn a_file_lets_go_of_what_was_corked() {
+    for length in [0, 10, LARGE] {
+        let mut world = World::new();
+        let file = Stored::new(&pattern(length));
+        let expected = [b"corked", file.bytes()].concat();
+        let server = world.serve(move |_, res| {
+            res.cork();
+            res.cork();
+            res.write("corked");
+            res.send_file(file.open(), ..)
+        });
+        let mut peer = world.connect(&server);
+        for _ in 0..2 {
+            peer.send(get("/", ""));
+            assert!(world.answer(&mut peer).content == expected, "{length}");
+        }
+    }
+}
+
+#[test]
 fn many_files_are_sent_at_a_time() {
     let mut world = World::new();
     let file = Rc::new(Stored::new(&pattern(LARGE)));
