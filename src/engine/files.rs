@@ -325,9 +325,7 @@ impl Core {
         log::error!(target: "onloop::http", "connection {key}: a file could not be sent: {error}");
         // What came before is good, and so may be the answers to earlier requests among it.
         self.flush(key);
-        let active = self.active(key);
-        active.file = None;
-        active.failure = Some(error);
+        self.active(key).failure = Some(error);
         Progress::Over(Step::Again)
     }
 
