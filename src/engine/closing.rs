@@ -41,6 +41,7 @@ impl Active {
     /// Ends the exchange wherever it stands: nothing of it may go along to the next one that this state
     /// serves.
     pub(super) fn end_early(&mut self, id: ExchangeId, kind: Kind) -> Remains {
+        self.file = None;
         Remains {
             over: self.progress_of(id),
             corked: self.corked.take(),
