@@ -161,6 +161,17 @@ fn looking_at_the_head_allocates_nothing() {
 }
 
 #[test]
+fn writing_a_whole_head_allocates_nothing() {
+    let mut exchange = Exchange::new(|_req, res| {
+        res.set_header("X-Set", "1").expect("a valid field");
+        let fields = [("Content-Type", "text/plain"), ("Vary", "Accept"), ("Vary", "Cookie")];
+        res.write_head(404, fields).expect("a head of valid fields");
+        res.end("Hello, World!");
+    });
+    assert_eq!(exchange.allocations(PLAIN, 1), 0);
+}
+
+#[test]
 fn a_new_second_allocates_nothing() {
     fn date(answer: &[u8]) -> &[u8] {
         let at = answer.windows(6).position(|part| part == b"Date: ").expect("a date");

@@ -537,3 +537,49 @@ fn a_response_may_be_done_twice_by_those_who_do_not_talk() {
     assert_eq!(world.until_end(&mut peer), Ending::End);
     assert_eq!(peer.text().matches("HTTP/1.1").count(), 1);
 }
+
+#[test]
+fn what_waits_is_counted_with_its_framing() {
+    let mut world = World::new();
+    let server = world.serve(|_req, res| {
+        assert_eq!(res.writable_length(), 0);
+        res.flush_headers();
+        let head = res.writable_length();
+        assert!(head > 0);
+        res.write("asd");
+        assert_eq!(res.writable_length(), head + "3\r\nasd\r\n".len());
+        res.write("");
+        assert_eq!(res.writable_length(), head + 8);
+        res.end("");
+        assert_eq!(res.writable_length(), head + 8 + "0\r\n\r\n".len());
+    });
+    assert_eq!(world.ask(&server, get("/", "")).text(), "asd");
+}
+
+#[test]
+fn a_pipe_into_a_strict_message_of_another_length_breaks_it_off() {
+    for (length, head_is_sent) in [(3, true), (3, false), (9, true), (9, false)] {
+        let log = Log::new();
+        let notes = log.clone();
+        let mut world = World::new();
+        let server = world.serve(move |req, res| {
+            res.set_strict_content_length(true);
+            res.set_header("Content-Length", length)?;
+            if head_is_sent {
+                res.flush_headers();
+            }
+            res.on_error(notes.noting_error("error"));
+            res.on_close(notes.noting("close"));
+            req.pipe(res);
+            Ok(())
+        });
+        let mut peer = world.send(&server, post("/", "hello"));
+        assert_eq!(world.until_end(&mut peer), Ending::End);
+        let lines = log.clone();
+        world.until("on_close", || lines.has("close"));
+        assert_eq!(log.all(), ["error ERR_HTTP_CONTENT_LENGTH_MISMATCH", "close"], "{length}");
+        // Where nothing was said yet, an error can be.
+        let is_error = peer.text().starts_with("HTTP/1.1 500");
+        assert_eq!(is_error, length == 3 && !head_is_sent, "{}", peer.text());
+    }
+}

@@ -335,3 +335,49 @@ fn after_the_exchange_nothing_can_be_set_and_nothing_is_there() {
     world.until("the timer", || lines.has("asked"));
     assert_eq!(log.count("ERR_STREAM_DESTROYED"), 7);
 }
+
+#[test]
+fn nothing_in_a_value_can_begin_another_line() {
+    // The low bytes of these are CR and LF: cut to Latin-1 they would split the response.
+    let look_alikes = "a\u{10d}\u{10a}X-Injected: 1\u{560d}\u{560a}";
+    let mut world = World::new();
+    let server = world.serve(move |req, res| {
+        assert_eq!(code(res.set_status_message(look_alikes)), "ERR_INVALID_CHAR");
+        assert_eq!(
+            code(res.write_head_with_reason(200, look_alikes, [("X-A", "1")])),
+            "ERR_INVALID_CHAR"
+        );
+        match req.url() {
+            "/set" => res.set_header("X-Text", look_alikes)?,
+            "/append" => res.append_header("X-Text", look_alikes)?,
+            _ => res.write_head(200, [("X-Text", look_alikes)])?,
+        }
+        res.end("ok");
+        Ok(())
+    });
+    let paths = ["/set", "/append", "/head"];
+    let requests: String = paths.iter().map(|path| get(path, "")).collect();
+    let mut peer = world.send(&server, requests);
+    for path in paths {
+        let answer = world.answer(&mut peer);
+        assert_eq!(answer.field("X-Text"), Some(look_alikes), "{path}");
+        assert_eq!((answer.field("X-Injected"), answer.text().as_str()), (None, "ok"), "{path}");
+    }
+}
+
+#[test]
+fn bytes_of_fields_and_content_are_sent_as_they_are() {
+    let mut world = World::new();
+    let server = world.serve(|_req, res| {
+        res.set_header("X-Latin", &b"caf\xe9"[..])?;
+        res.set_status_message("Caf\u{e9}")?;
+        res.write(&b"u\0t\0f\0\xff\xfe"[..]);
+        res.end("");
+        Ok(())
+    });
+    let mut peer = world.send(&server, get("/", "Connection: close\r\n"));
+    world.until_end(&mut peer);
+    let has = |bytes: &[u8]| peer.received.windows(bytes.len()).any(|part| part == bytes);
+    assert!(has(b"HTTP/1.1 200 Caf\xe9\r\n") && has(b"X-Latin: caf\xe9\r\n"));
+    assert!(has(b"\r\n\r\n8\r\nu\0t\0f\0\xff\xfe\r\n0\r\n\r\n"), "{}", peer.text());
+}

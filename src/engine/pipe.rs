@@ -3,6 +3,7 @@
 
 use crate::content::Chunk;
 use crate::engine::Core;
+use crate::engine::refusal::Refusal;
 use crate::engine::slot::{ExchangeId, Flags};
 use crate::error::{Error, ErrorKind};
 
@@ -37,10 +38,10 @@ impl Core {
 
     /// Hands content on; stops reading while the other side has enough.
     pub(crate) fn pipe_content(&mut self, key: u32, target: ExchangeId, content: &[u8]) {
-        let wants_more =
-            self.write_content(target, Chunk::Borrowed(content), true).unwrap_or(false);
-        if wants_more {
-            return;
+        match self.write_content(target, Chunk::Borrowed(content), true) {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(refusal) => self.pipe_refused(target, refusal),
         }
         let is_open = self.is_writable(target);
         let incoming = &mut self.active(key).incoming;
@@ -65,7 +66,20 @@ impl Core {
             }
             self.active(key).incoming.trailers = Some(trailers);
         }
-        self.end(target, Chunk::Borrowed(b""));
+        if let Err(refusal) = self.try_end(target, Chunk::Borrowed(b"")) {
+            self.pipe_refused(target, refusal);
+        }
+    }
+
+    /// Piped content does not fit. Nobody is there to be told, and it cannot be had again: the message cannot
+    /// become whole.
+    #[cold]
+    fn pipe_refused(&mut self, target: ExchangeId, refusal: Refusal) {
+        if matches!(refusal, Refusal::Mismatch | Refusal::NoContent | Refusal::Buffered) {
+            self.fail_exchange(target, refusal.into());
+            // It may be the very exchange that is being driven, which has looked for failures already.
+            self.mark_dirty_later(target.key);
+        }
     }
 
     /// The output of `key` has room again: whoever is piped into it may go on.

@@ -252,10 +252,7 @@ macro_rules! io_write {
 
         impl std::io::Write for &$type {
             fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-                if !<$type>::is_open(self) {
-                    return Err(crate::engine::gone().into());
-                }
-                <$type>::write(self, buffer);
+                <$type>::try_write(self, buffer)?;
                 Ok(buffer.len())
             }
 

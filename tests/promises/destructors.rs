@@ -85,11 +85,18 @@ fn a_replaced_callback_of_a_request_and_a_cleared_timer_are_dropped_while_nothin
     }
     request.on_drain(witness(&bench, &log, "off_drain"));
     request.off_drain();
+    request.on_timeout(witness(&bench, &log, "off_timeout"));
+    request.off_timeout();
+    for _ in 0..1024 {
+        request.on_written(|_| ()).unwrap();
+    }
+    let mut hook = witness(&bench, &log, "on_written");
+    assert!(request.on_written(move |_| hook()).is_err());
     let later = Duration::from_secs(9);
     bench.lp.set_timeout(later, witness(&bench, &log, "timer")).clear();
     bench.lp.set_interval(later, witness(&bench, &log, "interval")).clear();
     bench.lp.set_immediate(witness(&bench, &log, "immediate")).clear();
-    assert_eq!(log.all().len(), 9 + 4);
+    assert_eq!(log.all().len(), 9 + 6);
     assert!(log.all().iter().all(|line| !line.contains("SHUT OUT")), "{:?}", log.all());
     bench.settle();
 }
@@ -172,13 +179,15 @@ fn a_callback_for_what_is_over_is_dropped_while_nothing_is_borrowed() {
         on_response(_); on_information(_); on_continue(); on_upgrade(_, _, _);
         on_drain(); on_finish(); on_close(); on_error(_); on_timeout();
     }
+    let mut hook = witness(&bench, &log, "on_written");
+    assert!(request.on_written(move |_| hook()).is_err());
     let server = bench.serve(|_, _| {});
     server.close();
     bench.settle();
     let mut hook = witness(&bench, &log, "on_request");
     server.on_request(move |_, _| hook());
     server.on_close(witness(&bench, &log, "server on_close"));
-    assert_eq!(log.all().len(), 11);
+    assert_eq!(log.all().len(), 12);
     assert!(log.all().iter().all(|line| !line.contains("SHUT OUT")), "{:?}", log.all());
 }
 

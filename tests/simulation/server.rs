@@ -23,6 +23,8 @@ pub(crate) struct ServerSite {
 
 #[derive(Default)]
 struct Exchange {
+    /// Callbacks of `on_written` that wait.
+    awaited: u32,
     finishes: u8,
     errors: u8,
     closes: u8,
@@ -143,7 +145,7 @@ fn handle(site: Site, req: Request, res: Response) -> onloop::Result<()> {
         "fails" => return Err(Error::other("as it should")),
         "stream" => {
             let sent = Cell::new(0);
-            let more = move || stream(res, number, &sent);
+            let more = move || stream(site, tracked, res, number, &sent);
             more();
             res.on_drain(more);
         }
@@ -190,11 +192,26 @@ fn proxy(site: Site, req: &Request, res: Response, number: usize) -> onloop::Res
     Ok(())
 }
 
-fn stream(res: Response, length: usize, sent: &Cell<usize>) {
+/// Every write is awaited, and two at a time leave together.
+fn stream(site: Site, number: usize, res: Response, length: usize, sent: &Cell<usize>) {
     while sent.get() < length {
-        let size = (length - sent.get()).min(20_000);
-        let wants_more = res.write(content(sent.get(), size));
-        sent.set(sent.get() + size);
+        res.cork();
+        let mut wants_more = true;
+        for _ in 0..2 {
+            let size = (length - sent.get()).min(10_000);
+            wants_more = res.write(content(sent.get(), size));
+            sent.set(sent.get() + size);
+            site.exchanges.borrow_mut()[number].awaited += 1;
+            let awaited = res.on_written(move |_| {
+                let exchange = &mut site.exchanges.borrow_mut()[number];
+                exchange.awaited -= 1;
+                assert!(exchange.finishes == 0 && exchange.closes == 0, "told too late");
+            });
+            if awaited.is_err() {
+                site.exchanges.borrow_mut()[number].awaited -= 1;
+            }
+        }
+        res.uncork();
         if !wants_more && sent.get() < length {
             return;
         }
@@ -218,7 +235,11 @@ fn track(site: Site, res: Response) -> usize {
     let number = begin(site);
     res.on_finish(move || site.exchanges.borrow_mut()[number].finishes += 1);
     res.on_error(move |_| site.exchanges.borrow_mut()[number].errors += 1);
-    res.on_close(move || close(site, number));
+    res.on_close(move || {
+        let finishes = site.exchanges.borrow()[number].finishes;
+        assert_eq!(res.writable_finished(), finishes == 1, "what on_close is told of the end");
+        close(site, number);
+    });
     number
 }
 
@@ -245,6 +266,7 @@ impl ServerSite {
         for (number, exchange) in self.exchanges.borrow().iter().enumerate() {
             assert_eq!(exchange.closes, 1, "response {number}: on_close");
             assert_eq!(exchange.collected, exchange.collects, "response {number}: collect");
+            assert_eq!(exchange.awaited, 0, "response {number}: writes that nobody told of");
             let outcomes = exchange.finishes + exchange.errors;
             assert!(outcomes <= 1, "response {number}: {outcomes} of on_finish and on_error");
         }

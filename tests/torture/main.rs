@@ -8,6 +8,7 @@
 mod bench;
 mod context;
 mod operation;
+mod outgoing;
 mod run;
 mod scenario;
 mod server_events;
@@ -56,6 +57,7 @@ torture_tests! {
     anything_goes_in_on_error_of_a_request: RequestError,
     anything_goes_in_on_aborted_of_a_request: RequestAborted,
     anything_goes_in_on_drain_of_a_response: ResponseDrain,
+    anything_goes_in_on_written_of_a_response: ResponseWritten,
     anything_goes_in_on_finish_of_a_response: ResponseFinish,
     anything_goes_in_on_close_of_a_response: ResponseClose,
     anything_goes_in_on_error_of_a_response: ResponseError,
@@ -67,6 +69,7 @@ torture_tests! {
     anything_goes_in_on_error_of_an_incoming_response: ClientBodyError,
     anything_goes_in_on_aborted_of_an_incoming_response: ClientAborted,
     anything_goes_in_on_drain_of_a_client_request: ClientDrain,
+    anything_goes_in_on_written_of_a_client_request: ClientWritten,
     anything_goes_in_on_finish_of_a_client_request: ClientFinish,
     anything_goes_in_on_close_of_a_client_request: ClientClose,
     anything_goes_in_on_error_of_a_client_request: ClientFailed,
@@ -80,6 +83,7 @@ torture_tests! {
     anything_goes_in_on_data_of_a_socket: SocketData,
     anything_goes_in_on_end_of_a_socket: SocketEnd,
     anything_goes_in_on_drain_of_a_socket: SocketDrain,
+    anything_goes_in_on_finish_of_a_socket: SocketFinish,
     anything_goes_in_on_timeout_of_a_socket: SocketTimeout,
     anything_goes_in_on_error_of_a_socket: SocketError,
     anything_goes_in_on_close_of_a_socket: SocketClose,

@@ -6,6 +6,7 @@ use onloop::Error;
 use onloop::http::{self, Body, ClientRequest, Connection, Response, Socket};
 
 use crate::context::Ctx;
+use crate::outgoing;
 use crate::scenario::Kind;
 use crate::witness::destructors;
 
@@ -31,6 +32,15 @@ operations! {
     SendFiles,
     SendFilesAndDestroy,
     HeadersAfterTheHead,
+    WriteHeads,
+    SetFields,
+    Inform,
+    AwaitWrites,
+    CorkAndEnd,
+    CorkUntilATimer,
+    CorkAndDestroy,
+    DestroySocketsSoon,
+    ResetSockets,
     DestroyResponses,
     DestroyRequests,
     DestroyBodies,
@@ -117,6 +127,25 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
             ctx.responses.borrow().iter().for_each(Response::destroy);
         }
         HeadersAfterTheHead => headers_after_the_head(ctx),
+        WriteHeads => outgoing::write_heads(ctx),
+        SetFields => outgoing::set_fields(ctx),
+        Inform => outgoing::inform(ctx),
+        AwaitWrites => outgoing::await_writes(ctx),
+        CorkAndEnd => {
+            outgoing::cork_all(ctx);
+            end_all(ctx);
+            outgoing::uncork_all(ctx);
+        }
+        CorkUntilATimer => {
+            outgoing::cork_all(ctx);
+            ctx.lp.set_timeout(Duration::from_millis(5), move || outgoing::uncork_all(ctx));
+        }
+        CorkAndDestroy => {
+            outgoing::cork_all(ctx);
+            ctx.destroy_all();
+        }
+        DestroySocketsSoon => ctx.sockets.borrow().iter().for_each(Socket::destroy_soon),
+        ResetSockets => outgoing::reset_sockets(ctx),
         DestroyResponses => ctx.responses.borrow().iter().for_each(Response::destroy),
         DestroyRequests => ctx.requests.borrow().iter().for_each(ClientRequest::destroy),
         DestroyBodies => ctx.bodies.borrow().iter().for_each(Body::destroy),
@@ -331,6 +360,7 @@ pub(crate) fn use_everything(ctx: Ctx) {
     for res in ctx.responses.borrow().clone() {
         let _ = (res.is_open(), res.headers_sent(), res.writable_length(), res.status());
         let _ = (res.header("Date"), res.has_header("Date"), res.remote_address());
+        outgoing::ask_response(res);
     }
     for request in ctx.requests.borrow().clone() {
         let _ = (request.is_open(), request.writable_length(), request.is_reused());
@@ -343,6 +373,7 @@ pub(crate) fn use_everything(ctx: Ctx) {
     }
     for socket in ctx.sockets.borrow().clone() {
         let _ = (socket.is_open(), socket.remote_address(), socket.local_address());
+        outgoing::ask_socket(socket);
     }
     for connection in ctx.connections.borrow().clone() {
         let _ = (connection.is_open(), connection.remote_address(), connection.timeout());
@@ -366,6 +397,14 @@ pub(crate) fn abuse_dead_handles(ctx: Ctx) {
     connection_timeouts(ctx);
     ctx.connections.borrow().iter().for_each(Connection::destroy);
     assert!(ctx.connections.borrow().iter().all(|connection| !connection.is_open()));
+    outgoing::write_heads(ctx);
+    outgoing::set_fields(ctx);
+    outgoing::inform(ctx);
+    outgoing::await_writes(ctx);
+    outgoing::cork_all(ctx);
+    outgoing::uncork_all(ctx);
+    outgoing::reset_sockets(ctx);
+    ctx.sockets.borrow().iter().for_each(Socket::destroy_soon);
     ctx.destroy_all();
     for res in ctx.responses.borrow().iter() {
         assert!(!res.is_open() && res.set_header("X", "1").is_err() && !res.set_status(204));

@@ -26,12 +26,12 @@ macro_rules! kinds {
 
 kinds! {
     Request, RequestData, RequestEnd, RequestClose, RequestError, RequestAborted,
-    ResponseDrain, ResponseFinish, ResponseClose, ResponseError, ResponseTimeout,
+    ResponseDrain, ResponseWritten, ResponseFinish, ResponseClose, ResponseError, ResponseTimeout,
     ClientResponse, ClientData, ClientEnd, ClientBodyClose, ClientBodyError, ClientAborted,
-    ClientDrain, ClientFinish, ClientClose, ClientFailed, ClientRefused, ClientTimeout,
+    ClientDrain, ClientWritten, ClientFinish, ClientClose, ClientFailed, ClientRefused, ClientTimeout,
     Information, Continue,
     ShouldUpgrade, ServerUpgrade, ClientUpgrade,
-    SocketData, SocketEnd, SocketDrain, SocketTimeout, SocketError, SocketClose,
+    SocketData, SocketEnd, SocketDrain, SocketFinish, SocketTimeout, SocketError, SocketClose,
     ClientErrorEvent, ServerClosed,
     ServerConnection, CheckContinue, CheckExpectation, DropRequest, ServerTimeout, RequestTimeout,
     ServerDrop,
@@ -54,6 +54,7 @@ impl Kind {
                 | SocketData
                 | SocketEnd
                 | SocketDrain
+                | SocketFinish
                 | SocketTimeout
                 | SocketError
                 | SocketClose
@@ -155,6 +156,15 @@ fn request_callbacks(ctx: Ctx, body: Body, res: Response) {
             response_drain(ctx, res);
             assert!(!res.write(&[b'x'; A_LOT]), "the high-water mark is far below");
         }
+        Kind::ResponseWritten => {
+            res.write("some");
+            let registered = res.on_written(move |_| {
+                ctx.fire_once()?;
+                res.end("more");
+                Ok(())
+            });
+            assert!(registered.is_ok());
+        }
         Kind::ResponseFinish => {
             res.on_finish(move || ctx.fire_once());
             res.end("ok");
@@ -181,7 +191,7 @@ fn request_callbacks(ctx: Ctx, body: Body, res: Response) {
             res.write("part one");
             ctx.lp.set_timeout(SOON, move || res.destroy());
         }
-        Kind::ClientDrain | Kind::Continue => {
+        Kind::ClientDrain | Kind::ClientWritten | Kind::Continue => {
             body.on_data(|_| {});
             body.on_end(move || res.end("ok"));
         }
@@ -332,6 +342,10 @@ fn on_upgrade(ctx: Ctx, _req: Request, socket: Socket, head: &[u8]) -> onloop::R
             socket_drain(ctx, socket);
             assert!(!socket.write(&[b'x'; A_LOT]), "the high-water mark is far below");
         }
+        Kind::SocketFinish => {
+            socket.on_finish(move || ctx.fire_once());
+            socket.end("last words");
+        }
         Kind::SocketTimeout => {
             socket.set_timeout(Duration::from_millis(50));
             socket_timeout(ctx, socket);
@@ -381,7 +395,7 @@ fn on_client_error(ctx: Ctx) {
 pub(crate) fn start(ctx: Ctx, port: u16) -> onloop::Result<()> {
     let method = match ctx.kind {
         Kind::RequestData | Kind::RequestEnd | Kind::RequestError | Kind::RequestAborted => "POST",
-        Kind::ClientDrain | Kind::ClientFinish | Kind::Continue => "POST",
+        Kind::ClientDrain | Kind::ClientWritten | Kind::ClientFinish | Kind::Continue => "POST",
         Kind::CheckContinue | Kind::RequestTimeout => "POST",
         _ => "GET",
     };
@@ -418,6 +432,14 @@ pub(crate) fn start(ctx: Ctx, port: u16) -> onloop::Result<()> {
         Kind::ClientDrain => {
             client_drain(ctx, request);
             assert!(!request.write(&[b'x'; A_LOT]), "the high-water mark is far below");
+        }
+        Kind::ClientWritten => {
+            request.write("some");
+            request.on_written(move |_| {
+                ctx.fire_once()?;
+                request.end("more");
+                Ok(())
+            })?;
         }
         Kind::ClientFinish => {
             request.on_finish(move || ctx.fire_once());
