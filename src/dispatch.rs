@@ -2,6 +2,8 @@
 //! and takes it up again. Nothing of the user's runs, and nothing of the user's is dropped, while the engine
 //! is borrowed.
 
+mod server_events;
+
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -63,7 +65,7 @@ impl Drive<'_> {
             handler,
             |handler, _| handler(request, Response::new(shell, id)),
             |core, handler| match core.servers.get_mut(server as usize) {
-                Some(entry) => entry.on_request.put_back(handler),
+                Some(entry) => entry.callbacks.request.put_back(handler),
                 None => Some(handler),
             },
         )
@@ -92,6 +94,7 @@ impl Drive<'_> {
             Event::End { callback, id }
             | Event::Proceed { callback, id }
             | Event::Finish { callback, id } => self.run_once(id, |_| callback()),
+            Event::Collected { callback, id, result } => self.run_once(id, |_| callback(result)),
             Event::Response { callback, id, head } => {
                 let response = IncomingResponse::new(shell, id, head);
                 self.run_once(id, |_| callback(response))
@@ -114,6 +117,16 @@ impl Drive<'_> {
     fn handle_rare(&mut self, event: Event) -> Event {
         let shell = self.shell;
         match event {
+            Event::IncomingTimeout { callback, id } => self.run(
+                id,
+                callback,
+                |callback, _| callback(),
+                |core, callback| {
+                    put_back(core, id, callback, |callbacks, c| {
+                        callbacks.incoming_timeout.put_back(c)
+                    })
+                },
+            ),
             Event::Timeout { callback, id } => self.run(
                 id,
                 callback,
@@ -141,84 +154,7 @@ impl Drive<'_> {
                     callback(response, Socket::new(shell, id), input.slice(rest))
                 })
             }
-            Event::ServerUpgrade { handler, is_connect, server, id, head, rest } => {
-                let request = Request::new(shell, id, head);
-                self.run(
-                    id,
-                    handler,
-                    |handler, input| handler(request, Socket::new(shell, id), input.slice(rest)),
-                    |core, handler| match core.servers.get_mut(server as usize) {
-                        Some(entry) => entry.stream_listener(is_connect).put_back(handler),
-                        None => Some(handler),
-                    },
-                )
-            }
-            Event::ShouldUpgrade { handler, server, id, head } => {
-                self.ask_for_upgrade(handler, server, id, head)
-            }
-            Event::ClientError { handler, server, id, error } => {
-                let socket = Socket::new(shell, id);
-                self.run(
-                    id,
-                    handler,
-                    |handler, _| {
-                        let result = handler(error, socket);
-                        // Nothing can follow on a connection that has lost its framing: it ends with the
-                        // answer.
-                        socket.end("");
-                        result
-                    },
-                    |core, handler| match core.servers.get_mut(server as usize) {
-                        Some(entry) => entry.on_client_error.put_back(handler),
-                        None => Some(handler),
-                    },
-                )
-            }
-            _ => self.next(),
-        }
-    }
-
-    fn ask_for_upgrade(
-        &mut self,
-        handler: crate::engine::server::ShouldUpgradeFn,
-        server: u32,
-        id: ExchangeId,
-        head: Box<crate::h1::Head>,
-    ) -> Event {
-        let request = Request::new(self.shell, id, head);
-        let mut wanted = false;
-        let restore = |core: &mut Core, handler| match core.servers.get_mut(server as usize) {
-            Some(entry) => entry.should_upgrade.put_back(handler),
-            None => Some(handler),
-        };
-        let mut running = Running { drive: self, id, callback: Some((handler, restore)) };
-        let result = running.call(|handler, _| {
-            wanted = handler(&request);
-            Ok(())
-        });
-        let Some((handler, restore)) = running.callback.take() else {
-            return Event::Done;
-        };
-        std::mem::forget(running);
-        let head = request.into_head();
-        let after = self.shell.with(|core| {
-            let displaced = restore(core, handler);
-            let event = match (result, head) {
-                (Ok(()), Some(head)) => core.upgrade_decided(id, head, wanted, &mut self.input),
-                (Err(error), _) => {
-                    core.fail_exchange(id, error);
-                    Event::Continue
-                }
-                (Ok(()), None) => Event::Continue,
-            };
-            (event, displaced)
-        });
-        match after {
-            Some((event, displaced)) => {
-                drop(displaced);
-                event
-            }
-            None => Event::Done,
+            event => self.handle_server(event),
         }
     }
 
@@ -351,11 +287,17 @@ pub(crate) fn run_finale(shell: &'static LoopShell, policy: PanicPolicy, finale:
     shell.with(|core| core.over = finale.callbacks.over);
     let mut rest = Rest { shell, finale: Some(finale) };
     while let Some(call) = rest.finale.as_mut().and_then(Finale::next_call) {
-        let result = invoke(policy, || match call {
-            FinalCall::Plain(hook) => hook(),
-            FinalCall::Error(listener, error) => listener(error),
-            FinalCall::Written(callback, result) => callback(result),
-        });
+        let result = match call {
+            FinalCall::Plain(hook) => invoke(policy, hook),
+            FinalCall::Error(listener, error) => invoke(policy, || listener(error)),
+            FinalCall::Written(callback, result) => invoke(policy, || callback(result)),
+            FinalCall::Collected(callback, content) => {
+                let failed = content.is_err();
+                let result = invoke(policy, || callback(content));
+                // A `?` on what it was given, most likely, which is how it is meant to be used.
+                if failed { Ok(()) } else { result }
+            }
+        };
         log_failure(result, "a last callback of an exchange");
     }
     if let Some(mut finale) = rest.finale.take() {

@@ -20,6 +20,7 @@ struct Inner {
     bytes_parsed: Option<u64>,
     sent: Option<Sent>,
     io: Option<io::ErrorKind>,
+    packet: Option<Box<[u8]>>,
 }
 
 /// `Result` with this crate's [`Error`].
@@ -67,12 +68,17 @@ pub enum Limit {
     Target,
     /// Bytes of chunk extensions, chunk lines or trailers.
     Chunked,
+    /// `max_body_size` of a server, or what [`Body::collect`](crate::http::Body::collect) was to take at
+    /// most: bytes of content.
+    Body,
     /// `max_buffered`: what one message may leave unsent.
     Buffered,
     /// Callbacks of `on_written` that wait on one message.
     WriteCallbacks,
     /// Informational responses to one request.
     Informational,
+    /// `max_connections` or `max_connections_per_address` of a server.
+    Connections,
     /// Posts waiting for the loop.
     Posts,
     /// Name lookups under way.
@@ -95,8 +101,16 @@ pub enum Sent {
 impl Error {
     pub(crate) fn new(kind: ErrorKind, code: &'static str, message: impl Into<Box<str>>) -> Self {
         let message = message.into();
-        let inner =
-            Inner { kind, code, message, status: 0, bytes_parsed: None, sent: None, io: None };
+        let inner = Inner {
+            kind,
+            code,
+            message,
+            status: 0,
+            bytes_parsed: None,
+            sent: None,
+            io: None,
+            packet: None,
+        };
         Error { inner: Box::new(inner) }
     }
 
@@ -132,6 +146,16 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_packet(mut self, packet: &[u8]) -> Self {
+        self.inner.packet = Some(packet.into());
+        self
+    }
+
+    pub(crate) fn without_packet(mut self) -> Self {
+        self.inner.packet = None;
+        self
+    }
+
     /// An error of the user's own, for `?` and `destroy_with` in handlers.
     ///
     /// ```
@@ -158,9 +182,18 @@ impl Error {
         (self.inner.status != 0).then_some(self.inner.status)
     }
 
-    /// How many bytes of the message had been understood when it broke.
+    /// How many bytes had been understood when the message broke: of what was read last, with the parts of
+    /// the head before it where that came in parts. The next byte is the one that is wrong or too much; after
+    /// a whole head, something that the fields say together. (Node: `bytesParsed`)
     pub fn bytes_parsed(&self) -> Option<u64> {
         self.inner.bytes_parsed
+    }
+
+    /// In `on_client_error`, for a request that could not be understood: the bytes that it was found in, which
+    /// are what was read last, and before that what was kept of a head that came in pieces. At most one read
+    /// of the loop behind one head. (Node: `rawPacket`)
+    pub fn raw_packet(&self) -> Option<&[u8]> {
+        self.inner.packet.as_deref()
     }
 
     /// For a failed client request: how much of it was sent.

@@ -328,7 +328,7 @@ impl EventLoop {
             self.shell.with(|core| core.closed_servers.pop_front()).flatten()
         {
             handled += 1;
-            if let Some(on_close) = server.on_close.take() {
+            if let Some(on_close) = server.callbacks.close.take() {
                 log_failure(invoke(self.policy, on_close), "on_close of a server");
             }
         }

@@ -10,17 +10,10 @@ use crate::h1::{
 };
 
 /// Reads heads into memory that is used again and again, as the engine's pool does.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct HeadReader {
     limits: HeadLimits,
     head: Head,
-}
-
-impl Default for HeadReader {
-    fn default() -> Self {
-        let limits = HeadLimits { head_bytes: 16 * 1024, target_bytes: 8 * 1024, fields: 1000 };
-        HeadReader { limits, head: Head::default() }
-    }
 }
 
 impl HeadReader {

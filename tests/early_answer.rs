@@ -1,11 +1,14 @@
 //! A server may answer before it has the whole request, and close (RFC 9112 §9.3): the client has its answer
 //! and does not wait for a request that nobody wants any more.
 
+mod common;
+
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use common::{Ending, Log, World, get};
 use onloop::sim::{SimNet, stats};
 use onloop::{Address, LoopOptions, http};
 
@@ -49,4 +52,32 @@ fn a_request_that_is_answered_early_and_hung_up_on_is_over() {
     assert_eq!(*events.borrow(), ["end", "close"]);
     assert!(!request.is_open());
     assert!(stats(&event_loop).is_empty(), "{:?}", stats(&event_loop));
+}
+
+#[test]
+fn an_answer_stands_although_its_request_breaks_off_behind_it() {
+    let log = Log::new();
+    let notes = log.clone();
+    let mut world = World::new();
+    let server = world.serve(move |req, res| {
+        req.on_error(notes.noting_error("error"));
+        res.on_close(notes.noting("close"));
+        res.end("early");
+    });
+    // All in one read: the handler has answered by the time that the rest is looked at.
+    let malformed = get("/", "Transfer-Encoding: chunked\r\n") + "x\r\n";
+    let cut_off = get("/", "Content-Length: 100\r\n") + "part";
+    for (request, ends, code) in
+        [(malformed, false, "HPE_INVALID_CHUNK_SIZE"), (cut_off, true, "ECONNRESET")]
+    {
+        let mut peer = world.connect(&server);
+        peer.send(request);
+        if ends {
+            peer.end();
+        }
+        assert_eq!(world.answer(&mut peer).text(), "early");
+        assert_eq!((world.until_end(&mut peer), peer.text().as_str()), (Ending::End, ""));
+        assert_eq!(log.all(), [format!("error {code}"), "close".to_owned()]);
+        log.clear();
+    }
 }

@@ -83,6 +83,54 @@ fn the_head_has_a_number_of_fields() {
 }
 
 #[test]
+fn a_number_of_fields_of_zero_is_no_limit() {
+    let fields = |count: usize| get("/", &"X: 1\r\n".repeat(count - 1));
+    for (limit, status_of_100) in [(50, 431), (1500, 200), (0, 200)] {
+        let options = ServerOptions::new().max_headers_count(limit);
+        assert_eq!(status(options, &fields(100)).0, status_of_100, "{limit}");
+    }
+    let none = || ServerOptions::new().max_headers_count(0).max_header_size(60_000);
+    assert_eq!(status(none(), &fields(5000)).0, 200);
+    // The size still is one.
+    refused(none(), &fields(10_001), 431, "HPE_HEADER_OVERFLOW");
+    let trailers = |count: usize| {
+        let trailers = "X: 1\r\n".repeat(count);
+        get("/", "Transfer-Encoding: chunked\r\n") + &format!("0\r\n{trailers}\r\n")
+    };
+    assert_eq!(status(none(), &trailers(5000)).0, 200);
+    refused(none(), &trailers(10_001), 431, "HPE_HEADER_OVERFLOW");
+}
+
+#[test]
+fn a_head_that_trickles_in_reaches_the_same_limit() {
+    for (length, status) in [(16 * 1024, 200), (16 * 1024 + 1, 431)] {
+        let mut world = World::new();
+        let server = world.serve(|_req, res| res.end(""));
+        let empty = get("/", "X: \r\n").len();
+        let head = get("/", &format!("X: {}\r\n", "x".repeat(length - empty)));
+        let mut peer = world.connect(&server);
+        for piece in head.as_bytes().chunks(100) {
+            peer.send(piece);
+            world.turn();
+        }
+        assert_eq!(world.answer(&mut peer).status, status, "{length}");
+    }
+}
+
+#[test]
+fn a_host_may_be_optional_but_never_wrong() {
+    let optional = || ServerOptions::new().require_host_header(false);
+    let head = |host: &str| format!("GET / HTTP/1.1\r\n{host}X: y\r\n\r\n");
+    refused(ServerOptions::new(), &head(""), 400, "HPE_INVALID_HEADER_TOKEN");
+    assert_eq!(status(optional(), &head("")).0, 200);
+    assert_eq!(status(optional(), &head("Host: h\r\n")).0, 200);
+    for wrong in ["Host: a\r\nHost: a\r\n", "Host: a b\r\n", "Host:\r\n", "Host: u@h\r\n"] {
+        refused(optional(), &head(wrong), 400, "HPE_INVALID_HEADER_TOKEN");
+    }
+    assert_eq!(status(ServerOptions::new(), "GET / HTTP/1.0\r\n\r\n").0, 200);
+}
+
+#[test]
 fn the_target_has_a_size() {
     let target = |length: usize| get(&format!("/{}", "x".repeat(length - 1)), "");
     assert_eq!(status(ServerOptions::new(), &target(8192)).0, 200);
@@ -97,12 +145,13 @@ fn chunk_framing_has_limits() {
     let chunked = |body: &str| get("/", "Transfer-Encoding: chunked\r\n") + body;
     let extension = |length: usize| chunked(&format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(length)));
     assert_eq!(status(ServerOptions::new(), &extension(4000)).0, 200);
-    refused(ServerOptions::new(), &extension(5000), 400, "HPE_CHUNK_EXTENSIONS_OVERFLOW");
+    refused(ServerOptions::new(), &extension(5000), 413, "HPE_CHUNK_EXTENSIONS_OVERFLOW");
+    refused(ServerOptions::new(), &extension(17_000), 413, "HPE_CHUNK_EXTENSIONS_OVERFLOW");
     let many = format!("1;{}\r\nx\r\n", "e".repeat(2000)).repeat(10);
     refused(
         ServerOptions::new(),
         &chunked(&(many + "0\r\n\r\n")),
-        400,
+        413,
         "HPE_CHUNK_EXTENSIONS_OVERFLOW",
     );
     let trailers = |length: usize| chunked(&format!("0\r\nX: {}\r\n\r\n", "x".repeat(length)));
@@ -211,11 +260,12 @@ fn responses_have_the_same_limits() {
 fn the_limits_of_a_response_can_be_set() {
     let response = format!("HTTP/1.1 204 No Content\r\nX: {}\r\nY: 1\r\n\r\n", "x".repeat(100));
     type Set = fn(RequestOptions) -> RequestOptions;
-    let table: [(Set, bool); 4] = [
+    let table: [(Set, bool); 5] = [
         (|options| options.max_header_size(60_000), true),
         (|options| options.max_header_size(100), false),
         (|options| options.max_headers_count(2), true),
         (|options| options.max_headers_count(1), false),
+        (|options| options.max_headers_count(0), true),
     ];
     for (set, fine) in table {
         let (listener, url) = raw_server();

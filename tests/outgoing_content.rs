@@ -397,8 +397,8 @@ fn the_last_calls_tell_a_message_that_was_sent_from_one_that_was_not() {
     let expected = [
         "request false false true",
         "finish true true true",
-        "req close true true true",
         "res close true true true",
+        "req close true true true",
     ];
     assert_eq!(log.all(), expected);
     drop(peer);

@@ -360,10 +360,14 @@ fn addresses_that_cannot_be_listened_on_are_errors() {
     assert_eq!((busy.code(), busy.kind()), ("EADDRINUSE", ErrorKind::Io));
     assert!(busy.to_string().contains("in use"), "{busy}");
     for address in
-        ["", "localhost", "nowhere:80", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", "1.2.3:80"]
+        ["", "localhost", "nowhere:80", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:-", "1.2.3:80"]
     {
         let refused = other.listen(address).unwrap_err();
         assert_eq!(refused.code(), "ERR_INVALID_ADDRESS", "{address:?}");
+    }
+    for address in ["127.0.0.1:65536", "[::1]:99999999999", "localhost:-1", ":70000"] {
+        let refused = other.listen(address).unwrap_err();
+        assert_eq!((refused.code(), refused.kind()), ("ERR_SOCKET_BAD_PORT", ErrorKind::Local));
     }
     let foreign = other.listen("192.0.2.1:0").unwrap_err();
     assert_eq!(foreign.code(), "EADDRNOTAVAIL");

@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("content", &["content"]),
     ("engine", &["engine", "h1", "net", "error", "content", "http", "posts"]),
     ("shell", &["engine"]),
-    ("dispatch", &["engine", "error", "h1", "http", "net", "shell"]),
+    ("dispatch", &["dispatch", "engine", "error", "h1", "http", "net", "shell"]),
     ("event_loop", &["dispatch", "engine", "error", "http", "net", "posts", "shell"]),
     ("posts", &["engine", "error", "event_loop", "net"]),
     ("http", &["http", "engine", "error", "content", "h1", "net", "shell", "event_loop"]),
@@ -26,8 +26,16 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// What the engine may name of the public face.
-const ENGINE_FROM_HTTP: [&str; 6] =
-    ["IncomingResponse", "Information", "Request", "Response", "ServerOptions", "Socket"];
+const ENGINE_FROM_HTTP: [&str; 8] = [
+    "Connection",
+    "DropInfo",
+    "IncomingResponse",
+    "Information",
+    "Request",
+    "Response",
+    "ServerOptions",
+    "Socket",
+];
 
 /// What `lib.rs` re-exports, and where it stands.
 const REEXPORTS: [(&str, &str); 11] = [

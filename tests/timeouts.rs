@@ -216,7 +216,11 @@ fn an_empty_line_does_not_keep_a_connection() {
 fn clocks_of_zero_are_off() {
     let mut clocked = Clocked::new();
     let off = Duration::ZERO;
-    let options = ServerOptions::new().headers_timeout(off).request_timeout(off).write_timeout(off);
+    let options = ServerOptions::new()
+        .headers_timeout(off)
+        .request_timeout(off)
+        .write_timeout(off)
+        .keep_alive_timeout(off);
     clocked.serve(options, |req, res| {
         req.resume();
         req.on_end(move || res.end("x"));
@@ -224,10 +228,15 @@ fn clocks_of_zero_are_off() {
     let silent = clocked.send("");
     let head = clocked.send("GET / HT");
     let content = clocked.send(&get("/", "Content-Length: 2\r\nConnection: close\r\n"));
+    let idle = clocked.send(&get("/", ""));
     clocked.pass(seconds(100_000));
-    for (peer, rest) in
-        [(silent, "GET / HTTP/1.0\r\n\r\n"), (head, "TP/1.0\r\n\r\n"), (content, "xx")]
-    {
+    assert!(idle.read().ends_with(b"\r\n\r\nx"));
+    for (peer, rest) in [
+        (idle, "GET / HTTP/1.0\r\n\r\n"),
+        (silent, "GET / HTTP/1.0\r\n\r\n"),
+        (head, "TP/1.0\r\n\r\n"),
+        (content, "xx"),
+    ] {
         peer.write(rest.as_bytes());
         let (_, text) = clocked.until_end(&peer);
         assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
@@ -271,6 +280,8 @@ fn set_timeout_of_a_response_tells_and_ends_where_nobody_listens() {
                     if notes.count("timeout") == 3 {
                         res.end("late");
                     }
+                    // It tells once, unless it is set again.
+                    res.set_timeout(seconds(7));
                 });
             }
             res.on_close(notes.noting("closed"));
@@ -285,6 +296,28 @@ fn set_timeout_of_a_response_tells_and_ends_where_nobody_listens() {
             assert_eq!((text.as_str(), log.all()), ("", vec!["closed".to_owned()]));
         }
     }
+}
+
+#[test]
+fn a_long_answer_to_a_slow_reader_is_no_silence() {
+    let mut clocked = Clocked::new();
+    let log = Log::new();
+    let notes = log.clone();
+    clocked.serve(ServerOptions::new(), move |_req, res| {
+        res.set_timeout(seconds(7));
+        res.on_timeout(notes.noting("timeout"));
+        res.on_finish(notes.noting("finish"));
+        res.end(vec![b'x'; 2_000_000]);
+    });
+    let peer = clocked.send("GET / HTTP/1.0\r\n\r\n");
+    let mut received = 0;
+    for _ in 0..30 {
+        clocked.pass(seconds(5));
+        received += peer.read_up_to(60_000).len();
+    }
+    assert!(received < 2_000_000 && log.len() == 0, "{received} {:?}", log.all());
+    clocked.pass(seconds(15));
+    assert!(log.count("timeout") > 0, "now nothing moves");
 }
 
 #[test]
@@ -328,20 +361,15 @@ fn a_client_is_told_of_silence_and_decides() {
     let (notes, net) = (log.clone(), clocked.net.clone());
     request.on_timeout(move || {
         notes.note(format!("timeout at {}", net.now().as_secs()));
-        if notes.len() == 2 {
-            request.destroy();
-        }
     });
+    lp.set_timeout(seconds(50), move || request.destroy());
     request.on_response(|response| response.resume());
     request.on_error(log.noting_error("error"));
     request.on_close(log.noting("closed"));
     request.end("");
     clocked.pass(seconds(60));
-    let lines = log.all();
-    // Three seconds of silence, bytes, then five; it only tells, so five more pass.
-    assert_eq!(lines[0], "timeout at 8");
-    assert_eq!(lines[1], "timeout at 13");
-    assert_eq!(lines.last().map(String::as_str), Some("closed"));
+    // Three seconds of silence, bytes, then five. It only tells, and once, until something moves again.
+    assert_eq!(log.all(), ["timeout at 8", "error ECONNRESET", "closed"]);
 }
 
 #[test]
@@ -401,6 +429,26 @@ fn connecting_counts_as_silence() {
     request.destroy();
     event_loop.turn(Some(Duration::ZERO)).expect("a turn");
     assert_eq!(*ended.borrow(), Some("ECONNRESET"));
+}
+
+#[test]
+fn a_timeout_of_zero_is_off_again() {
+    let mut clocked = Clocked::new();
+    let lp = clocked.event_loop.handle();
+    clocked.serve(ServerOptions::new(), move |_req, res| {
+        res.set_timeout(seconds(1));
+        res.set_timeout(Duration::ZERO);
+        lp.set_timeout(seconds(30), move || res.end("late"));
+    });
+    let options = RequestOptions::new("GET", "http://127.0.0.1/").timeout(seconds(5));
+    let request = http::request_with(lp, options).unwrap();
+    let log = Log::new();
+    request.on_timeout(log.noting("timeout"));
+    request.on_response(log.noting_response());
+    request.set_timeout(Duration::ZERO);
+    request.end("");
+    clocked.pass(seconds(31));
+    assert_eq!(log.all(), ["200"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Plays the scripts of responses in `tests/wire/` against a client: rules 87 to 93. As in `wire.rs`, each is
 //! played whole, byte by byte and at every cut, and must come out the same.
 //!
-//! `>` is what the server sends, `!` its end. The first word of a case's name is the method, `GET` or `HEAD`.
+//! `>` is what the server sends, `!` its end, `! reset` its reset. The first word of a case's name is the method, `GET` or `HEAD`.
 //! What comes out is
 //!
 //! ```text
@@ -98,6 +98,12 @@ fn outcome(case: &Case, cut: Cut) -> String {
                 position += bytes.len();
             }
             Step::End => peer.shutdown_write(),
+            Step::Reset => {
+                peer.reset();
+                settle(&net, &mut event_loop);
+                // Nothing can follow.
+                break;
+            }
             _ => {}
         }
         settle(&net, &mut event_loop);

@@ -1,12 +1,16 @@
 //! Listening sockets: accepting within a budget, and living through a lack of descriptors.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use crate::engine::Core;
 use crate::engine::deadlines::ticks;
+use crate::engine::event::Event;
+use crate::engine::server_side::Step;
 use crate::engine::slot::{Flags, Kind};
-use crate::error::{Error, Result};
-use crate::net::{Address, ListenOptions};
+use crate::error::{Error, Limit, Result};
+use crate::http::DropInfo;
+use crate::net::{Address, ListenOptions, Source};
 
 impl Core {
     /// Binds and listens; the listener's slot key.
@@ -32,6 +36,26 @@ impl Core {
             described.add_context(&listen_advice(&error, address));
             described
         })?;
+        self.add_listener(server_key, source)
+    }
+
+    /// Listens on a socket that was bound, and perhaps listened on, elsewhere.
+    pub(crate) fn listen_on(
+        &mut self,
+        server_key: u32,
+        generation: u32,
+        listener: OwnedFd,
+    ) -> Result<()> {
+        if !self.is_server(server_key, generation) || self.servers[server_key as usize].closing {
+            return Err(not_running());
+        }
+        let backlog = self.servers[server_key as usize].options.backlog;
+        let source = self.net.adopt_listener(listener, backlog);
+        let source = source.map_err(|error| Error::io(&error, "listen"))?;
+        self.add_listener(server_key, source)
+    }
+
+    fn add_listener(&mut self, server_key: u32, source: Source) -> Result<()> {
         let key = self
             .insert_slot(source, Kind::Listener, server_key as u16)
             .map_err(|error| Error::io(&error, "listen"))?;
@@ -46,20 +70,23 @@ impl Core {
     }
 
     /// Accepts what waits, within the turn's budget.
-    pub(crate) fn accept_next(&mut self, key: u32) {
-        for _ in 0..self.options.accepts_per_turn {
+    pub(crate) fn accept_next(&mut self, key: u32) -> Event {
+        while self.accepts_left > 0 {
+            self.accepts_left -= 1;
             let slot = &mut self.slots[key as usize];
             if !slot.flags.has(Flags::READABLE) {
-                return;
+                return Event::Done;
             }
             match self.net.accept(&mut slot.source) {
                 Ok(source) => {
                     let owner = slot.owner;
-                    self.accepted(source, owner);
+                    if let Some(event) = self.accepted(source, owner) {
+                        return event;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     slot.flags.unset(Flags::READABLE);
-                    return;
+                    return Event::Done;
                 }
                 Err(error) if is_out_of_descriptors(&error) => {
                     // Edge-triggered polling will not remind us of those that wait: the next close does.
@@ -71,7 +98,7 @@ impl Core {
                     }
                     // Descriptors may also be given back elsewhere in the process.
                     self.arm(key, ticks(std::time::Duration::from_secs(1)));
-                    return;
+                    return Event::Done;
                 }
                 Err(error) => {
                     // The connection was gone before it was accepted; others may wait behind it.
@@ -80,37 +107,118 @@ impl Core {
             }
         }
         self.mark_dirty_later(key);
+        Event::Done
     }
 
-    fn accepted(&mut self, mut source: crate::net::Source, owner: u16) {
+    /// A connection is here: it becomes a slot, or is closed where there are too many.
+    fn accepted(&mut self, mut source: Source, owner: u16) -> Option<Event> {
         let Some(server) = self.servers.get_mut(owner as usize) else {
             self.net.close(source);
-            return;
+            return None;
         };
-        let limit = server.options.max_connections;
-        if limit.is_some_and(|limit| server.connections >= limit) {
-            log::warn!(target: "onloop::server", "connection refused: max_connections is reached");
-            self.net.close(source);
-            return;
+        let options = &server.options;
+        // Asked for only where it counts: it is a system call.
+        let limited = options.max_connections_per_address.zip(server.addresses.as_deref());
+        let address = limited
+            .is_some()
+            .then(|| self.net.peer_address(&source).and_then(|address| address.ip()))
+            .flatten();
+        let of_address = match (limited, address) {
+            (Some((limit, counts)), Some(address)) => counts.count(address) >= limit,
+            _ => false,
+        };
+        if of_address || options.max_connections.is_some_and(|limit| server.connections >= limit) {
+            return self.refuse_connection(source, owner, of_address);
         }
-        if server.options.no_delay {
+        if options.no_delay {
             // A socket that is gone already will say so when it is read.
             let _ = self.net.set_nodelay(&mut source, true);
         }
-        if let Some(delay) = server.options.tcp_keep_alive {
+        if let Some(delay) = options.tcp_keep_alive {
             let _ = self.net.set_keepalive(&mut source, Some(delay));
         }
         server.connections += 1;
-        let patience = super::ticks_or_never(server.options.headers_timeout);
-        match self.insert_slot(source, Kind::Server, owner) {
-            Ok(key) => {
-                log::debug!(target: "onloop::server", "connection {key} accepted");
-                self.arm(key, patience);
-            }
+        let patience = super::ticks_or_never(options.headers_limit());
+        let (timeout, announced) = (server.timeout_ticks, server.callbacks.connection.is_set());
+        let key = match self.insert_slot(source, Kind::Server, owner) {
+            Ok(key) => key,
             Err(error) => {
                 log::warn!(target: "onloop::server", "connection dropped: {error}");
-                self.server_lost_connection(owner);
+                self.server_lost_connection(owner, u32::MAX);
+                return None;
             }
+        };
+        log::debug!(target: "onloop::server", "connection {key} accepted");
+        if let (Some(counts), Some(address)) =
+            (self.servers[owner as usize].addresses.as_deref_mut(), address)
+        {
+            counts.add(key, address);
+        }
+        self.arm(key, patience);
+        if timeout != 0 {
+            self.keep_first_timeout(key, timeout);
+        }
+        if announced {
+            self.slot(key).flags.set(Flags::UNANNOUNCED);
+            self.mark_dirty_later(key);
+        }
+        None
+    }
+
+    /// One connection too many: closed before a byte of it is read.
+    #[cold]
+    fn refuse_connection(&mut self, source: Source, owner: u16, of_address: bool) -> Option<Event> {
+        let limit = if of_address { "max_connections_per_address" } else { "max_connections" };
+        log::warn!(target: "onloop::server", "connection refused: {limit} is reached");
+        let server = u32::from(owner);
+        let handler = self.servers[server as usize].callbacks.drop.take();
+        let info = handler.is_some().then(|| {
+            let (local, remote) = (self.net.local_address(&source), self.net.peer_address(&source));
+            Box::new(DropInfo::new(local, remote))
+        });
+        self.net.close(source);
+        let (handler, info) = handler.zip(info)?;
+        Some(Event::Drop { handler, server, info })
+    }
+
+    /// Takes a connection that was made elsewhere.
+    pub(crate) fn serve_connection(
+        &mut self,
+        server_key: u32,
+        generation: u32,
+        stream: OwnedFd,
+    ) -> Result<()> {
+        if !self.is_server(server_key, generation) || self.servers[server_key as usize].closing {
+            return Err(not_running());
+        }
+        let source = self.net.adopt_stream(stream).map_err(|error| Error::io(&error, "adopt"))?;
+        self.catch_up();
+        let before = self.servers[server_key as usize].connections;
+        let event = self.accepted(source, server_key as u16);
+        if let Some(Event::Drop { handler, .. }) = event {
+            // The call itself tells.
+            let displaced = self.servers[server_key as usize].callbacks.drop.put_back(handler);
+            debug_assert!(displaced.is_none(), "nothing ran since it was taken out");
+        }
+        match self.servers[server_key as usize].connections > before {
+            true => Ok(()),
+            false => Err(Core::limit_error(
+                Limit::Connections,
+                "ERR_TOO_MANY_CONNECTIONS",
+                "the server's limit of connections is reached: the connection was closed",
+            )),
+        }
+    }
+
+    /// A connection is told of before anything of it is read.
+    pub(super) fn announce_connection(&mut self, key: u32) -> Step {
+        let id = self.id(key);
+        let slot = self.slot(key);
+        slot.flags.unset(Flags::UNANNOUNCED);
+        let server = u32::from(slot.owner);
+        match self.servers[server as usize].callbacks.connection.take() {
+            Some(handler) => Step::Event(Event::Connection { handler, server, id }),
+            None => Step::Again,
         }
     }
 

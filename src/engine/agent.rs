@@ -92,7 +92,7 @@ impl Default for Agent {
             name: String::new(),
             number: AGENTS.fetch_add(1, Ordering::Relaxed) % 0xff_ffff + 1,
             count: 0,
-            head_limits: HeadLimits { head_bytes: 16 * 1024, target_bytes: 8 * 1024, fields: 1000 },
+            head_limits: HeadLimits::default(),
             waiters: Vec::new(),
         }
     }

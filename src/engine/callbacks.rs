@@ -3,13 +3,15 @@
 use crate::engine::fields::gone;
 use crate::engine::over::Over;
 use crate::engine::written::WrittenQueue;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Limit, Result};
+use crate::h1::CONTENT_TOO_LARGE;
 use crate::http::{IncomingResponse, Information, Socket};
 
 pub(crate) type DataFn = Box<dyn FnMut(&[u8]) -> Result<()>>;
 pub(crate) type HookMut = Box<dyn FnMut() -> Result<()>>;
 pub(crate) type Hook = Box<dyn FnOnce() -> Result<()>>;
 pub(crate) type ErrorFn = Box<dyn FnOnce(Error) -> Result<()>>;
+pub(crate) type CollectFn = Box<dyn FnOnce(Result<Vec<u8>>) -> Result<()>>;
 pub(crate) type ResponseFn = Box<dyn FnOnce(IncomingResponse) -> Result<()>>;
 pub(crate) type InformationFn = Box<dyn FnMut(Information) -> Result<()>>;
 pub(crate) type WrittenFn = Box<dyn FnOnce(Result<()>) -> Result<()>>;
@@ -29,6 +31,10 @@ impl<T> Listener<T> {
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
         !matches!(self, Listener::Empty)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_set()
     }
 
     /// Takes the callback out for a run.
@@ -67,16 +73,61 @@ impl<T> Listener<T> {
     }
 }
 
+/// The content of a message that is wanted whole, and who wants it.
+pub(crate) struct Collect {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+    /// A pipe takes the content, or some of it.
+    pub(crate) is_piped: bool,
+    pub(crate) callback: CollectFn,
+}
+
+impl Collect {
+    pub(crate) fn new(bytes_max: usize, callback: CollectFn) -> Self {
+        Collect { bytes: Vec::new(), bytes_max, is_piped: false, callback }
+    }
+
+    /// What the callback is called with when nothing more comes: the content, where it is `complete`.
+    pub(crate) fn finish(self, complete: bool) -> (CollectFn, Result<Vec<u8>>) {
+        let result = match complete && !self.is_piped {
+            true => Ok(self.bytes),
+            false => {
+                let message =
+                    "the content was not read to its end: it was dropped or went elsewhere";
+                Err(Error::new(ErrorKind::Aborted, "ERR_STREAM_PREMATURE_CLOSE", message))
+            }
+        };
+        (self.callback, result)
+    }
+
+    /// Takes a piece of content; false where that would be more than was asked for.
+    pub(crate) fn take(&mut self, piece: &[u8]) -> bool {
+        let fits = piece.len() <= self.bytes_max.saturating_sub(self.bytes.len());
+        if fits {
+            self.bytes.extend_from_slice(piece);
+        }
+        fits
+    }
+
+    pub(crate) fn too_large() -> Error {
+        let message = "the content is longer than `collect` was to take";
+        Error::new(ErrorKind::Limit(Limit::Body), CONTENT_TOO_LARGE, message).with_status(413)
+    }
+}
+
 /// Everything a user can register on one exchange. It is boxed and pooled: an exchange without callbacks
 /// has none.
 #[derive(Default)]
 pub(crate) struct Callbacks {
     // Of the incoming message, or of a socket after an upgrade.
     pub(crate) data: Listener<DataFn>,
+    /// Goes before `data`.
+    pub(crate) collect: Option<Box<Collect>>,
     pub(crate) end: Option<Hook>,
     pub(crate) aborted: Option<Hook>,
     pub(crate) incoming_error: Option<ErrorFn>,
     pub(crate) incoming_close: Option<Hook>,
+    pub(crate) incoming_timeout: Listener<HookMut>,
     // Of the outgoing message.
     pub(crate) drain: Listener<HookMut>,
     pub(crate) written: Option<Box<WrittenQueue>>,
@@ -102,18 +153,24 @@ pub(crate) struct Finale {
     pub(crate) end: bool,
     /// All bytes of our message were handed to the system.
     pub(crate) finish: bool,
-    /// What broke the incoming message; delivered to it, else to the outgoing one.
+    /// What broke the exchange; delivered to the incoming message where that was cut off, else to the
+    /// outgoing one; where only the other has a listener, to that.
     pub(crate) error: Option<Error>,
+    /// The incoming message was cut off: the error is its own.
+    pub(crate) cut_off: bool,
     /// The outgoing message was sent as a whole before and has nothing to do with the error.
     pub(crate) error_is_incoming: bool,
     /// The incoming message was cut off: `on_aborted` is owed.
     pub(crate) aborted: bool,
+    /// Nobody was told of the end of the request: it closes behind its response.
+    pub(crate) request_closes_last: bool,
 }
 
 /// One call of a [`Finale`], ready to be made.
 pub(crate) enum FinalCall {
     Plain(Hook),
     Error(ErrorFn, Error),
+    Collected(CollectFn, Result<Vec<u8>>),
     Written(WrittenFn, Result<()>),
 }
 
@@ -125,15 +182,25 @@ impl Finale {
             end: false,
             finish: over.finished,
             error: None,
+            cut_off: false,
             error_is_incoming: false,
             aborted: false,
+            request_closes_last: false,
         }
     }
 
     /// The next call that is due; `None` when all are made. The order is Node's: end, what waits for bytes to
-    /// be written, finish, aborted, error, then close, once and last.
+    /// be written, finish, aborted, error, then close, once and last. Content that was to be collected comes
+    /// before them.
     pub(crate) fn next_call(&mut self) -> Option<FinalCall> {
         let callbacks = &mut *self.callbacks;
+        if let Some(collect) = callbacks.collect.take() {
+            let (callback, mut result) = collect.finish(self.end);
+            if let Some(error) = &self.error {
+                result = Err(error.clone());
+            }
+            return Some(FinalCall::Collected(callback, result));
+        }
         if std::mem::take(&mut self.end) {
             if let Some(end) = callbacks.end.take() {
                 return Some(FinalCall::Plain(end));
@@ -158,17 +225,23 @@ impl Finale {
             }
         }
         if let Some(error) = self.error.take() {
-            let listener = match self.error_is_incoming {
-                true => callbacks.incoming_error.take(),
-                false => {
-                    callbacks.incoming_error.take().or_else(|| callbacks.outgoing_error.take())
-                }
+            let (incoming, outgoing) =
+                (&mut callbacks.incoming_error, &mut callbacks.outgoing_error);
+            let listener = match (self.error_is_incoming, self.cut_off) {
+                (true, _) => incoming.take(),
+                (false, true) => incoming.take().or_else(|| outgoing.take()),
+                (false, false) => outgoing.take().or_else(|| incoming.take()),
             };
             match listener {
                 Some(listener) => return Some(FinalCall::Error(listener, error)),
                 None => log::debug!(target: "onloop::http", "no on_error was set for: {error}"),
             }
         }
-        callbacks.incoming_close.take().or_else(|| callbacks.close.take()).map(FinalCall::Plain)
+        let (incoming, outgoing) = (&mut callbacks.incoming_close, &mut callbacks.close);
+        let (first, last) = match self.request_closes_last {
+            true => (outgoing, incoming),
+            false => (incoming, outgoing),
+        };
+        first.take().or_else(|| last.take()).map(FinalCall::Plain)
     }
 }

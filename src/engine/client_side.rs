@@ -9,7 +9,7 @@ use crate::engine::endpoint::Endpoint;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::{Content, Read};
 use crate::engine::server_failure::violation_error;
-use crate::engine::slot::{ExchangeId, Flags, Stage};
+use crate::engine::slot::{ExchangeId, Flags, Inactivity, Kind, Stage};
 use crate::error::{Error, ErrorKind, Limit, Sent};
 use crate::h1::{
     Asked, BodyDecoder, Framing, Head, HeadLimits, HeadProgress, StartLine, parse_response,
@@ -87,11 +87,8 @@ impl Core {
                 return self.client_destroyed(key);
             }
             if flags.has(Flags::EXPIRED) && active.stage != Stage::Unconnected {
-                slot.flags.unset(Flags::EXPIRED);
-                let id = self.id(key);
-                let callbacks = self.active(key).callbacks.as_deref_mut();
-                if let Some(callback) = callbacks.and_then(|callbacks| callbacks.timeout.take()) {
-                    return Event::Timeout { callback, id };
+                if let Some(event) = self.inactive(key) {
+                    return event;
                 }
             }
             let step = match self.active(key).stage {
@@ -198,8 +195,9 @@ impl Core {
                 Some(Event::Continue)
             }
             Err(violation) => {
+                let understood = input.from.saturating_add(active.progress.position());
                 self.pool.recycle_head(head);
-                let error = violation_error(violation).with_bytes_parsed(input.from as u64);
+                let error = violation_error(violation).with_bytes_parsed(understood as u64);
                 Some(self.drop_connection(key, Some(error)))
             }
         }
@@ -288,7 +286,7 @@ impl Core {
     }
 
     /// 101: the connection is the user's, or an error where nobody asked for it.
-    fn client_upgraded(&mut self, key: u32, head: Box<Head>, input: &mut Input<'_>) -> Event {
+    fn client_upgraded(&mut self, key: u32, mut head: Box<Head>, input: &mut Input<'_>) -> Event {
         let id = self.id(key);
         let callbacks = self.active(key).callbacks.as_deref_mut();
         let Some(callback) = callbacks.and_then(|callbacks| callbacks.upgrade.take()) else {
@@ -302,6 +300,7 @@ impl Core {
             self.pool.recycle_client(client);
         }
         self.leave_origin(key);
+        head.hand_over();
         let rest = input.from..input.to;
         self.become_raw(key, rest.len());
         input.consume(rest.len());
@@ -315,7 +314,9 @@ impl Core {
             Content::Event(event) => return Some(event),
             Content::Idle => {}
             Content::Violation(violation) => {
-                let error = violation_error(violation);
+                let understood = self.active(key).incoming.decoder.refused_at();
+                let understood = input.from.saturating_add(understood);
+                let error = violation_error(violation).with_bytes_parsed(understood as u64);
                 return Some(self.drop_connection(key, Some(error)));
             }
             Content::CutOff | Content::Broken => {
@@ -396,24 +397,25 @@ impl Core {
         if let Some(event) = self.outgoing_event(key) {
             return event;
         }
-        let deadline = self.slots[key as usize].deadline;
-        let ticks = self.active(key).timeout_ticks;
-        if ticks == 0 || deadline == 0 || self.activity {
-            self.arm(key, ticks);
-        }
+        self.arm_inactivity(key);
         Event::Done
     }
 
     /// Sets the inactivity timeout of an exchange.
     pub(crate) fn set_exchange_timeout(&mut self, id: ExchangeId, timeout: std::time::Duration) {
         self.catch_up();
+        let now = self.tick;
         let Some(active) = self.exchange(id) else {
             return;
         };
-        active.timeout_ticks = super::ticks_or_never(timeout);
-        let ticks = active.timeout_ticks;
-        match active.stage {
-            Stage::Unconnected => self.arm_connecting(id.key),
+        let ticks = super::ticks_or_never(timeout);
+        active.timeout_ticks = ticks;
+        active.inactivity = Inactivity::None;
+        active.moved = now;
+        let stage = active.stage;
+        match self.slots[id.key as usize].kind {
+            Kind::Server => self.server_deadline(id.key),
+            _ if stage == Stage::Unconnected => self.arm_connecting(id.key),
             _ => self.arm(id.key, ticks),
         }
     }

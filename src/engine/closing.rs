@@ -30,6 +30,14 @@ pub(super) struct Remains {
 }
 
 impl Active {
+    /// No byte of a message is here, and none is to be sent.
+    fn is_idle(&self) -> bool {
+        self.stage == Stage::Head
+            && self.progress.is_blank()
+            && self.input.is_empty()
+            && self.output.is_empty()
+    }
+
     /// Ends the exchange wherever it stands: nothing of it may go along to the next one that this state
     /// serves.
     pub(super) fn end_early(&mut self, id: ExchangeId, kind: Kind) -> Remains {
@@ -78,6 +86,7 @@ impl Core {
         }
         let mut finale = Finale::quiet(remains.callbacks?, remains.over);
         finale.aborted = remains.aborted;
+        finale.cut_off = remains.aborted;
         finale.error_is_incoming =
             remains.is_response && remains.over.finished && remains.failure.is_none();
         finale.error = remains.failure.or(error);
@@ -97,8 +106,10 @@ impl Core {
             return self.drop_connection(key, None);
         }
         slot.flags.set(Flags::LINGERING.and(Flags::SHUT));
-        if let Some(active) = slot.active.take() {
+        if let Some(mut active) = slot.active.take() {
             debug_assert!(active.callbacks.is_none() && active.client.is_none());
+            // A connection may end before its first request, with a timeout of its own.
+            active.end_exchange();
             self.pool.recycle_active(active);
         }
         self.arm(key, ticks(LINGER));
@@ -156,7 +167,7 @@ impl Core {
         }
         self.for_each_connection(server_key, |core, key| {
             let slot = core.slot(key);
-            if slot.kind == Kind::Server && slot.active.is_none() {
+            if slot.kind == Kind::Server && slot.active.as_deref().is_none_or(Active::is_idle) {
                 slot.flags.set(Flags::DESTROYED);
                 core.mark_dirty(key);
             }
@@ -193,9 +204,12 @@ impl Core {
     }
 
     /// One connection of a server is gone.
-    pub(crate) fn server_lost_connection(&mut self, owner: u16) {
+    pub(crate) fn server_lost_connection(&mut self, owner: u16, key: u32) {
         if let Some(server) = self.servers.get_mut(owner as usize) {
             server.connections -= 1;
+            if let Some(addresses) = server.addresses.as_deref_mut() {
+                addresses.remove(key);
+            }
             self.finish_server_if_over(u32::from(owner));
         }
     }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use crate::engine::Core;
-use crate::engine::slot::Flags;
+use crate::engine::event::Event;
+use crate::engine::slot::{Flags, Inactivity};
 use crate::net::Time;
 
 /// One tick of the deadline clock. A `u32` of them lasts 6.8 years.
@@ -131,5 +132,46 @@ impl Core {
         if deadline != 0 {
             self.sweep.note(deadline);
         }
+    }
+
+    /// Arms the one clock of a client's exchange or of a byte stream: inactivity. Once it has run out and that
+    /// was told, it rests until something moves.
+    pub(crate) fn arm_inactivity(&mut self, key: u32) {
+        let activity = self.activity;
+        let Some(slot) = self.slots.get_mut(key as usize) else {
+            return;
+        };
+        let Some(active) = slot.active.as_deref_mut() else {
+            return;
+        };
+        if activity {
+            active.inactivity = Inactivity::None;
+        }
+        let ticks = active.timeout_ticks;
+        let rests = slot.deadline == 0 && active.inactivity == Inactivity::None;
+        if ticks == 0 || activity || rests {
+            self.arm(key, ticks);
+        }
+    }
+
+    /// The clock of a client's exchange or of a byte stream has run out: whom to tell next.
+    pub(crate) fn inactive(&mut self, key: u32) -> Option<Event> {
+        let id = self.id(key);
+        let slot = &mut self.slots[key as usize];
+        let active = slot.active.as_deref_mut()?;
+        let complete = active.incoming.complete;
+        let mut callbacks = active.callbacks.as_deref_mut();
+        if active.inactivity == Inactivity::None {
+            active.inactivity = Inactivity::Request(false);
+            let incoming = callbacks.as_deref_mut().filter(|_| !complete);
+            if let Some(callback) = incoming.and_then(|callbacks| callbacks.incoming_timeout.take())
+            {
+                return Some(Event::IncomingTimeout { callback, id });
+            }
+        }
+        active.inactivity = Inactivity::Told;
+        slot.flags.unset(Flags::EXPIRED);
+        let callback = callbacks.and_then(|callbacks| callbacks.timeout.take())?;
+        Some(Event::Timeout { callback, id })
     }
 }

@@ -3,12 +3,16 @@
 use std::ops::Range;
 
 use crate::engine::callbacks::{
-    DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, UpgradeFn, WrittenFn,
+    CollectFn, DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, UpgradeFn, WrittenFn,
 };
-use crate::engine::server::{ClientErrorFn, RequestFn, ServerUpgradeFn, ShouldUpgradeFn};
+use crate::engine::server::{
+    ClientErrorFn, ConnectionFn, DropFn, DropRequestFn, RequestFn, RequestListener,
+    ServerUpgradeFn, ShouldUpgradeFn,
+};
 use crate::engine::slot::ExchangeId;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::h1::Head;
+use crate::http::DropInfo;
 
 /// The bytes at hand while one connection is driven: a part of the loop's shared read buffer, or what the
 /// connection had kept from earlier.
@@ -97,6 +101,38 @@ pub(crate) enum Event {
         id: ExchangeId,
         head: Box<Head>,
     },
+    /// `on_check_continue` or `on_check_expectation`.
+    Expectation {
+        handler: RequestFn,
+        which: RequestListener,
+        server: u32,
+        id: ExchangeId,
+        head: Box<Head>,
+    },
+    /// `on_connection`.
+    Connection {
+        handler: ConnectionFn,
+        server: u32,
+        id: ExchangeId,
+    },
+    /// `on_timeout` of a server.
+    ServerTimeout {
+        handler: ConnectionFn,
+        server: u32,
+        id: ExchangeId,
+    },
+    DropRequest {
+        handler: DropRequestFn,
+        server: u32,
+        id: ExchangeId,
+        head: Box<Head>,
+    },
+    /// `on_drop`.
+    Drop {
+        handler: DropFn,
+        server: u32,
+        info: Box<DropInfo>,
+    },
     ShouldUpgrade {
         handler: ShouldUpgradeFn,
         server: u32,
@@ -124,6 +160,12 @@ pub(crate) enum Event {
         id: ExchangeId,
         range: Range<usize>,
     },
+    /// The content that was collected, or why there is none.
+    Collected {
+        callback: CollectFn,
+        id: ExchangeId,
+        result: Result<Vec<u8>>,
+    },
     /// `on_end` of the incoming message.
     End {
         callback: Hook,
@@ -143,7 +185,12 @@ pub(crate) enum Event {
         callback: HookMut,
         id: ExchangeId,
     },
-    /// `on_timeout` of an exchange.
+    /// `on_timeout` of an incoming message.
+    IncomingTimeout {
+        callback: HookMut,
+        id: ExchangeId,
+    },
+    /// `on_timeout` of an outgoing message or a byte stream.
     Timeout {
         callback: HookMut,
         id: ExchangeId,

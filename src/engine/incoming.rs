@@ -2,9 +2,11 @@
 
 use std::io;
 
+use crate::engine::callbacks::Collect;
 use crate::engine::event::{Event, Input};
 use crate::engine::slot::{Active, Flags, Kind, Slot};
 use crate::engine::{Core, ExchangeId};
+use crate::error::Error;
 use crate::h1::{Decoded, Violation};
 
 /// What a read brought.
@@ -82,6 +84,7 @@ impl Core {
                 log::debug!(target: "onloop::connection", "connection {key}: read: {error}");
                 slot.flags.unset(Flags::READABLE);
                 slot.flags.set(Flags::BROKEN);
+                self.io_failure = Some(((key, slot.generation), Error::io(&error, "read")));
                 Read::Broken
             }
         }
@@ -177,10 +180,27 @@ impl Core {
             self.pipe_content(key, target, input.slice(range));
             return None;
         }
-        let callback =
-            active.callbacks.as_deref_mut().and_then(|callbacks| callbacks.data.take())?;
+        let callbacks = active.callbacks.as_deref_mut()?;
+        if callbacks.collect.is_some() {
+            return self.collect(key, input.slice(range));
+        }
+        let callback = callbacks.data.take()?;
         let id = self.id(key);
         Some(Content::Event(Event::Data { callback, id, range }))
+    }
+
+    /// Keeps a piece of content for `collect`. Where it is too much, what follows is dropped as content is
+    /// that nobody reads.
+    fn collect(&mut self, key: u32, piece: &[u8]) -> Option<Content> {
+        let id = self.id(key);
+        let active = self.active(key);
+        let callbacks = active.callbacks.as_deref_mut()?;
+        if callbacks.collect.as_deref_mut()?.take(piece) {
+            return None;
+        }
+        active.incoming.discarding = true;
+        let callback = callbacks.collect.take()?.callback;
+        Some(Content::Event(Event::Collected { callback, id, result: Err(Collect::too_large()) }))
     }
 
     /// All content is delivered: what is owed for that.
@@ -189,7 +209,19 @@ impl Core {
         let Some(active) = slot.active.as_deref_mut() else {
             return Content::Idle;
         };
+        // What is owed to a client is delivered after the connection went back to the pool, so that a request
+        // made in it finds the connection there. Only trailers must still be readable in it.
+        let waits_for_pool = slot.kind == Kind::Client
+            && active.is_request_sent()
+            && active.incoming.trailers.is_none();
+        let id = ExchangeId { key, generation: slot.generation, sequence: slot.sequence };
         let incoming = &mut active.incoming;
+        if let Some(callbacks) = active.callbacks.as_deref_mut().filter(|_| !waits_for_pool) {
+            if let Some(collect) = callbacks.collect.take() {
+                let (callback, result) = collect.finish(!incoming.discarding);
+                return Content::Event(Event::Collected { callback, id, result });
+            }
+        }
         if incoming.ended || (incoming.paused_by_user && !incoming.discarding) {
             return Content::Idle;
         }
@@ -198,15 +230,9 @@ impl Core {
             // `on_end` is owed for piped content, too.
             return self.incoming_complete(key);
         }
-        if slot.kind == Kind::Client
-            && active.is_request_sent()
-            && active.incoming.trailers.is_none()
-        {
-            // `on_end` is called after the connection went back to the pool, so that a request made in it
-            // finds the connection there. Only trailers must still be readable in it.
+        if waits_for_pool {
             return Content::Idle;
         }
-        let id = ExchangeId { key, generation: slot.generation, sequence: slot.sequence };
         match active.callbacks.as_deref_mut().and_then(|callbacks| callbacks.end.take()) {
             Some(callback) => {
                 active.incoming.ended = true;
@@ -226,6 +252,22 @@ impl Core {
         if !paused {
             self.mark_dirty(id.key);
         }
+    }
+
+    /// `collect`: takes what is given where the exchange goes on; gives back what was there before.
+    pub(crate) fn start_collecting(
+        &mut self,
+        id: ExchangeId,
+        collect: &mut Option<Box<Collect>>,
+    ) -> Option<Box<Collect>> {
+        let is_piped = self.exchange(id)?.incoming.pipe_to.is_some();
+        let callbacks = self.callbacks(id)?;
+        if let Some(collect) = collect.as_deref_mut() {
+            collect.is_piped = is_piped;
+        }
+        let displaced = std::mem::replace(&mut callbacks.collect, collect.take());
+        self.set_paused(id, false);
+        displaced
     }
 
     /// Nobody will read the content of this message: it is dropped, within the bound.
@@ -262,7 +304,8 @@ impl Slot {
             .and(Flags::BROKEN)
             .and(Flags::EXPIRED)
             .and(Flags::LINGERING)
-            .and(Flags::CLOSING);
+            .and(Flags::CLOSING)
+            .and(Flags::UNANNOUNCED);
         self.flags.has(EXCEPTIONS)
     }
 }

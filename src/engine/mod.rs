@@ -9,6 +9,7 @@ pub(crate) mod callbacks;
 pub(crate) mod client_side;
 pub(crate) mod closing;
 mod connect;
+mod connection;
 mod cork;
 mod date;
 mod deadlines;
@@ -56,7 +57,7 @@ pub(crate) use client_side::ClientState;
 use date::DateCache;
 use deadlines::{Sweep, tick_at, ticks};
 use event::{Event, Input};
-pub(crate) use fields::{Place, gone, set_field};
+pub(crate) use fields::{Place, field_error, gone, set_field};
 use immediates::Immediates;
 use options::LoopOptions;
 pub(crate) use outgoing::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
@@ -109,6 +110,9 @@ pub(crate) struct Core {
     activity: bool,
     reads_left: usize,
     requests_left: usize,
+    accepts_left: usize,
+    /// What the system said when a connection broke, for whoever asks in the same drive.
+    io_failure: Option<((u32, u32), Error)>,
     next_generation: u32,
     /// Slots that keep the loop alive.
     referenced: usize,
@@ -150,6 +154,8 @@ impl Core {
             activity: false,
             reads_left: 0,
             requests_left: 0,
+            accepts_left: 0,
+            io_failure: None,
             next_generation: first_generation,
             referenced: 0,
             blocked_listeners: Vec::new(),
@@ -271,7 +277,7 @@ impl Core {
             self.retry_blocked_listeners();
         }
         match slot.kind {
-            Kind::Server | Kind::Raw => self.server_lost_connection(slot.owner),
+            Kind::Server | Kind::Raw => self.server_lost_connection(slot.owner, key),
             Kind::Client => self.agent.left(slot.owner),
             Kind::Listener => {}
         }
@@ -428,6 +434,9 @@ impl Core {
         self.activity = false;
         self.reads_left = self.options.reads_per_turn;
         self.requests_left = self.options.requests_per_turn;
+        if slot.kind == Kind::Listener {
+            self.accepts_left = self.options.accepts_per_turn;
+        }
         true
     }
 
@@ -466,8 +475,7 @@ impl Core {
                 if slot.flags.has(Flags::EXPIRED) {
                     self.listener_expired(key);
                 }
-                self.accept_next(key);
-                Event::Done
+                self.accept_next(key)
             }
         }
     }
@@ -513,6 +521,19 @@ impl Core {
     pub(crate) fn fail_exchange(&mut self, id: ExchangeId, error: Error) {
         if let Some(active) = self.exchange(id) {
             active.failure = Some(error);
+            self.mark_dirty(id.key);
+            return;
+        }
+        // Between two exchanges there is none to fail: the connection itself ends.
+        let Some(slot) = self.slots.get_mut(id.key as usize) else {
+            return;
+        };
+        let is_between = slot.kind == Kind::Server
+            && slot.generation == id.generation
+            && slot.sequence == id.sequence;
+        if is_between && !slot.flags.has(Flags::DESTROYED) {
+            log::error!(target: "onloop::server", "connection {}: closed: {error}", id.key);
+            slot.flags.set(Flags::DESTROYED);
             self.mark_dirty(id.key);
         }
     }

@@ -20,6 +20,10 @@ impl Core {
         let former_target = active.incoming.pipe_to.replace(target);
         active.incoming.paused = false;
         active.incoming.paused_by_user = false;
+        let callbacks = active.callbacks.as_deref_mut();
+        if let Some(collect) = callbacks.and_then(|callbacks| callbacks.collect.as_deref_mut()) {
+            collect.is_piped = true;
+        }
         self.mark_dirty(source.key);
         if let Some(former) = former_target.and_then(|former| self.exchange(former)) {
             former.piped_from = None;

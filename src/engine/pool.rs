@@ -3,7 +3,7 @@
 
 use crate::engine::callbacks::Callbacks;
 use crate::engine::client_side::ClientState;
-use crate::engine::slot::Active;
+use crate::engine::slot::{Active, Inactivity};
 use crate::h1::{FieldList, Head};
 
 /// Most items one list keeps: enough for the exchanges that overlap in practice, and a burst of 10,000
@@ -40,6 +40,7 @@ impl Pool {
         debug_assert!(active.output.is_empty() && !active.output.is_lost());
         debug_assert!(active.failure.is_none() && active.piped_from.is_none());
         debug_assert!(!active.need_drain && active.timeout_ticks == 0);
+        debug_assert!(active.inactivity == Inactivity::None);
         debug_assert!(active.corked.is_none());
         if self.actives.len() >= KEPT_MAX {
             return;

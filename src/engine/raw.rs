@@ -9,7 +9,6 @@ use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Content;
 use crate::engine::slot::{ExchangeId, Flags, Kind};
 use crate::error::{Error, Result};
-use crate::net::Source;
 
 impl Core {
     /// Turns a connection into a byte stream of the user's, who is given its first `head` bytes at once.
@@ -23,6 +22,7 @@ impl Core {
             active.stream_start = active.output.end();
             active.incoming.received_bytes = head as u64;
             active.timeout_ticks = 0;
+            active.inactivity = Default::default();
         }
     }
 
@@ -44,11 +44,8 @@ impl Core {
                 return self.drop_connection(key, None);
             }
             if flags.has(Flags::EXPIRED) {
-                slot.flags.unset(Flags::EXPIRED);
-                let id = self.id(key);
-                let callbacks = self.active(key).callbacks.as_deref_mut();
-                if let Some(callback) = callbacks.and_then(|callbacks| callbacks.timeout.take()) {
-                    return Event::Timeout { callback, id };
+                if let Some(event) = self.inactive(key) {
+                    return event;
                 }
             }
             match self.incoming_next(key, input) {
@@ -115,11 +112,7 @@ impl Core {
             self.discard_if_unclaimed(id);
             return Event::Continue;
         }
-        let deadline = self.slots[key as usize].deadline;
-        let ticks = self.active(key).timeout_ticks;
-        if ticks == 0 || deadline == 0 || self.activity {
-            self.arm(key, ticks);
-        }
+        self.arm_inactivity(key);
         Event::Done
     }
 
@@ -137,36 +130,23 @@ impl Core {
 
     /// `reset_and_destroy`: the socket goes at once, the last calls follow with the next drive.
     pub(crate) fn reset_and_destroy(&mut self, id: ExchangeId) -> Result<()> {
-        if self.exchange(id).is_none() {
-            return Err(socket_closed());
+        match self.exchange(id) {
+            Some(_) => self.reset_connection(id.key, id.generation),
+            None => Err(socket_closed()),
         }
-        let slot = self.slot(id.key);
-        if matches!(slot.source, Source::Unix(_)) {
-            let message = "a Unix socket has no resets: use `destroy`";
-            return Err(Error::local("ERR_INVALID_HANDLE_TYPE", message));
-        }
-        slot.flags.set(Flags::DESTROYED);
-        let source = slot.source.take();
-        self.net.reset(source);
-        self.retry_blocked_listeners();
-        self.mark_dirty(id.key);
-        Ok(())
     }
 
     pub(crate) fn set_no_delay(&mut self, id: ExchangeId, no_delay: bool) {
         if self.exchange(id).is_some() {
-            let Core { slots, net, .. } = self;
-            let result = net.set_nodelay(&mut slots[id.key as usize].source, no_delay);
-            log_option(id.key, "TCP_NODELAY", result);
+            self.with_source(id.key, id.generation, |net, source| {
+                net.set_nodelay(source, no_delay)
+            });
         }
     }
 
-    /// Below a second the system's own delay stays, as in Node.
     pub(crate) fn set_keep_alive(&mut self, id: ExchangeId, delay: Option<Duration>) {
         if self.exchange(id).is_some() {
-            let Core { slots, net, .. } = self;
-            let result = net.set_keepalive(&mut slots[id.key as usize].source, delay);
-            log_option(id.key, "SO_KEEPALIVE", result);
+            self.with_source(id.key, id.generation, |net, source| net.set_keepalive(source, delay));
         }
     }
 
@@ -187,10 +167,4 @@ impl Core {
 #[cold]
 pub(crate) fn socket_closed() -> Error {
     Error::local("ERR_SOCKET_CLOSED", "the socket is closed")
-}
-
-fn log_option(key: u32, option: &str, result: std::io::Result<()>) {
-    if let Err(error) = result {
-        log::debug!(target: "onloop::connection", "connection {key}: {option}: {error}");
-    }
 }

@@ -1,9 +1,12 @@
 //! What the engine keeps per server: its options in the form the hot path wants, its listeners' callbacks,
 //! its counts.
 
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+
 use crate::error::{Error, Result};
 use crate::h1::{BodyLimits, HeadLimits};
-use crate::http::{Request, Response, ServerOptions, Socket};
+use crate::http::{Connection, DropInfo, Request, Response, ServerOptions, Socket};
 
 use super::Core;
 use super::callbacks::{Hook, Listener};
@@ -14,6 +17,34 @@ pub(crate) type RequestFn = Box<dyn FnMut(Request, Response) -> Result<()>>;
 pub(crate) type ServerUpgradeFn = Box<dyn FnMut(Request, Socket, &[u8]) -> Result<()>>;
 pub(crate) type ClientErrorFn = Box<dyn FnMut(Error, Socket) -> Result<()>>;
 pub(crate) type ShouldUpgradeFn = Box<dyn FnMut(&Request) -> bool>;
+pub(crate) type ConnectionFn = Box<dyn FnMut(Connection) -> Result<()>>;
+pub(crate) type DropRequestFn = Box<dyn FnMut(Request, Connection) -> Result<()>>;
+pub(crate) type DropFn = Box<dyn FnMut(DropInfo) -> Result<()>>;
+
+/// What users have registered on one server.
+#[derive(Default)]
+pub(crate) struct ServerCallbacks {
+    pub(crate) request: Listener<RequestFn>,
+    pub(crate) check_continue: Listener<RequestFn>,
+    pub(crate) check_expectation: Listener<RequestFn>,
+    pub(crate) upgrade: Listener<ServerUpgradeFn>,
+    pub(crate) connect: Listener<ServerUpgradeFn>,
+    pub(crate) should_upgrade: Listener<ShouldUpgradeFn>,
+    pub(crate) client_error: Listener<ClientErrorFn>,
+    pub(crate) connection: Listener<ConnectionFn>,
+    pub(crate) timeout: Listener<ConnectionFn>,
+    pub(crate) drop_request: Listener<DropRequestFn>,
+    pub(crate) drop: Listener<DropFn>,
+    pub(crate) close: Option<Hook>,
+}
+
+/// Who is called for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestListener {
+    Request,
+    CheckContinue,
+    CheckExpectation,
+}
 
 /// One server.
 pub(crate) struct ServerEntry {
@@ -21,17 +52,16 @@ pub(crate) struct ServerEntry {
     pub(crate) options: ServerOptions,
     pub(crate) head_limits: HeadLimits,
     pub(crate) body_limits: BodyLimits,
-    /// The idle deadline in ticks of the deadline clock, with the unadvertised buffer.
+    /// The idle deadline in ticks of the deadline clock, with the unadvertised buffer; 0 is none.
     pub(crate) keep_alive_ticks: u32,
-    pub(crate) on_request: Listener<RequestFn>,
-    pub(crate) on_upgrade: Listener<ServerUpgradeFn>,
-    pub(crate) on_connect: Listener<ServerUpgradeFn>,
-    pub(crate) should_upgrade: Listener<ShouldUpgradeFn>,
-    pub(crate) on_client_error: Listener<ClientErrorFn>,
-    pub(crate) on_close: Option<Hook>,
+    /// The inactivity timeout of an exchange; 0 is none.
+    pub(crate) timeout_ticks: u32,
+    pub(crate) callbacks: ServerCallbacks,
     /// Slots of the listening sockets.
     pub(crate) listeners: Vec<u32>,
     pub(crate) connections: usize,
+    /// Only where connections are limited by address.
+    pub(crate) addresses: Option<Box<AddressCounts>>,
     /// `close` was called: no connection outlives its exchange.
     pub(crate) closing: bool,
     pub(crate) unreferenced: bool,
@@ -42,50 +72,65 @@ pub(crate) struct ServerEntry {
 
 impl ServerEntry {
     pub(crate) fn new(generation: u32, options: ServerOptions) -> Self {
-        let seconds = options.keep_alive_timeout.as_secs();
-        let keep_alive_line = match options.keep_alive_timeout.is_zero() {
-            true => Vec::new(),
-            false => format!("Keep-Alive: timeout={seconds}\r\n").into_bytes(),
-        };
-        let idle = options.keep_alive_timeout + options.keep_alive_timeout_buffer;
-        ServerEntry {
+        let mut entry = ServerEntry {
             generation,
-            head_limits: HeadLimits {
-                head_bytes: options.max_header_size,
-                target_bytes: options.max_target_size,
-                fields: options.max_headers_count,
-            },
-            body_limits: BodyLimits {
-                trailer_bytes: options.max_header_size,
-                trailer_fields: options.max_headers_count,
-                ..BodyLimits::default()
-            },
-            keep_alive_ticks: match options.keep_alive_timeout.is_zero() {
-                true => 0,
-                false => super::deadlines::ticks(idle),
-            },
+            head_limits: head_limits(&options),
+            body_limits: body_limits(&options),
             options,
-            on_request: Listener::Empty,
-            on_upgrade: Listener::Empty,
-            on_connect: Listener::Empty,
-            should_upgrade: Listener::Empty,
-            on_client_error: Listener::Empty,
-            on_close: None,
+            keep_alive_ticks: 0,
+            timeout_ticks: 0,
+            callbacks: ServerCallbacks::default(),
             listeners: Vec::new(),
             connections: 0,
+            addresses: None,
             closing: false,
             unreferenced: false,
-            keep_alive_line,
+            keep_alive_line: Vec::new(),
             persistent_block: Vec::new(),
             block_second: u64::MAX,
+        };
+        entry.apply_options();
+        entry
+    }
+
+    /// Brings what is derived from the options up to date with them.
+    pub(crate) fn apply_options(&mut self) {
+        let options = &self.options;
+        self.head_limits = head_limits(options);
+        self.body_limits = body_limits(options);
+        let idle = options.keep_alive_timeout;
+        self.keep_alive_ticks = match idle.is_zero() {
+            true => 0,
+            false => {
+                super::deadlines::ticks(idle.saturating_add(options.keep_alive_timeout_buffer))
+            }
+        };
+        self.timeout_ticks = super::ticks_or_never(options.timeout);
+        self.keep_alive_line = match (idle.is_zero(), options.max_requests_per_socket) {
+            (true, _) => String::new(),
+            (false, None) => format!("Keep-Alive: timeout={}\r\n", idle.as_secs()),
+            (false, Some(max)) => format!("Keep-Alive: timeout={}, max={max}\r\n", idle.as_secs()),
+        }
+        .into_bytes();
+        self.block_second = u64::MAX;
+        if options.max_connections_per_address.is_some() {
+            self.addresses.get_or_insert_default();
+        }
+    }
+
+    pub(crate) fn request_listener(&mut self, which: RequestListener) -> &mut Listener<RequestFn> {
+        match which {
+            RequestListener::Request => &mut self.callbacks.request,
+            RequestListener::CheckContinue => &mut self.callbacks.check_continue,
+            RequestListener::CheckExpectation => &mut self.callbacks.check_expectation,
         }
     }
 
     /// Who is handed a connection that ceases to be one of HTTP: by CONNECT, else by an upgrade.
     pub(crate) fn stream_listener(&mut self, is_connect: bool) -> &mut Listener<ServerUpgradeFn> {
         match is_connect {
-            true => &mut self.on_connect,
-            false => &mut self.on_upgrade,
+            true => &mut self.callbacks.connect,
+            false => &mut self.callbacks.upgrade,
         }
     }
 
@@ -117,7 +162,16 @@ impl Core {
                 .servers
                 .get(slot.owner as usize)
                 .map_or_else(BodyLimits::default, |server| server.body_limits),
-            _ => BodyLimits::default(),
+            _ => self.response_limits(key),
+        }
+    }
+
+    fn response_limits(&self, key: u32) -> BodyLimits {
+        let active = self.slots[key as usize].active.as_deref();
+        let limits = active.and_then(|active| active.client.as_deref()?.head_limits.as_ref());
+        BodyLimits {
+            join_duplicates: limits.is_some_and(|limits| limits.join_duplicates),
+            ..BodyLimits::default()
         }
     }
 
@@ -136,3 +190,96 @@ impl Core {
 
 /// Default of `max_discarded`, and the bound for responses that nobody reads.
 pub(crate) const DISCARDED_BYTES_MAX: usize = 256 * 1024;
+
+fn head_limits(options: &ServerOptions) -> HeadLimits {
+    HeadLimits {
+        head_bytes: options.max_header_size,
+        target_bytes: options.max_target_size,
+        fields: fields_max(options.max_headers_count),
+        content_bytes: options.max_body_size.unwrap_or(u64::MAX),
+        host_optional: !options.require_host_header,
+        join_duplicates: options.join_duplicate_headers,
+    }
+}
+
+fn body_limits(options: &ServerOptions) -> BodyLimits {
+    BodyLimits {
+        trailer_bytes: options.max_header_size,
+        trailer_fields: fields_max(options.max_headers_count),
+        content_bytes: options.max_body_size.unwrap_or(u64::MAX),
+        join_duplicates: options.join_duplicate_headers,
+        ..BodyLimits::default()
+    }
+}
+
+/// `max_headers_count` as a limit: zero is none. The size of the section bounds the number then.
+pub(crate) fn fields_max(count: usize) -> usize {
+    match count {
+        0 => usize::MAX,
+        count => count,
+    }
+}
+
+/// How many connections there are from each address, and from which address each is: a connection that is
+/// reset has forgotten it by the time that it is closed.
+#[derive(Debug, Default)]
+pub(crate) struct AddressCounts {
+    counts: HashMap<IpAddr, usize>,
+    addresses: HashMap<u32, IpAddr>,
+}
+
+impl AddressCounts {
+    pub(crate) fn count(&self, address: IpAddr) -> usize {
+        self.counts.get(&network(address)).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn add(&mut self, key: u32, address: IpAddr) {
+        let network = network(address);
+        *self.counts.entry(network).or_default() += 1;
+        self.addresses.insert(key, network);
+    }
+
+    pub(crate) fn remove(&mut self, key: u32) {
+        let Some(network) = self.addresses.remove(&key) else {
+            return;
+        };
+        if let Some(count) = self.counts.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&network);
+            }
+        }
+    }
+}
+
+/// What stands for one client: an IPv4 address, or the first half of an IPv6 address, since the second half
+/// is the client's to choose.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_counted_by_network() {
+        let mut counts = AddressCounts::default();
+        let parse = |text: &str| text.parse::<IpAddr>().expect("an address");
+        counts.add(1, parse("10.0.0.1"));
+        counts.add(2, parse("::ffff:10.0.0.1"));
+        counts.add(3, parse("2001:db8::1"));
+        counts.add(4, parse("2001:db8::ffff:1"));
+        counts.add(5, parse("2001:db8:0:1::1"));
+        assert_eq!(counts.count(parse("10.0.0.1")), 2);
+        assert_eq!(counts.count(parse("2001:db8::2")), 2);
+        assert_eq!(counts.count(parse("2001:db8:0:1::9")), 1);
+        for key in [1, 2, 3, 4, 5, 6, 1] {
+            counts.remove(key);
+        }
+        assert!(counts.counts.is_empty() && counts.addresses.is_empty());
+    }
+}

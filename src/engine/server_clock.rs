@@ -1,9 +1,49 @@
-//! Which clock runs for a server's connection that nothing can be done for now.
+//! The clocks of a server's connection: which of them runs, and what follows when it has run out.
+//!
+//! A slot has one deadline, the soonest of the clocks that run. When it has passed, each is looked at again.
 
 use std::time::Duration;
 
-use crate::engine::slot::{Flags, Stage};
-use crate::engine::{Core, ticks, ticks_or_never};
+use crate::engine::event::Event;
+use crate::engine::server_failure::timeout_error;
+use crate::engine::server_side::Step;
+use crate::engine::slot::{Active, Flags, Inactivity, Stage};
+use crate::engine::{Core, ServerEntry, tick_at, ticks_or_never};
+use crate::error::{Clock, Error, ErrorKind};
+
+/// A clock that runs, and the tick in which it runs out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Running {
+    /// `write_timeout`: the client takes nothing of what waits for it.
+    Write,
+    Headers,
+    Request,
+    /// `timeout`, of the server or set on the exchange.
+    Inactivity,
+}
+
+/// The clocks that run for a connection with state.
+fn clocks(active: &Active, server: &ServerEntry) -> [(Running, u32); 3] {
+    let since = |begin: u32, ticks: u32| match ticks {
+        0 => 0,
+        ticks => begin.saturating_add(ticks),
+    };
+    let since_start = |limit: Duration| since(tick_at(active.started), ticks_or_never(limit));
+    let write = match active.output.is_empty() {
+        true => 0,
+        false => since(active.moved, ticks_or_never(server.options.write_timeout)),
+    };
+    let message = match active.stage {
+        Stage::Head => (Running::Headers, since_start(server.options.headers_limit())),
+        _ if active.incoming.complete => (Running::Request, 0),
+        _ => (Running::Request, since_start(server.options.request_timeout)),
+    };
+    let inactivity = match active.inactivity {
+        Inactivity::Told => 0,
+        _ => since(active.moved, active.timeout_ticks),
+    };
+    [(Running::Write, write), message, (Running::Inactivity, inactivity)]
+}
 
 impl Core {
     /// Gives back the state of an idle connection; arms the clock of the others.
@@ -14,46 +54,134 @@ impl Core {
         else {
             return;
         };
-        if !active.output.is_empty() {
-            if self.activity || slot.deadline == 0 {
-                let ticks = ticks_or_never(server.options.write_timeout);
-                self.arm(key, ticks);
+        let idle = active.stage == Stage::Head
+            && active.output.is_empty()
+            && active.input.is_empty()
+            && !slot.flags.has(Flags::CLOSING);
+        // Before its first request a connection has a state only for the sake of its timeout.
+        if idle && !(slot.sequence == 0 && active.timeout_ticks != 0) {
+            let ticks = server.keep_alive_ticks;
+            if let Some(mut active) = slot.active.take() {
+                active.timeout_ticks = 0;
+                active.inactivity = Inactivity::None;
+                self.pool.recycle_active(active);
             }
+            self.arm(key, ticks);
             return;
         }
-        match active.stage {
-            Stage::Head if active.input.is_empty() && !slot.flags.has(Flags::CLOSING) => {
-                let ticks = server.keep_alive_ticks;
-                if let Some(active) = slot.active.take() {
-                    self.pool.recycle_active(active);
-                }
-                self.arm(key, ticks);
+        if self.activity || active.moved == 0 {
+            active.moved = self.tick;
+            active.inactivity = Inactivity::None;
+        }
+        let soonest = clocks(active, server).into_iter().map(|(_, tick)| tick).filter(|&t| t != 0);
+        slot.deadline = soonest.min().unwrap_or(0);
+        if slot.deadline != 0 {
+            self.sweep.note(slot.deadline);
+        }
+    }
+
+    /// A deadline has passed; which one follows from the state.
+    pub(super) fn server_expired(&mut self, key: u32) -> Step {
+        let now = self.tick.saturating_sub(1);
+        let slot = &mut self.slots[key as usize];
+        if slot.flags.has(Flags::LINGERING) {
+            return Step::Event(self.drop_connection(key, None));
+        }
+        let (Some(active), Some(server)) =
+            (slot.active.as_deref_mut(), self.servers.get(slot.owner as usize))
+        else {
+            log::debug!(target: "onloop::server", "connection {key}: idle for too long");
+            slot.flags.unset(Flags::EXPIRED);
+            slot.flags.set(Flags::CLOSING);
+            return Step::Again;
+        };
+        if !matches!(active.inactivity, Inactivity::None | Inactivity::Told) {
+            return self.server_inactive(key);
+        }
+        let expired = clocks(active, server).into_iter().find(|&(_, at)| at != 0 && at <= now);
+        let Some((clock, _)) = expired else {
+            // It was moved on since.
+            slot.flags.unset(Flags::EXPIRED);
+            return Step::Again;
+        };
+        if clock == Running::Inactivity {
+            return self.server_inactive(key);
+        }
+        slot.flags.unset(Flags::EXPIRED);
+        match clock {
+            Running::Write => {
+                let message = "the client does not read the response";
+                let error = Error::new(ErrorKind::Timeout(Clock::Write), "ETIMEDOUT", message);
+                Step::Event(self.drop_connection(key, Some(error)))
             }
-            Stage::Head => {
-                let limit = server.options.headers_timeout;
-                self.arm_since_start(key, limit);
+            Running::Headers if active.progress.is_blank() => {
+                slot.flags.set(Flags::CLOSING);
+                Step::Again
             }
-            _ if !active.incoming.complete => {
-                let limit = server.options.request_timeout;
-                self.arm_since_start(key, limit);
+            Running::Headers => self.server_client_error(key, 408, timeout_error(Clock::Headers)),
+            _ => self.server_client_error(key, 408, timeout_error(Clock::Request)),
+        }
+    }
+
+    /// Nothing has moved for the time that was set: the request is told, where it is not complete, then the
+    /// response, then the server. Where nobody listens the connection ends.
+    fn server_inactive(&mut self, key: u32) -> Step {
+        let id = self.id(key);
+        let slot = &mut self.slots[key as usize];
+        let Some(active) = slot.active.as_deref_mut() else {
+            return Step::Again;
+        };
+        let callbacks = active.callbacks.as_deref_mut();
+        match active.inactivity {
+            Inactivity::None | Inactivity::Told => {
+                let callback = callbacks
+                    .filter(|_| !active.incoming.complete)
+                    .and_then(|callbacks| callbacks.incoming_timeout.take());
+                active.inactivity = Inactivity::Request(callback.is_some());
+                callback.map_or(Step::Again, |callback| {
+                    Step::Event(Event::IncomingTimeout { callback, id })
+                })
             }
-            _ => {
-                let ticks = active.timeout_ticks;
-                if self.activity || slot.deadline == 0 || ticks == 0 {
-                    self.arm(key, ticks);
-                }
+            Inactivity::Request(told) => {
+                let callback = callbacks.and_then(|callbacks| callbacks.timeout.take());
+                active.inactivity = Inactivity::Response(told || callback.is_some());
+                callback
+                    .map_or(Step::Again, |callback| Step::Event(Event::Timeout { callback, id }))
+            }
+            Inactivity::Response(told) => {
+                let server = u32::from(slot.owner);
+                let handler = self
+                    .servers
+                    .get_mut(server as usize)
+                    .and_then(|server| server.callbacks.timeout.take());
+                active.inactivity = Inactivity::Server(told || handler.is_some());
+                handler.map_or(Step::Again, |handler| {
+                    Step::Event(Event::ServerTimeout { handler, server, id })
+                })
+            }
+            Inactivity::Server(true) => {
+                active.inactivity = Inactivity::Told;
+                slot.flags.unset(Flags::EXPIRED);
+                Step::Again
+            }
+            Inactivity::Server(false) => {
+                log::debug!(target: "onloop::server", "connection {key}: nothing moves, closed");
+                Step::Event(self.drop_connection(key, None))
             }
         }
     }
 
-    /// A clock that runs from the message's start and is not reset by bytes.
-    pub(super) fn arm_since_start(&mut self, key: u32, limit: Duration) {
-        if limit.is_zero() {
-            self.arm(key, 0);
-            return;
-        }
-        let started = self.active(key).started;
-        let left = limit.saturating_sub(self.now.since(started));
-        self.arm(key, ticks(left));
+    /// Gives a connection that was just accepted a state, which keeps its timeout until its first request.
+    pub(super) fn keep_first_timeout(&mut self, key: u32, ticks: u32) {
+        let mut active = self.pool.active();
+        active.stage = Stage::Head;
+        active.progress = Default::default();
+        active.partial = false;
+        active.started = self.accepted_at(key);
+        active.timeout_ticks = ticks;
+        active.moved = self.tick;
+        active.inactivity = Inactivity::None;
+        self.slots[key as usize].active = Some(active);
+        self.server_deadline(key);
     }
 }

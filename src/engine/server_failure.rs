@@ -4,8 +4,9 @@
 use crate::engine::Core;
 use crate::engine::callbacks::Finale;
 use crate::engine::event::{Event, Input};
+use crate::engine::server::ClientErrorFn;
 use crate::engine::server_side::Step;
-use crate::engine::slot::{Flags, Stage};
+use crate::engine::slot::{Active, Flags, Stage};
 use crate::error::{Clock, Error, ErrorKind, Limit};
 use crate::h1::{LimitName, Violation, push_status_line, reason_phrase};
 
@@ -33,37 +34,132 @@ impl Core {
         input: &mut Input<'_>,
         violation: Violation,
     ) -> Step {
-        let error = violation_error(violation).with_bytes_parsed(input.from as u64);
+        let active = self.active(key);
+        let understood = match active.stage {
+            Stage::Head => active.progress.position(),
+            _ => active.incoming.decoder.refused_at(),
+        };
+        let understood = input.from.saturating_add(understood);
+        let mut error = violation_error(violation).with_bytes_parsed(understood as u64);
+        let owner = self.slots[key as usize].owner;
+        let server = self.servers.get(owner as usize);
+        if server.is_some_and(|server| server.callbacks.client_error.is_set()) {
+            // A head that ended too early is kept already.
+            error = match violation {
+                Violation::Incomplete => error.with_packet(&self.active(key).input),
+                _ => error.with_packet(input.slice(0..input.to)),
+            };
+        }
         log::debug!(target: "onloop::server", "connection {key}: refused: {error}");
         self.server_client_error(key, violation.status(), error)
     }
 
+    /// What the client did, or did not do, ends the connection: `on_client_error` is told of it and may answer,
+    /// where no byte of a response was sent; else the default answer is sent.
     pub(super) fn server_client_error(&mut self, key: u32, status: u16, error: Error) -> Step {
+        // The packet is for the listener of client errors alone.
+        let told = error.clone().without_packet();
+        self.server_tells_client_error(key, status, error, told)
+    }
+
+    /// The client ended its side in the middle of a request's content: for the server a malformed message,
+    /// for the exchange a client that went away.
+    pub(super) fn server_cut_off(&mut self, key: u32) -> Step {
+        let violation = Violation::Incomplete;
+        let error = violation_error(violation);
+        self.server_tells_client_error(key, violation.status(), error, Core::aborted())
+    }
+
+    /// `told` is for the exchange.
+    fn server_tells_client_error(
+        &mut self,
+        key: u32,
+        status: u16,
+        error: Error,
+        told: Error,
+    ) -> Step {
         let server = u32::from(self.slots[key as usize].owner);
-        let head_sent = {
-            let active = self.active(key);
-            active.stage == Stage::Exchange && active.head_has_left()
+        let active = self.active(key);
+        let answerable = active.stage != Stage::Exchange || !active.head_has_left();
+        let callbacks = self.servers.get_mut(server as usize).map(|server| &mut server.callbacks);
+        let handler = callbacks.and_then(|callbacks| callbacks.client_error.take());
+        let Some(handler) = handler else {
+            if !answerable {
+                return Step::Event(self.break_off(key, told));
+            }
+            if let Some(finale) = self.take_finale(key, Some(told)) {
+                self.finales.push_back(finale);
+            }
+            self.queue_error_reply(key, status);
+            return Step::Again;
         };
-        if head_sent {
-            return Step::Event(self.drop_connection(key, Some(error)));
+        if !answerable {
+            return self.server_broken(key, Some((handler, error)), told);
         }
-        if let Some(finale) = self.take_finale(key, Some(error.clone())) {
+        if let Some(finale) = self.take_finale(key, Some(told)) {
             self.finales.push_back(finale);
         }
-        let handler =
-            self.servers.get_mut(server as usize).and_then(|server| server.on_client_error.take());
-        match handler {
-            Some(handler) => {
-                self.become_raw(key, 0);
-                self.slot(key).sequence = self.slots[key as usize].sequence.wrapping_add(1);
-                let id = self.id(key);
+        self.become_raw(key, 0);
+        self.slot(key).sequence = self.slots[key as usize].sequence.wrapping_add(1);
+        let id = self.id(key);
+        Step::Event(Event::ClientError { handler, server, id, error })
+    }
+
+    /// The exchange breaks off, and its connection ends. An answer that is whole still goes out; one that is not
+    /// must not look so.
+    pub(super) fn break_off(&mut self, key: u32, error: Error) -> Event {
+        let slot = &self.slots[key as usize];
+        let is_answered =
+            |active: &Active| active.stage == Stage::Exchange && active.outgoing.is_ended();
+        if slot.flags.has(Flags::BROKEN) || !slot.active.as_deref().is_some_and(is_answered) {
+            return self.drop_connection(key, Some(error));
+        }
+        let finale = self.take_finale(key, Some(error));
+        self.slot(key).flags.set(Flags::CLOSING);
+        finale.map_or(Event::Continue, Event::Final)
+    }
+
+    /// The connection ends without an answer. Whoever listens to client errors is told, with a socket that
+    /// is over.
+    fn server_broken(
+        &mut self,
+        key: u32,
+        listener: Option<(ClientErrorFn, Error)>,
+        error: Error,
+    ) -> Step {
+        let server = u32::from(self.slots[key as usize].owner);
+        let id = self.id(key);
+        let last = self.break_off(key, error);
+        match (listener, last) {
+            (None, last) => Step::Event(last),
+            (Some((handler, error)), last) => {
+                if let Event::Final(finale) = last {
+                    self.finales.push_back(finale);
+                }
                 Step::Event(Event::ClientError { handler, server, id, error })
             }
-            None => {
-                self.queue_error_reply(key, status);
-                Step::Again
-            }
         }
+    }
+
+    /// The connection broke: what the system said of it, where somebody listens.
+    fn server_reset(&mut self, key: u32) -> Step {
+        let slot = &mut self.slots[key as usize];
+        let server = usize::from(slot.owner);
+        let handler =
+            self.servers.get_mut(server).and_then(|server| server.callbacks.client_error.take());
+        let listener = handler.map(|handler| {
+            let named = (key, slot.generation);
+            let known = self.io_failure.take().filter(|(failed, _)| *failed == named);
+            let error = match known {
+                Some((_, error)) => error,
+                None => match self.net.take_error(&slot.source) {
+                    Some(error) => Error::io(&error, "read"),
+                    None => Core::aborted(),
+                },
+            };
+            (handler, error)
+        });
+        self.server_broken(key, listener, Core::aborted())
     }
 
     /// Takes what is owed to the exchange that fails here; the connection itself goes on to its end.
@@ -95,14 +191,19 @@ impl Core {
             return Step::Event(self.drop_connection(key, None));
         }
         if flags.has(Flags::BROKEN) {
-            return Step::Event(self.drop_connection(key, Some(Core::aborted())));
+            return self.server_reset(key);
+        }
+        if flags.has(Flags::UNANNOUNCED) {
+            return self.announce_connection(key);
         }
         if flags.has(Flags::EXPIRED) {
-            slot.flags.unset(Flags::EXPIRED);
             return self.server_expired(key);
         }
         if flags.has(Flags::LINGERING) {
             return Step::Event(self.linger_next(key, input));
+        }
+        if let Some(event) = self.dropped_request(key, input) {
+            return Step::Event(event);
         }
         // Closing: as soon as the output is out.
         let left = input.to - input.from;
@@ -117,45 +218,6 @@ impl Core {
             _ => Step::Event(self.begin_linger(key)),
         }
     }
-
-    /// A deadline has passed; which one follows from the state.
-    pub(super) fn server_expired(&mut self, key: u32) -> Step {
-        let slot = &self.slots[key as usize];
-        if slot.flags.has(Flags::LINGERING) {
-            return Step::Event(self.drop_connection(key, None));
-        }
-        let Some(active) = slot.active.as_deref() else {
-            log::debug!(target: "onloop::server", "connection {key}: idle for too long");
-            self.slot(key).flags.set(Flags::CLOSING);
-            return Step::Again;
-        };
-        if !active.output.is_empty() && slot.flags.has(Flags::WRITE_BLOCKED) {
-            let message = "the client does not read the response";
-            let error = Error::new(ErrorKind::Timeout(Clock::Write), "ETIMEDOUT", message);
-            return Step::Event(self.drop_connection(key, Some(error)));
-        }
-        match active.stage {
-            Stage::Head if active.progress.is_blank() => {
-                self.slot(key).flags.set(Flags::CLOSING);
-                Step::Again
-            }
-            Stage::Head => self.server_client_error(key, 408, timeout_error(Clock::Headers)),
-            _ if !active.incoming.complete => {
-                self.server_client_error(key, 408, timeout_error(Clock::Request))
-            }
-            _ => self.server_timeout(key),
-        }
-    }
-
-    /// `res.set_timeout` ran out: `on_timeout` decides, else the connection ends.
-    pub(super) fn server_timeout(&mut self, key: u32) -> Step {
-        let id = self.id(key);
-        let active = self.active(key);
-        match active.callbacks.as_deref_mut().and_then(|callbacks| callbacks.timeout.take()) {
-            Some(callback) => Step::Event(Event::Timeout { callback, id }),
-            None => Step::Event(self.drop_connection(key, None)),
-        }
-    }
 }
 
 /// The public error for a message that broke a rule.
@@ -166,12 +228,16 @@ pub(crate) fn violation_error(violation: Violation) -> Error {
         Some(LimitName::HeadersCount) => ErrorKind::Limit(Limit::HeadersCount),
         Some(LimitName::Target) => ErrorKind::Limit(Limit::Target),
         Some(LimitName::Chunked) => ErrorKind::Limit(Limit::Chunked),
+        Some(LimitName::Body) => ErrorKind::Limit(Limit::Body),
     };
-    Error::new(kind, violation.code(), format!("Parse Error: {}", violation.message()))
-        .with_status(violation.status())
+    let message = match kind {
+        ErrorKind::Limit(Limit::Body) => violation.message().to_owned(),
+        _ => format!("Parse Error: {}", violation.message()),
+    };
+    Error::new(kind, violation.code(), message).with_status(violation.status())
 }
 
-fn timeout_error(clock: Clock) -> Error {
+pub(super) fn timeout_error(clock: Clock) -> Error {
     let message = match clock {
         Clock::Headers => "the request's head did not come in time (headers_timeout)",
         _ => "the request did not come in time (request_timeout)",

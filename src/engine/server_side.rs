@@ -8,7 +8,7 @@ use crate::engine::Core;
 use crate::engine::callbacks::Finale;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::{Content, Read};
-use crate::engine::slot::{Active, ExchangeId, Flags, Stage};
+use crate::engine::slot::{Active, ExchangeId, Flags, Inactivity, Stage};
 use crate::h1::{BodyDecoder, Expect, Framing, Head, HeadProgress, Violation, parse_request};
 use crate::net::Time;
 
@@ -102,8 +102,13 @@ impl Core {
         if written < waiting {
             return false;
         }
-        slot.deadline = tick.saturating_add(server.keep_alive_ticks);
-        sweep.note(slot.deadline);
+        slot.deadline = match server.keep_alive_ticks {
+            0 => 0,
+            ticks => tick.saturating_add(ticks),
+        };
+        if slot.deadline != 0 {
+            sweep.note(slot.deadline);
+        }
         if let Some(active) = slot.active.take() {
             pool.recycle_active(active);
         }
@@ -142,7 +147,7 @@ impl Core {
     pub(super) fn accepted_at(&self, key: u32) -> Time {
         let slot = &self.slots[key as usize];
         let limit =
-            self.servers.get(slot.owner as usize).map(|server| server.options.headers_timeout);
+            self.servers.get(slot.owner as usize).map(|server| server.options.headers_limit());
         match limit {
             Some(limit) if slot.deadline != 0 => {
                 super::deadlines::armed_at(slot.deadline, limit).min(self.now)
@@ -208,13 +213,17 @@ impl Core {
             return match self.read_behind_partial(key, input) {
                 Read::Some => None,
                 Read::Nothing => Some(Step::Rest),
+                // Empty lines are no beginning of a request.
+                Read::End if self.active(key).progress.is_blank() => Some(self.server_over(key)),
                 Read::End => Some(self.server_refuse(key, input, Violation::Incomplete)),
                 Read::Broken => Some(Step::Again),
             };
         }
         match self.fill(key, input) {
             Read::Some => {
-                self.active(key).started = self.now;
+                if self.slots[key as usize].sequence != 0 {
+                    self.active(key).started = self.now;
+                }
                 None
             }
             Read::Nothing => Some(self.server_pause(key)),
@@ -306,18 +315,20 @@ impl Core {
         let server_key = u32::from(slot.owner);
         let meaning = *head.meaning();
         let last = server.options.max_requests_per_socket;
-        let persistent = meaning.persistent
-            && !server.closing
-            && last.is_none_or(|last| slot.sequence < last)
-            && server.keep_alive_ticks != 0;
+        let persistent =
+            meaning.persistent && !server.closing && last.is_none_or(|last| slot.sequence < last);
         active.begin_exchange(&head, persistent);
+        if slot.sequence != 1 {
+            // Of the first exchange it was set when the connection was accepted.
+            active.timeout_ticks = server.timeout_ticks;
+        }
         active.incoming.continue_owed =
             meaning.expect == Expect::Continue && !active.incoming.complete && input.is_empty();
         log::debug!(target: "onloop::server", "connection {key}: {} {}", head.method(), head.target());
         if meaning.is_unusual() {
             return self.server_dispatch_unusual(key, input, head, id);
         }
-        match server.on_request.take() {
+        match server.callbacks.request.take() {
             Some(handler) => Step::Event(Event::Request { handler, server: server_key, id, head }),
             None => self.server_answer(key, head, 404, ""),
         }
@@ -336,9 +347,7 @@ impl Core {
                 Content::Event(event) => return Step::Event(event),
                 Content::Idle => {}
                 Content::Violation(violation) => return self.server_refuse(key, input, violation),
-                Content::CutOff => {
-                    return Step::Event(self.drop_connection(key, Some(Core::aborted())));
-                }
+                Content::CutOff => return self.server_cut_off(key),
                 Content::Broken => return Step::Again,
                 Content::DiscardedTooMuch => {
                     log::debug!(target: "onloop::server", "connection {key}: closed, its request content was not read");
@@ -348,6 +357,10 @@ impl Core {
         }
         let active = self.active(key);
         if !active.outgoing.is_ended() {
+            let slot = &self.slots[key as usize];
+            if slot.flags.has(Flags::HANGUP) {
+                return self.server_half_closed(key);
+            }
             return Step::Rest;
         }
         if active.incoming.complete {
@@ -362,6 +375,19 @@ impl Core {
             return Step::Again;
         }
         Step::Rest
+    }
+
+    /// The client has ended its side, and the response is not ended. Where half-open connections are not
+    /// allowed, nobody waits for it.
+    #[cold]
+    fn server_half_closed(&mut self, key: u32) -> Step {
+        let owner = self.slots[key as usize].owner;
+        let allowed =
+            self.servers.get(owner as usize).is_none_or(|server| server.options.allow_half_open);
+        match allowed || !self.active(key).incoming.complete {
+            true => Step::Rest,
+            false => Step::Event(self.drop_connection(key, None)),
+        }
     }
 
     /// The rest of the request's content is not worth reading: the connection ends with this answer.
@@ -394,6 +420,7 @@ impl Core {
         let persistent = active.outgoing.is_persistent() && !slot.flags.has(Flags::END_OF_INPUT);
         let id = ExchangeId { key, generation: slot.generation, sequence: slot.sequence };
         let over = active.callbacks.is_some().then(|| active.progress_of(id));
+        let told = active.incoming.ended;
         let callbacks = active.end_exchange();
         if !persistent {
             slot.flags.set(Flags::CLOSING);
@@ -403,7 +430,11 @@ impl Core {
         }
         match callbacks.zip(over) {
             None => Step::Again,
-            Some((callbacks, over)) => Step::Event(Event::Final(Finale::quiet(callbacks, over))),
+            Some((callbacks, over)) => {
+                let mut finale = Finale::quiet(callbacks, over);
+                finale.request_closes_last = !told;
+                Step::Event(Event::Final(finale))
+            }
         }
     }
 
@@ -438,6 +469,7 @@ impl Active {
         self.partial = false;
         self.incoming.start(BodyDecoder::new(meaning.framing));
         self.incoming.minor = head.version_minor();
+        self.moved = 0;
         self.outgoing.start_response(head.version_minor(), meaning.head, persistent);
     }
 
@@ -462,6 +494,7 @@ impl Active {
         self.progress = HeadProgress::default();
         self.need_drain = false;
         self.timeout_ticks = 0;
+        self.inactivity = Inactivity::None;
         self.failure = None;
         self.callbacks.take()
     }

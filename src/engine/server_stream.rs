@@ -1,9 +1,12 @@
 //! Requests that want more than an answer: an expectation, another protocol, a tunnel.
 
 use crate::engine::event::{Event, Input};
+use crate::engine::incoming::Read;
+use crate::engine::server::RequestListener;
 use crate::engine::server_side::Step;
+use crate::engine::slot::Flags;
 use crate::engine::{Core, ExchangeId};
-use crate::h1::{Expect, Head};
+use crate::h1::{Expect, Framing, Head, HeadProgress, parse_request};
 
 impl Core {
     /// Requests that want more than an answer.
@@ -17,42 +20,50 @@ impl Core {
     ) -> Step {
         let server_key = u32::from(self.slots[key as usize].owner);
         let meaning = *head.meaning();
+        let callbacks = &self.servers[server_key as usize].callbacks;
         if meaning.expect == Expect::Unknown {
+            let listens = callbacks.check_expectation.is_set();
             let active = self.active(key);
             if !active.incoming.complete {
-                // The client may take this for a no and not send its content; then its next request would be
-                // taken for it.
+                // The client may take the answer for a no and not send its content; then its next request
+                // would be taken for it.
                 active.outgoing.forbid_persistence();
             }
-            return self.server_answer(key, head, 417, "");
+            return match listens {
+                true => {
+                    Step::Event(self.request_event(id, head, RequestListener::CheckExpectation))
+                }
+                false => self.server_answer(key, head, 417, ""),
+            };
+        }
+        if meaning.expect == Expect::Continue && callbacks.check_continue.is_set() {
+            return Step::Event(self.request_event(id, head, RequestListener::CheckContinue));
         }
         if meaning.connect {
-            if self.servers[server_key as usize].on_connect.is_set() {
+            if callbacks.connect.is_set() {
                 return Step::Event(self.become_stream(id, head, true, input));
             }
             // RFC 9110 §9.3.6: a 2xx would turn the connection into a tunnel, which nobody here asked for.
             self.active(key).outgoing.forbid_persistence();
             return self.server_answer(key, head, 405, "Allow: \r\n");
         }
-        let is_set = self.servers[server_key as usize].on_upgrade.is_set();
-        if meaning.upgrade && is_set && self.active(key).incoming.complete {
+        let is_asked = callbacks.upgrade.is_set() || callbacks.should_upgrade.is_set();
+        if meaning.upgrade && is_asked && self.active(key).incoming.complete {
             return Step::Event(self.server_upgrade(key, input, head, id));
         }
-        Step::Event(self.request_event(key, server_key, id, head))
+        Step::Event(self.request_event(id, head, RequestListener::Request))
     }
 
-    /// `on_request`, or 404 where nobody listens.
-    pub(super) fn request_event(
-        &mut self,
-        key: u32,
-        server: u32,
-        id: ExchangeId,
-        head: Box<Head>,
-    ) -> Event {
-        match self.servers[server as usize].on_request.take() {
-            Some(handler) => Event::Request { handler, server, id, head },
+    /// `on_request` or another that is called with a request; 404 where nobody listens.
+    fn request_event(&mut self, id: ExchangeId, head: Box<Head>, which: RequestListener) -> Event {
+        let server = u32::from(self.slots[id.key as usize].owner);
+        match self.servers[server as usize].request_listener(which).take() {
+            Some(handler) if which == RequestListener::Request => {
+                Event::Request { handler, server, id, head }
+            }
+            Some(handler) => Event::Expectation { handler, which, server, id, head },
             None => {
-                self.server_answer(key, head, 404, "");
+                self.server_answer(id.key, head, 404, "");
                 Event::Continue
             }
         }
@@ -67,7 +78,7 @@ impl Core {
         id: ExchangeId,
     ) -> Event {
         let server = u32::from(self.slots[key as usize].owner);
-        match self.servers[server as usize].should_upgrade.take() {
+        match self.servers[server as usize].callbacks.should_upgrade.take() {
             Some(handler) => Event::ShouldUpgrade { handler, server, id, head },
             None => self.upgrade_decided(id, head, true, input),
         }
@@ -88,15 +99,14 @@ impl Core {
         if wanted {
             return self.become_stream(id, head, false, input);
         }
-        let server = u32::from(self.slots[id.key as usize].owner);
-        self.request_event(id.key, server, id, head)
+        self.request_event(id, head, RequestListener::Request)
     }
 
     /// Hands the connection over to `on_upgrade` or `on_connect`.
     pub(super) fn become_stream(
         &mut self,
         id: ExchangeId,
-        head: Box<Head>,
+        mut head: Box<Head>,
         is_connect: bool,
         input: &mut Input<'_>,
     ) -> Event {
@@ -105,9 +115,14 @@ impl Core {
             return Event::Continue;
         };
         let Some(handler) = entry.stream_listener(is_connect).take() else {
-            return self.request_event(id.key, server, id, head);
+            // `should_upgrade` has said yes, and there is nobody to take the connection.
+            log::error!(target: "onloop::server", "an upgrade was accepted without `on_upgrade`: closed");
+            self.pool.recycle_head(head);
+            self.destroy(id, None);
+            return Event::Continue;
         };
         log::debug!(target: "onloop::server", "connection {}: a byte stream from now on", id.key);
+        head.hand_over();
         let rest = input.from..input.to;
         self.become_raw(id.key, rest.len());
         input.consume(rest.len());
@@ -132,5 +147,41 @@ impl Core {
         let id = self.id(key);
         self.end(id, "".into());
         Step::Again
+    }
+
+    /// The connection has had its last request. One that came behind it all the same is told to
+    /// `on_drop_request`, and not served: the response before it has said `Connection: close`.
+    pub(super) fn dropped_request(&mut self, key: u32, input: &mut Input<'_>) -> Option<Event> {
+        let slot = &self.slots[key as usize];
+        let server_key = u32::from(slot.owner);
+        let server = self.servers.get(server_key as usize)?;
+        let last = server.options.max_requests_per_socket?;
+        if slot.sequence < last
+            || server.callbacks.drop_request.is_empty()
+            || slot.active.is_none()
+            || slot.flags.has(Flags::BROKEN)
+        {
+            return None;
+        }
+        let limits = server.head_limits;
+        if input.is_empty() && self.fill(key, input) != Read::Some {
+            return None;
+        }
+        let mut head = self.pool.head();
+        let parsed = parse_request(input.bytes(), &limits, &mut HeadProgress::default(), &mut head);
+        let Ok(Some(consumed)) = parsed else {
+            self.pool.recycle_head(head);
+            return None;
+        };
+        input.consume(consumed);
+        if head.meaning().framing != Framing::None {
+            // What follows is its content: where the next request begins is not found out.
+            let rest = input.to - input.from;
+            input.consume(rest);
+        }
+        let handler = self.servers[server_key as usize].callbacks.drop_request.take()?;
+        // The name of no exchange.
+        let id = self.id(key);
+        Some(Event::DropRequest { handler, server: server_key, id, head })
     }
 }

@@ -18,6 +18,12 @@ pub(crate) struct ExchangeId {
     pub(crate) sequence: u32,
 }
 
+impl ExchangeId {
+    /// The name of nothing.
+    pub(crate) const NONE: ExchangeId =
+        ExchangeId { key: u32::MAX, generation: u32::MAX, sequence: u32::MAX };
+}
+
 /// What a slot is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -61,6 +67,8 @@ impl Flags {
     pub(crate) const EXPIRED: Flags = Flags(1 << 12);
     /// Our side of the stream is shut down.
     pub(crate) const SHUT: Flags = Flags(1 << 13);
+    /// Was accepted and not yet told to `on_connection`.
+    pub(crate) const UNANNOUNCED: Flags = Flags(1 << 14);
 
     #[inline]
     pub(crate) const fn has(self, other: Flags) -> bool {
@@ -138,6 +146,22 @@ pub(crate) struct Active {
     pub(crate) piped_from: Option<ExchangeId>,
     /// Inactivity after which `on_timeout` is due, in ticks; 0 is never.
     pub(crate) timeout_ticks: u32,
+    /// The tick in which a byte moved last, as far as a clock needs it; 0 is unknown.
+    pub(crate) moved: u32,
+    pub(crate) inactivity: Inactivity,
+}
+
+/// Who has been told that nothing moves. Each is told once, until something moves again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Inactivity {
+    #[default]
+    None,
+    /// The clock ran out; the request is to be told next. The flag: somebody listened.
+    Request(bool),
+    Response(bool),
+    Server(bool),
+    /// All have been told.
+    Told,
 }
 
 /// The message being received.

@@ -7,21 +7,25 @@ use super::chunked::ChunkLine;
 use super::framing::Framing;
 use super::head::Head;
 use super::meaning::resembles_framing;
-use super::scan::FieldScanner;
+use super::scan::{FieldScanner, Refusal};
 use super::token::is_name;
 use super::violation::Violation;
 
 /// What the framing of a chunked body may cost us.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
-    /// Bytes of extensions of one chunk.
+    /// Bytes of extensions of one chunk; below 65535.
     pub(crate) extension_bytes_per_chunk: usize,
-    /// Bytes of extensions of all chunks together.
+    /// Bytes of extensions of all chunks together; below 65535.
     pub(crate) extension_bytes: usize,
     /// Bytes of the trailer section.
     pub(crate) trailer_bytes: usize,
     /// Fields of the trailer section.
     pub(crate) trailer_fields: usize,
+    /// Bytes of content that comes in chunks. Where a length announces it, the head is refused.
+    pub(crate) content_bytes: u64,
+    /// For the merged view of trailers: see [`Head::joined_fields`].
+    pub(crate) join_duplicates: bool,
 }
 
 impl Default for BodyLimits {
@@ -31,6 +35,8 @@ impl Default for BodyLimits {
             extension_bytes: 16384,
             trailer_bytes: 16384,
             trailer_fields: 128,
+            content_bytes: u64::MAX,
+            join_duplicates: false,
         }
     }
 }
@@ -56,8 +62,10 @@ pub(crate) enum Decoded {
 /// After an error it must not be used again: there is no way to find the next message.
 #[derive(Debug, Default)]
 pub(crate) struct BodyDecoder {
-    /// Bytes left of the content, or of the data of the current chunk.
+    /// Bytes left of the content, or of the data of the current chunk; after a refusal, where it was.
     remaining: u64,
+    /// Bytes of all chunks that have begun.
+    announced: u64,
     line: ChunkLine,
     trailers: Option<Box<Head>>,
     fields: FieldScanner,
@@ -116,6 +124,11 @@ impl BodyDecoder {
         }
     }
 
+    /// After a refusal, how many bytes of the last input came before the one that is wrong or too much.
+    pub(crate) fn refused_at(&self) -> usize {
+        usize::try_from(self.remaining).unwrap_or(usize::MAX)
+    }
+
     /// The trailer section of a complete message, a head with fields only, if it has any field.
     pub(crate) fn take_trailers(&mut self) -> Option<Box<Head>> {
         if self.state == State::DoneChunked { self.trailers.take() } else { None }
@@ -135,7 +148,10 @@ impl BodyDecoder {
             State::UntilClose if input.is_empty() => Ok(Decoded::More(0)),
             State::UntilClose => Ok(Decoded::Data { skip: 0, len: input.len() }),
             State::Length => Ok(self.decode_length(input)),
-            _ => self.decode_chunked(input, limits),
+            _ => self.decode_chunked(input, limits).map_err(|refusal| {
+                self.remaining = refusal.at as u64;
+                refusal.violation
+            }),
         }
     }
 
@@ -168,18 +184,26 @@ impl BodyDecoder {
         len
     }
 
-    fn decode_chunked(&mut self, input: &[u8], limits: &BodyLimits) -> Result<Decoded, Violation> {
+    fn decode_chunked(&mut self, input: &[u8], limits: &BodyLimits) -> Result<Decoded, Refusal> {
         let mut at = 0usize;
+        let behind =
+            |at: usize, refusal: Refusal| Refusal { at: at.saturating_add(refusal.at), ..refusal };
         while let Some(rest @ [byte, ..]) = input.get(at..) {
             match self.state {
                 State::ChunkLine => {
-                    let (used, size) = self.line.scan(rest, limits)?;
+                    let scanned = self.line.scan(rest, limits);
+                    let (used, size) = scanned.map_err(|refusal| behind(at, refusal))?;
                     at = at.saturating_add(used);
                     match size {
                         None => break,
                         // RFC 9112 §7.1: the last chunk has no data and no line end after it.
                         Some(0) => self.state = State::Trailers,
                         Some(size) => {
+                            self.announced = self.announced.saturating_add(size);
+                            if self.announced > limits.content_bytes {
+                                let violation = Violation::ContentTooLarge;
+                                return Err(Refusal { violation, at });
+                            }
                             self.remaining = size;
                             self.state = State::ChunkData;
                         }
@@ -196,12 +220,13 @@ impl BodyDecoder {
                     self.state = match (self.state, byte) {
                         (State::ChunkDataCr, b'\r') => State::ChunkDataLf,
                         (State::ChunkDataLf, b'\n') => State::ChunkLine,
-                        _ => return Err(Violation::ChunkEnd),
+                        _ => return Err(Refusal { violation: Violation::ChunkEnd, at }),
                     };
                     at = at.saturating_add(1);
                 }
                 State::Trailers => {
-                    let (used, ended) = self.receive_trailers(rest, limits)?;
+                    let received = self.receive_trailers(rest, limits);
+                    let (used, ended) = received.map_err(|refusal| behind(at, refusal))?;
                     at = at.saturating_add(used);
                     if ended {
                         self.state = State::DoneChunked;
@@ -219,28 +244,30 @@ impl BodyDecoder {
         &mut self,
         rest: &[u8],
         limits: &BodyLimits,
-    ) -> Result<(usize, bool), Violation> {
+    ) -> Result<(usize, bool), Refusal> {
         let received = self.trailers.as_ref().map_or(0, |trailers| trailers.received());
         // The empty line at the end is not counted.
         let room = limits.trailer_bytes.saturating_add(2).saturating_sub(received);
         let window = rest.get(..room).unwrap_or(rest);
-        let (used, ended) = self.fields.scan(window, limits.trailer_fields).map_err(
-            |violation| match violation {
-                Violation::TooManyFields => Violation::TrailersTooLarge,
-                other => other,
-            },
-        )?;
+        let scanned = self.fields.scan(window, limits.trailer_fields);
+        let (used, ended) = scanned.map_err(|refusal| match refusal.violation {
+            Violation::TooManyFields => {
+                Refusal { violation: Violation::TrailersTooLarge, ..refusal }
+            }
+            _ => refusal,
+        })?;
         // Nearly every section is empty, and nothing is kept for those.
         if self.fields.count() != 0 {
             let trailers = self.trailers.get_or_insert_default();
+            trailers.join_duplicates = limits.join_duplicates;
             trailers.receive(window.get(..used).unwrap_or_default());
             if ended {
                 trailers.index_section();
-                check_trailers(trailers)?;
+                check_trailers(trailers).map_err(|violation| Refusal { violation, at: used })?;
             }
         }
         if !ended && window.len() == room {
-            return Err(Violation::TrailersTooLarge);
+            return Err(Refusal { violation: Violation::TrailersTooLarge, at: window.len() });
         }
         Ok((used, ended))
     }

@@ -3,6 +3,7 @@
 //! It is used for nothing but the lines; the data between them is never looked at. RFC 9112 §7.1.
 
 use super::body::BodyLimits;
+use super::scan::Refusal;
 use super::token::{TOKEN, class_of};
 use super::violation::Violation;
 
@@ -15,8 +16,9 @@ const ZEROS_MAX: u8 = 16;
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct ChunkLine {
     size: u64,
-    extension_total: u32,
-    extension_bytes: u32,
+    // Saturating far above their limits.
+    extension_total: u16,
+    extension_bytes: u16,
     zeros: u8,
     digits: u8,
     state: State,
@@ -50,18 +52,19 @@ impl ChunkLine {
         &mut self,
         bytes: &[u8],
         limits: &BodyLimits,
-    ) -> Result<(usize, Option<u64>), Violation> {
+    ) -> Result<(usize, Option<u64>), Refusal> {
         for (at, &byte) in bytes.iter().enumerate() {
+            let refusal = |violation| Refusal { violation, at };
             match self.state {
-                State::Size => self.size_byte(byte, limits)?,
+                State::Size => self.size_byte(byte, limits).map_err(refusal)?,
                 State::LineFeed if byte == b'\n' => {
                     let size = self.size;
                     *self =
                         ChunkLine { extension_total: self.extension_total, ..ChunkLine::default() };
                     return Ok((at.saturating_add(1), Some(size)));
                 }
-                State::LineFeed => return Err(Violation::BareCr),
-                _ => self.extension_byte(byte, limits)?,
+                State::LineFeed => return Err(refusal(Violation::BareCr)),
+                _ => self.extension_byte(byte, limits).map_err(refusal)?,
             }
         }
         Ok((bytes.len(), None))
@@ -137,8 +140,8 @@ impl ChunkLine {
     fn count(&mut self, limits: &BodyLimits) -> Result<(), Violation> {
         self.extension_bytes = self.extension_bytes.saturating_add(1);
         self.extension_total = self.extension_total.saturating_add(1);
-        if self.extension_bytes as usize > limits.extension_bytes_per_chunk
-            || self.extension_total as usize > limits.extension_bytes
+        if usize::from(self.extension_bytes) > limits.extension_bytes_per_chunk
+            || usize::from(self.extension_total) > limits.extension_bytes
         {
             return Err(Violation::ExtensionTooLarge);
         }

@@ -79,11 +79,13 @@ impl<'a> FramingFields<'a> {
 ///
 /// # Errors
 /// Whatever would let another reader find another end: both fields, a repeated or malformed length,
-/// codings that do not end in one `chunked`, any coding in HTTP/1.0, either field on `CONNECT`.
+/// codings that do not end in one `chunked`, any coding in HTTP/1.0, either field on `CONNECT`. And more
+/// content than is taken, as far as the length tells: chunks are counted as they come.
 pub(crate) fn request_framing(
     fields: &FramingFields<'_>,
     minor: u8,
     connect: bool,
+    content_bytes_max: u64,
 ) -> Result<Framing, Violation> {
     let codings = &fields.codings;
     if !codings.present && fields.content_length.is_none() {
@@ -115,7 +117,10 @@ pub(crate) fn request_framing(
         return Ok(Framing::Chunked);
     }
     // Rules 5 and 6.
-    Ok(fields.length()?.map_or(Framing::None, Framing::Length))
+    match fields.length()? {
+        Some(length) if length > content_bytes_max => Err(Violation::ContentTooLarge),
+        length => Ok(length.map_or(Framing::None, Framing::Length)),
+    }
 }
 
 /// How the content of a response ends.

@@ -22,6 +22,8 @@ pub(crate) struct Head {
     text_bytes: u16,
     status: u16,
     minor: u8,
+    /// For the merged view: see [`Head::joined_fields`].
+    pub(super) join_duplicates: bool,
     pub(super) meaning: Meaning,
 }
 
@@ -237,6 +239,11 @@ impl Head {
     /// What the head means to the connection.
     pub(crate) fn meaning(&self) -> &Meaning {
         &self.meaning
+    }
+
+    /// The message is handed over together with its connection.
+    pub(crate) fn hand_over(&mut self) {
+        self.meaning.handed_over = true;
     }
 
     /// Bytes of memory that are kept for reuse.

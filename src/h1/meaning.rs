@@ -4,6 +4,7 @@
 //! of the head, in a fixed order, so that it cannot depend on how the bytes arrived.
 
 use super::framing::{Framing, FramingFields, request_framing, response_framing};
+use super::read::HeadLimits;
 use super::target::check_host;
 use super::token::{has_list_token, is_name, list_elements};
 use super::violation::Violation;
@@ -53,6 +54,8 @@ pub(crate) struct Meaning {
     pub(crate) head: bool,
     /// The request's method is CONNECT.
     pub(crate) connect: bool,
+    /// Not said by the message: it was handed over together with its connection, by an upgrade or CONNECT.
+    pub(crate) handed_over: bool,
     /// Seconds of a `Keep-Alive: timeout=N`.
     pub(crate) keep_alive_timeout: Option<u32>,
 }
@@ -128,7 +131,12 @@ impl<'a> Notes<'a> {
 
     /// Judges a request: RFC 9112 §3.2 (Host), §6.3, §9.3.
     #[inline(always)]
-    pub(super) fn of_request(&self, minor: u8, connect: bool) -> Result<Meaning, Violation> {
+    pub(super) fn of_request(
+        &self,
+        minor: u8,
+        connect: bool,
+        limits: &HeadLimits,
+    ) -> Result<Meaning, Violation> {
         if self.look_alike {
             return Err(Violation::LookAlike);
         }
@@ -137,10 +145,10 @@ impl<'a> Notes<'a> {
         }
         match self.host {
             Some(value) => check_host(value)?,
-            None if minor == 0 => {}
+            None if minor == 0 || limits.host_optional => {}
             None => return Err(Violation::HostMissing),
         }
-        let framing = request_framing(&self.framing, minor, connect)?;
+        let framing = request_framing(&self.framing, minor, connect, limits.content_bytes)?;
         Ok(self.meaning(framing, minor))
     }
 
@@ -171,6 +179,7 @@ impl<'a> Notes<'a> {
             keep_alive_timeout: self.keep_alive_timeout,
             head: false,
             connect: false,
+            handed_over: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Here is what a peer's bytes mean and what our own look like. [`head`] reads a start line and its
 //! fields into an owned [`Head`] and says what they mean to the connection ([`meaning`]);
 //! [`framing`] is the one place that decides where content ends; [`body`] cuts content out of the
-//! stream. [`fields`] holds the fields of a message that we send. Whatever breaks a rule is a
+//! stream. [`merge`] brings repeated names together for those who ask. [`fields`] holds the fields of a message that we send. Whatever breaks a rule is a
 //! [`Violation`], which knows its status and code.
 //!
 //! Deliberately not here: who answers what and when (the engine), limits of content (the engine),
@@ -28,6 +28,7 @@ mod framing;
 mod head;
 mod link;
 mod meaning;
+mod merge;
 mod outgoing;
 mod read;
 mod scan;
@@ -46,12 +47,13 @@ pub(crate) use outgoing::{
     Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, push_chunk_size,
     push_status_line,
 };
+pub use read::MAX_HEADER_SIZE;
 pub(crate) use read::{HeadLimits, parse_request, parse_response};
 pub(crate) use scan::HeadProgress;
 pub(crate) use status::reason_phrase;
 pub use status::{METHODS, STATUS_CODES};
-pub(crate) use token::{decimal, has_list_token, is_token, names_equal};
-pub(crate) use violation::{LimitName, Violation};
+pub(crate) use token::{decimal, has_list_token, is_field_value, is_token, names_equal};
+pub(crate) use violation::{CONTENT_TOO_LARGE, LimitName, Violation};
 
 #[cfg(test)]
 use meaning::Meaning;

@@ -38,6 +38,28 @@ pub(crate) struct HeadLimits {
     pub(crate) target_bytes: usize,
     /// Field lines.
     pub(crate) fields: usize,
+    /// Bytes of content that a `Content-Length` may announce; requests only.
+    pub(crate) content_bytes: u64,
+    /// An HTTP/1.1 request may lack `Host`.
+    pub(crate) host_optional: bool,
+    /// Not a limit, but it goes the same way: see [`Head::joined_fields`].
+    pub(crate) join_duplicates: bool,
+}
+
+/// Most bytes of a head, unless an option says otherwise.
+pub const MAX_HEADER_SIZE: usize = 16 * 1024;
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        HeadLimits {
+            head_bytes: MAX_HEADER_SIZE,
+            target_bytes: 8 * 1024,
+            fields: 1000,
+            content_bytes: u64::MAX,
+            host_optional: false,
+            join_duplicates: false,
+        }
+    }
 }
 
 impl HeadLimits {
@@ -62,8 +84,8 @@ pub(crate) fn parse_request(
     head: &mut Head,
 ) -> Result<Option<usize>, Violation> {
     if progress.is_fresh() {
-        if let Some(result) = fast_request(input, limits, head) {
-            return result.map(Some);
+        if let Some(consumed) = fast_request(input, limits, head) {
+            return Ok(Some(consumed));
         }
     }
     slow_request(input, limits, progress, head)
@@ -82,27 +104,21 @@ pub(crate) fn parse_response(
     head: &mut Head,
 ) -> Result<Option<usize>, Violation> {
     if progress.is_fresh() {
-        if let Some(result) = fast_response(input, limits, asked, head) {
-            return result.map(Some);
+        if let Some(consumed) = fast_response(input, limits, asked, head) {
+            return Ok(Some(consumed));
         }
     }
     slow_response(input, limits, progress, asked, head)
 }
 
 /// Reads a request that is all there and plainly right; nothing if that cannot be said.
-fn fast_request(
-    input: &[u8],
-    limits: &HeadLimits,
-    head: &mut Head,
-) -> Option<Result<usize, Violation>> {
+fn fast_request(input: &[u8], limits: &HeadLimits, head: &mut Head) -> Option<usize> {
     let window = input.get(..limits.head_bytes()).unwrap_or(input);
     let line = RequestLine::of(window)?;
     if line.target.len() > limits.target_bytes {
         return None;
     }
-    if let Err(violation) = line.check() {
-        return Some(Err(violation));
-    }
+    line.check().ok()?;
     let section = window.get(line.end.wrapping_add(2)..)?;
     // Filling the array costs more than reading a short head, so it is small at first.
     let mut few = [httparse::EMPTY_HEADER; FEW_FIELDS];
@@ -132,7 +148,7 @@ fn finish_request<'a>(
     fields: &[httparse::Header<'a>],
     limits: &HeadLimits,
     head: &mut Head,
-) -> Option<Result<usize, Violation>> {
+) -> Option<usize> {
     if fields.len() > limits.fields {
         return None;
     }
@@ -142,10 +158,10 @@ fn finish_request<'a>(
     let mut notes = Notes::default();
     head.take_index(window, line.end, consumed, fields, &mut notes)?;
     let connect = line.method == b"CONNECT";
-    Some(notes.of_request(line.minor, connect).map(|meaning| {
-        head.meaning = Meaning { head: line.method == b"HEAD", connect, ..meaning };
-        consumed
-    }))
+    let meaning = notes.of_request(line.minor, connect, limits).ok()?;
+    head.meaning = Meaning { head: line.method == b"HEAD", connect, ..meaning };
+    head.join_duplicates = limits.join_duplicates;
+    Some(consumed)
 }
 
 /// A request line that is exactly `method SP target SP HTTP/1.x CRLF`.
@@ -200,7 +216,7 @@ fn fast_response(
     limits: &HeadLimits,
     asked: Asked,
     head: &mut Head,
-) -> Option<Result<usize, Violation>> {
+) -> Option<usize> {
     let window = input.get(..limits.head_bytes()).unwrap_or(input);
     let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FAST_FIELDS];
     let mut response = httparse::Response::new(&mut []);
@@ -224,10 +240,9 @@ fn fast_response(
     head.take_status_line(minor, status, line_end);
     let mut notes = Notes::default();
     head.take_index(window, line_end, consumed, response.headers, &mut notes)?;
-    Some(notes.of_response(minor, asked, status).map(|meaning| {
-        head.meaning = meaning;
-        consumed
-    }))
+    head.meaning = notes.of_response(minor, asked, status).ok()?;
+    head.join_duplicates = limits.join_duplicates;
+    Some(consumed)
 }
 
 #[cold]
@@ -250,7 +265,9 @@ fn slow_request(
     let minor = minor_version(line.last());
     head.take_request_line(method, target, minor);
     let connect = method == b"CONNECT";
-    let meaning = head.scanned_notes(lines).of_request(minor, connect)?;
+    head.join_duplicates = limits.join_duplicates;
+    let judged = head.scanned_notes(lines).of_request(minor, connect, limits);
+    let meaning = judged.inspect_err(|_| progress.note_position(consumed))?;
     head.meaning = Meaning { head: method == b"HEAD", connect, ..meaning };
     Ok(Some(consumed))
 }
@@ -273,7 +290,9 @@ fn slow_response(
     let status = digits.and_then(|status| u16::try_from(status).ok()).ok_or(Violation::Status)?;
     let minor = minor_version(lines.get(7));
     head.take_status_line(minor, status, line_end);
-    head.meaning = head.scanned_notes(lines).of_response(minor, asked, status)?;
+    head.join_duplicates = limits.join_duplicates;
+    let judged = head.scanned_notes(lines).of_response(minor, asked, status);
+    head.meaning = judged.inspect_err(|_| progress.note_position(consumed))?;
     Ok(Some(consumed))
 }
 

@@ -70,6 +70,17 @@ impl HeadProgress {
         usize::from(self.empty_lines) * 2
     }
 
+    /// After a refusal, how many bytes of the message came before the one that is wrong or too much; else
+    /// how many have been looked at.
+    pub(crate) fn position(&self) -> usize {
+        self.scanned as usize
+    }
+
+    /// Takes note of how far the reading has come.
+    pub(super) fn note_position(&mut self, at: usize) {
+        self.scanned = u32::try_from(at).unwrap_or(u32::MAX);
+    }
+
     /// Looks at the bytes that have not been looked at. Gives the length of the head, skipped lines
     /// included, once its end is there.
     pub(super) fn scan(
@@ -81,8 +92,13 @@ impl HeadProgress {
         let window = input.get(..limits.head_bytes()).unwrap_or(input);
         let mut at = self.scanned as usize;
         while let Some(rest @ [byte, ..]) = window.get(at..) {
+            self.note_position(at);
             if self.state == State::Fields {
-                let (used, ended) = self.fields.scan(rest, limits.fields)?;
+                let scanned = self.fields.scan(rest, limits.fields);
+                let (used, ended) = scanned.map_err(|refusal| {
+                    self.note_position(at.saturating_add(refusal.at));
+                    refusal.violation
+                })?;
                 at = at.saturating_add(used);
                 if ended {
                     return Ok(Some(at));
@@ -91,7 +107,7 @@ impl HeadProgress {
             }
             at = self.start_line(window, at, rest, *byte, limits, role)?;
         }
-        self.scanned = u32::try_from(at).unwrap_or(u32::MAX);
+        self.note_position(at);
         if window.len() == limits.head_bytes() {
             // One more byte at least is needed, and it may not come.
             return Err(Violation::HeadTooLarge);
@@ -123,6 +139,7 @@ impl HeadProgress {
             State::Method => {
                 let run = run_of(rest, TOKEN);
                 if offset.saturating_add(run) > METHOD_BYTES_MAX {
+                    self.note_position((self.mark as usize).saturating_add(METHOD_BYTES_MAX));
                     return Err(Violation::Method);
                 }
                 return self.after_run(at, rest, run, State::Target, |byte| match byte {
@@ -134,6 +151,7 @@ impl HeadProgress {
                 let run = run_of(rest, TARGET);
                 let length = offset.saturating_add(run);
                 if length > limits.target_bytes {
+                    self.note_position((self.mark as usize).saturating_add(limits.target_bytes));
                     return Err(Violation::TargetTooLong);
                 }
                 return self.after_run(at, rest, run, State::Version, |byte| match byte {
@@ -179,6 +197,7 @@ impl HeadProgress {
         let Some(&byte) = rest.get(run) else {
             return Ok(end);
         };
+        self.note_position(end);
         check(byte)?;
         self.state = state;
         let next = end.saturating_add(1);
@@ -276,6 +295,13 @@ fn line_feed(byte: u8) -> Result<(), Violation> {
     if byte == b'\n' { Ok(()) } else { Err(Violation::BareCr) }
 }
 
+/// A violation, and how many bytes of the input came before the one that is wrong or too much.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    pub(super) violation: Violation,
+    pub(super) at: usize,
+}
+
 /// The scanner of field lines up to the empty line: of heads and of trailer sections alike. It needs
 /// none of the bytes before those it is given.
 #[derive(Default, Clone, Copy, Debug)]
@@ -305,14 +331,27 @@ impl FieldScanner {
         &mut self,
         bytes: &[u8],
         fields_max: usize,
-    ) -> Result<(usize, bool), Violation> {
+    ) -> Result<(usize, bool), Refusal> {
         let mut at = 0usize;
-        while let Some(rest @ [byte, ..]) = bytes.get(at..) {
+        match self.scan_on(bytes, fields_max, &mut at) {
+            Ok(ended) => Ok((at, ended)),
+            Err(violation) => Err(Refusal { violation, at }),
+        }
+    }
+
+    /// The same from `at` on, which is where it stops: at the end or at the wrong byte.
+    fn scan_on(
+        &mut self,
+        bytes: &[u8],
+        fields_max: usize,
+        at: &mut usize,
+    ) -> Result<bool, Violation> {
+        while let Some(rest @ [byte, ..]) = bytes.get(*at..) {
             match self.state {
                 FieldState::LineStart => self.line_start(*byte, fields_max)?,
                 FieldState::Name => {
-                    at = at.saturating_add(run_of(rest, TOKEN));
-                    match bytes.get(at) {
+                    *at = at.saturating_add(run_of(rest, TOKEN));
+                    match bytes.get(*at) {
                         None => break,
                         Some(b':') => self.state = FieldState::Value,
                         // RFC 9112 §5.1: such a space was once the way to hide a field.
@@ -322,8 +361,8 @@ impl FieldScanner {
                     }
                 }
                 FieldState::Value => {
-                    at = at.saturating_add(run_of(rest, VALUE));
-                    match bytes.get(at) {
+                    *at = at.saturating_add(run_of(rest, VALUE));
+                    match bytes.get(*at) {
                         None => break,
                         Some(b'\r') => self.state = FieldState::ValueLf,
                         Some(b'\n') => return Err(Violation::BareLf),
@@ -336,12 +375,13 @@ impl FieldScanner {
                 }
                 FieldState::EndLf => {
                     line_feed(*byte)?;
-                    return Ok((at.saturating_add(1), true));
+                    *at = at.saturating_add(1);
+                    return Ok(true);
                 }
             }
-            at = at.saturating_add(1);
+            *at = at.saturating_add(1);
         }
-        Ok((at, false))
+        Ok(false)
     }
 
     fn line_start(&mut self, byte: u8, fields_max: usize) -> Result<(), Violation> {

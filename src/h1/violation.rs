@@ -85,6 +85,8 @@ pub(crate) enum Violation {
     ExtensionTooLarge,
     /// The trailer section is longer or has more fields than its limit: RFC 6585 §5.
     TrailersTooLarge,
+    /// The content is longer than the server takes: RFC 9110 §15.5.14.
+    ContentTooLarge,
 }
 
 /// The limits that reading a message can run into.
@@ -98,6 +100,8 @@ pub(crate) enum LimitName {
     Target,
     /// Bytes of chunk extensions, bytes and fields of a trailer section.
     Chunked,
+    /// Bytes of content.
+    Body,
 }
 
 impl Violation {
@@ -123,6 +127,7 @@ impl Violation {
             Violation::HeadTooLarge => Some(LimitName::HeaderSize),
             Violation::TooManyFields => Some(LimitName::HeadersCount),
             Violation::ExtensionTooLarge | Violation::TrailersTooLarge => Some(LimitName::Chunked),
+            Violation::ContentTooLarge => Some(LimitName::Body),
             _ => None,
         }
     }
@@ -138,10 +143,12 @@ type Row = (Violation, &'static str, u16, &'static str);
 
 const HEADER: &str = "HPE_INVALID_HEADER_TOKEN";
 const ENCODING: &str = "HPE_INVALID_TRANSFER_ENCODING";
+/// The one code here that is not of Node's parser, which knows no such limit.
+pub(crate) const CONTENT_TOO_LARGE: &str = "ERR_HTTP_CONTENT_TOO_LARGE";
 
 /// In the order of the enumeration.
 #[rustfmt::skip]
-static ROWS: [Row; 39] = [
+static ROWS: [Row; 40] = [
     (Violation::TlsHandshake, "HPE_INVALID_METHOD", 400,
         "the peer speaks tls, but this is a plain-text http port"),
     (Violation::EmptyLines, "HPE_INVALID_METHOD", 400,
@@ -216,10 +223,12 @@ static ROWS: [Row; 39] = [
         "the headers are longer than max_header_size"),
     (Violation::TooManyFields, "HPE_HEADER_OVERFLOW", 431,
         "there are more headers than max_headers_count"),
-    (Violation::ExtensionTooLarge, "HPE_CHUNK_EXTENSIONS_OVERFLOW", 400,
+    (Violation::ExtensionTooLarge, "HPE_CHUNK_EXTENSIONS_OVERFLOW", 413,
         "the chunk extensions are longer than allowed"),
     (Violation::TrailersTooLarge, "HPE_HEADER_OVERFLOW", 431,
         "the trailers are longer or more than allowed"),
+    (Violation::ContentTooLarge, CONTENT_TOO_LARGE, 413,
+        "the content is longer than max_body_size"),
 ];
 
 #[cfg(test)]
@@ -232,10 +241,11 @@ mod tests {
             assert_eq!(*violation as usize, at);
             assert_eq!((violation.code(), violation.status()), (*code, *status));
             assert_eq!(violation.message(), *message);
-            assert!(code.starts_with("HPE_") && matches!(status, 400 | 414 | 431 | 501 | 505));
+            assert!(code.starts_with("HPE_") || *code == CONTENT_TOO_LARGE);
+            assert!(matches!(status, 400 | 413 | 414 | 431 | 501 | 505));
             assert!(!message.contains(|c: char| c.is_ascii_uppercase() || c.is_ascii_control()));
         }
-        assert_eq!(ROWS.len(), Violation::TrailersTooLarge as usize + 1);
+        assert_eq!(ROWS.len(), Violation::ContentTooLarge as usize + 1);
         assert_eq!(size_of::<Violation>(), 1);
     }
 
@@ -246,6 +256,7 @@ mod tests {
         assert_eq!(Violation::TargetTooLong.is_limit(), Some(LimitName::Target));
         assert_eq!(Violation::TrailersTooLarge.is_limit(), Some(LimitName::Chunked));
         assert_eq!(Violation::ExtensionTooLarge.is_limit(), Some(LimitName::Chunked));
+        assert_eq!(Violation::ContentTooLarge.is_limit(), Some(LimitName::Body));
         assert_eq!(Violation::BareLf.is_limit(), None);
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::LoopHandle;
 use crate::engine::callbacks::{InformationFn, ResponseFn, UpgradeFn};
 use crate::engine::endpoint::Endpoint;
+use crate::engine::server::fields_max;
 use crate::engine::{ClientState, ExchangeId};
 use crate::error::{Error, Result};
 use crate::h1::{HeadLimits, METHODS, is_token};
@@ -158,6 +159,7 @@ pub struct RequestOptions {
     keep_alive: bool,
     max_header_size: Option<usize>,
     max_headers_count: Option<usize>,
+    join_duplicate_headers: bool,
 }
 
 impl RequestOptions {
@@ -176,6 +178,7 @@ impl RequestOptions {
             keep_alive: true,
             max_header_size: None,
             max_headers_count: None,
+            join_duplicate_headers: false,
         }
     }
 
@@ -208,9 +211,17 @@ impl RequestOptions {
         self
     }
 
-    /// Most fields of a response head; more is an error. Default: 1,000.
+    /// Most fields of a response head; more is an error. Zero: no limit but that of the size.
+    /// Default: 1,000. (Node: `maxHeadersCount`)
     pub fn max_headers_count(mut self, count: usize) -> Self {
         self.max_headers_count = Some(count);
+        self
+    }
+
+    /// The same as [`ServerOptions::join_duplicate_headers`](crate::http::ServerOptions::join_duplicate_headers),
+    /// for the response. Default: false. (Node: `joinDuplicateHeaders`)
+    pub fn join_duplicate_headers(mut self, join: bool) -> Self {
+        self.join_duplicate_headers = join;
         self
     }
 
@@ -218,11 +229,14 @@ impl RequestOptions {
         client.method = self.method.clone();
         client.endpoint = Some(endpoint);
         client.keep_alive = self.keep_alive;
-        if self.max_header_size.is_some() || self.max_headers_count.is_some() {
+        let has_limits = self.max_header_size.is_some() || self.max_headers_count.is_some();
+        if has_limits || self.join_duplicate_headers {
+            let limits = HeadLimits::default();
             client.head_limits = Some(HeadLimits {
-                head_bytes: self.max_header_size.unwrap_or(16 * 1024),
-                target_bytes: 8 * 1024,
-                fields: self.max_headers_count.unwrap_or(1000),
+                head_bytes: self.max_header_size.unwrap_or(limits.head_bytes),
+                fields: self.max_headers_count.map_or(limits.fields, fields_max),
+                join_duplicates: self.join_duplicate_headers,
+                ..limits
             });
         }
     }

@@ -1,14 +1,16 @@
 //! Heads as users read them, and the content of incoming messages.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
 use crate::engine::ExchangeId;
-use crate::error::Error;
+use crate::engine::callbacks::{Collect, CollectFn};
+use crate::error::{Error, Result};
 use crate::h1::Head;
 use crate::http::value::Outcome;
-use crate::http::{ClientRequest, Response, Socket};
+use crate::http::{ClientRequest, Connection, Response, Socket};
 use crate::net::Address;
 use crate::shell::LoopShell;
 
@@ -58,12 +60,58 @@ macro_rules! head_methods {
             self.head.head().fields()
         }
 
+        /// The value of this name, whatever its case, with repeated fields brought together as Node does in
+        /// `headers`: `Cookie` is joined with `; `; of `Set-Cookie` it is the first, see [`Self::header_all`]
+        /// for the others; of `Age`, `Authorization`, `Content-Length`, `Content-Type`, `ETag`, `Expires`,
+        /// `From`, `Host`, `If-Modified-Since`, `If-Unmodified-Since`, `Last-Modified`, `Location`,
+        /// `Max-Forwards`, `Proxy-Authorization`, `Referer`, `Retry-After`, `Server` and `User-Agent` it is the
+        /// first, unless `join_duplicate_headers` is set; all others are joined with `, `.
+        /// (Node: `headers[name]`)
+        pub fn header_joined(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+            self.head.head().joined(name)
+        }
+
+        /// All names in lower case, each once and in the order in which they first came, with the values
+        /// that [`Self::header_joined`] gives; only `set-cookie` stands once for each of its lines.
+        /// (Node: `headers`)
+        pub fn headers_joined(&self) -> Vec<(String, Vec<u8>)> {
+            self.head.head().joined_fields()
+        }
+
+        /// All names in lower case, each once and in the order in which they first came, with all their
+        /// values. (Node: `headersDistinct`)
+        pub fn headers_distinct(&self) -> Vec<(String, Vec<Vec<u8>>)> {
+            self.head.head().distinct_fields()
+        }
+
         /// `"1.1"` or `"1.0"` (Node's `httpVersion`).
         pub fn http_version(&self) -> &'static str {
             match self.head.head().version_minor() {
                 0 => "1.0",
                 _ => "1.1",
             }
+        }
+
+        /// The first digit of the version: always 1 (Node's `httpVersionMajor`).
+        pub fn http_version_major(&self) -> u8 {
+            1
+        }
+
+        /// The second digit of the version: 1 or 0. A peer that says more is treated as one of 1.1
+        /// (RFC 9110 §2.5; Node's `httpVersionMinor`).
+        pub fn http_version_minor(&self) -> u8 {
+            self.head.head().version_minor()
+        }
+    };
+}
+
+/// Of messages that can come together with their connection.
+macro_rules! upgrade_methods {
+    () => {
+        /// The message was given to `on_upgrade` or `on_connect`, together with its connection. (Node:
+        /// `upgrade`)
+        pub fn is_upgrade(&self) -> bool {
+            self.head.head().meaning().handed_over
         }
     };
 }
@@ -102,6 +150,7 @@ impl Request {
     }
 
     head_methods!();
+    upgrade_methods!();
 
     /// The handle of the content: `Copy`, for other callbacks.
     #[inline]
@@ -150,11 +199,12 @@ impl IncomingResponse {
 
     /// The reason phrase, which may be empty (Node's `statusMessage`). Bytes that are not UTF-8 are
     /// replaced.
-    pub fn status_message(&self) -> std::borrow::Cow<'_, str> {
+    pub fn status_message(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.head.head().reason())
     }
 
     head_methods!();
+    upgrade_methods!();
 
     /// The handle of the content: `Copy`, for other callbacks.
     pub fn body(&self) -> Body {
@@ -199,7 +249,7 @@ impl Information {
     }
 
     /// The reason phrase.
-    pub fn status_message(&self) -> std::borrow::Cow<'_, str> {
+    pub fn status_message(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.head.head().reason())
     }
 
@@ -241,6 +291,39 @@ impl Body {
     /// Removes the callback of [`Body::on_data`]; what still comes is dropped. (Node: `off('data')`)
     pub fn off_data(&self) {
         let displaced = self.shell.with(|core| core.callbacks(self.id)?.data.replace(None));
+        drop(displaced);
+    }
+
+    /// Collects what is left of the content and calls `callback` once: with all of it, when it is complete; or
+    /// with the error, when it is longer than `max_bytes`, when the exchange fails, or when the content goes
+    /// elsewhere. Before `on_end`; `on_data` is not called meanwhile. A second `collect` takes over from the
+    /// first, whose callback is dropped. (Node: `buffer` of `stream/consumers`)
+    ///
+    /// Content that is too long is [`Limit::Body`](crate::Limit::Body) (`ERR_HTTP_CONTENT_TOO_LARGE`): the
+    /// exchange goes on, so that it can be answered, and the rest of the content is dropped as content is that
+    /// nobody reads. An error that comes back from the callback by `?` answers for itself: 413.
+    ///
+    /// ```
+    /// # let mut event_loop = onloop::EventLoop::new()?;
+    /// # let server = onloop::http::create_server(event_loop.handle(), |req, res| {
+    /// req.collect(64 * 1024, move |content| {
+    ///     let content = content?;
+    ///     let text = std::str::from_utf8(&content)?; // such as {"name": "onloop"}
+    ///     res.set_header("Content-Type", "application/json")?;
+    ///     res.end(format!("{{\"received\": {text}}}"));
+    ///     Ok(())
+    /// });
+    /// # });
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn collect<R: Outcome>(
+        &self,
+        max_bytes: usize,
+        callback: impl FnOnce(Result<Vec<u8>>) -> R + 'static,
+    ) {
+        let callback: CollectFn = Box::new(move |content| callback(content).into_result());
+        let mut collect = Some(Box::new(Collect::new(max_bytes, callback)));
+        let displaced = self.shell.with(|core| core.start_collecting(self.id, &mut collect));
         drop(displaced);
     }
 
@@ -299,14 +382,30 @@ impl Body {
         }
     }
 
-    /// The trailer fields in the order in which they came; empty before `on_end`. They are never merged
-    /// into the headers (RFC 9110 §6.5).
+    /// The trailer fields in the order and spelling in which they came; empty before `on_end`. They are never
+    /// merged into the headers (RFC 9110 §6.5). (Node: `rawTrailers`)
     pub fn trailers(&self) -> Vec<(String, Vec<u8>)> {
-        let trailers = self.shell.with(|core| {
-            let trailers = core.exchange(self.id)?.incoming.trailers.as_deref()?;
-            Some(trailers.fields().map(|(name, value)| (name.into(), value.into())).collect())
-        });
-        trailers.flatten().unwrap_or_default()
+        self.of_trailers(|trailers| {
+            trailers.fields().map(|(name, value)| (name.into(), value.into())).collect()
+        })
+    }
+
+    /// The trailer fields brought together by name, as [`Request::headers_joined`] does with the headers;
+    /// empty before `on_end`. (Node: `trailers`)
+    pub fn trailers_joined(&self) -> Vec<(String, Vec<u8>)> {
+        self.of_trailers(Head::joined_fields)
+    }
+
+    /// The names of the trailer fields in lower case, each once, with all their values; empty before
+    /// `on_end`. (Node: `trailersDistinct`)
+    pub fn trailers_distinct(&self) -> Vec<(String, Vec<Vec<u8>>)> {
+        self.of_trailers(Head::distinct_fields)
+    }
+
+    fn of_trailers<T: Default>(&self, view: impl FnOnce(&Head) -> T) -> T {
+        let viewed =
+            self.shell.with(|core| core.exchange(self.id)?.incoming.trailers.as_deref().map(view));
+        viewed.flatten().unwrap_or_default()
     }
 
     /// All of the message was received. It can be asked up to and inside of `on_close`; afterwards it is
@@ -339,6 +438,30 @@ impl Body {
     /// The address of our side. (Node: `socket.localAddress`)
     pub fn local_address(&self) -> Option<Address> {
         super::local_address(self.shell, self.id)
+    }
+
+    /// The connection that the message came on. (Node: `socket`)
+    pub fn connection(&self) -> Connection {
+        Connection::new(self.shell, self.id)
+    }
+
+    /// Sets what is called when nothing has moved for as long as `set_timeout` says and the message is not
+    /// complete: once, until something moves again. On a server `on_timeout` of the response and of the server
+    /// follow; where none of the three is set the connection is closed. (Node: `'timeout'`)
+    pub fn on_timeout<R: Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
+        let mut callback: Option<crate::engine::HookMut> =
+            Some(Box::new(move || callback().into_result()));
+        let displaced = self
+            .shell
+            .with(|core| core.callbacks(self.id)?.incoming_timeout.replace(callback.take()));
+        drop(displaced);
+    }
+
+    /// Removes the callback of [`Body::on_timeout`]. (Node: `off('timeout')`)
+    pub fn off_timeout(&self) {
+        let displaced =
+            self.shell.with(|core| core.callbacks(self.id)?.incoming_timeout.replace(None));
+        drop(displaced);
     }
 
     /// After so long without a byte in either direction `on_timeout` is called, which may decide to

@@ -12,15 +12,20 @@
 //! Is not in this crate. Connections speak HTTP/1.1 and HTTP/1.0.
 
 mod client;
+mod connection;
 #[cfg(feature = "http")]
 mod convert;
+mod listen;
 mod message;
 mod options;
 mod outgoing;
 mod response;
 mod server;
+mod server_events;
+mod server_settings;
 mod socket;
 mod url;
+mod validate;
 mod value;
 mod writable;
 
@@ -38,13 +43,20 @@ use crate::shell::LoopShell;
 pub use convert::request_from_http;
 
 pub use client::{ClientRequest, RequestOptions, get, request, request_with};
+pub use connection::{Connection, DropInfo};
+pub use listen::ListenAddress;
 pub use message::{Body, IncomingResponse, Information, PipeTarget, Request};
 pub use options::ServerOptions;
 pub use response::Response;
-pub use server::{ListenAddress, Server};
+pub use server::Server;
 pub use socket::{ReadyState, Socket};
+pub use validate::{
+    is_valid_header_name, is_valid_header_value, validate_header_name, validate_header_value,
+};
 pub use value::{HeaderValue, Outcome};
 
+/// 16,384 (Node: `http.maxHeaderSize`).
+pub use crate::h1::MAX_HEADER_SIZE;
 /// The methods that Node's parser knows, sorted (Node: `http.METHODS`). Others are served as well.
 pub use crate::h1::METHODS;
 /// Status codes and their reason phrases (Node: `http.STATUS_CODES`).

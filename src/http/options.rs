@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::engine::server::DISCARDED_BYTES_MAX;
 use crate::engine::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
 use crate::error::{Error, Result};
+use crate::h1::MAX_HEADER_SIZE;
 
 /// Options of a [`Server`](crate::http::Server): its clocks and limits.
 ///
@@ -20,16 +21,19 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    pub(crate) headers_timeout: Duration,
+    headers_timeout: Option<Duration>,
     pub(crate) request_timeout: Duration,
     pub(crate) keep_alive_timeout: Duration,
     pub(crate) keep_alive_timeout_buffer: Duration,
     pub(crate) write_timeout: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) allow_half_open: bool,
     pub(crate) max_header_size: usize,
     pub(crate) max_target_size: usize,
     pub(crate) max_headers_count: usize,
     pub(crate) max_requests_per_socket: Option<u32>,
     pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections_per_address: Option<usize>,
     pub(crate) max_discarded: usize,
     pub(crate) max_buffered: usize,
     pub(crate) high_water_mark: usize,
@@ -38,6 +42,9 @@ pub struct ServerOptions {
     pub(crate) tcp_keep_alive: Option<Duration>,
     pub(crate) reuse_port: bool,
     pub(crate) ipv6_only: bool,
+    pub(crate) require_host_header: bool,
+    pub(crate) join_duplicate_headers: bool,
+    pub(crate) max_body_size: Option<u64>,
     pub(crate) unique_headers: Vec<Box<str>>,
     pub(crate) reject_non_standard_body_writes: bool,
 }
@@ -45,16 +52,19 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         ServerOptions {
-            headers_timeout: Duration::from_secs(60),
+            headers_timeout: None,
             request_timeout: Duration::from_secs(300),
             keep_alive_timeout: Duration::from_secs(65),
             keep_alive_timeout_buffer: Duration::from_secs(1),
             write_timeout: Duration::from_secs(60),
-            max_header_size: 16 * 1024,
+            timeout: Duration::ZERO,
+            allow_half_open: true,
+            max_header_size: MAX_HEADER_SIZE,
             max_target_size: 8 * 1024,
             max_headers_count: 1000,
             max_requests_per_socket: None,
             max_connections: None,
+            max_connections_per_address: None,
             max_discarded: DISCARDED_BYTES_MAX,
             max_buffered: BUFFERED_BYTES_MAX,
             high_water_mark: HIGH_WATER_MARK,
@@ -63,6 +73,9 @@ impl Default for ServerOptions {
             tcp_keep_alive: None,
             reuse_port: false,
             ipv6_only: false,
+            require_host_header: true,
+            join_duplicate_headers: false,
+            max_body_size: None,
             unique_headers: Vec::new(),
             reject_non_standard_body_writes: false,
         }
@@ -76,9 +89,10 @@ impl ServerOptions {
     }
 
     /// From accept, or from the first byte of a later request, to the end of the head; bytes do not extend
-    /// it. When it runs out: 408 and close, or a plain close where nothing came. Default: 60 s.
+    /// it. When it runs out: 408 and close, or a plain close where nothing came. Default: 60 s, or
+    /// `request_timeout` where that is shorter. (Node: `headersTimeout`)
     pub fn headers_timeout(mut self, timeout: Duration) -> Self {
-        self.headers_timeout = timeout;
+        self.headers_timeout = Some(timeout);
         self
     }
 
@@ -89,8 +103,9 @@ impl ServerOptions {
         self
     }
 
-    /// How long a connection may be idle between two requests, told to clients in `Keep-Alive`. Zero: each
-    /// connection serves one request. Default: 65 s.
+    /// How long a connection may be idle between two requests, told to clients in `Keep-Alive`. Zero: as
+    /// long as it likes, and `Keep-Alive` is left out. For one request per connection see
+    /// [`ServerOptions::max_requests_per_socket`]. Default: 65 s. (Node: `keepAliveTimeout`)
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         self.keep_alive_timeout = timeout;
         self
@@ -110,6 +125,24 @@ impl ServerOptions {
         self
     }
 
+    /// How long nothing may move in either direction, from accept to the end of the first exchange and in
+    /// every later exchange: then `on_timeout` of the request, of the response and of the server are called,
+    /// and where none of them is set the connection is closed. Between two exchanges `keep_alive_timeout`
+    /// runs instead. Each exchange can set its own ([`Response::set_timeout`](crate::http::Response::set_timeout)).
+    /// Default: zero, off. (Node: `timeout`)
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Whether a client that has sent its request and then ended its side of the connection still gets its
+    /// answer. False: the exchange ends at once, and `on_close` tells the handler that nobody waits any more.
+    /// Default: true. (Node: `httpAllowHalfOpen`, false there)
+    pub fn allow_half_open(mut self, allow: bool) -> Self {
+        self.allow_half_open = allow;
+        self
+    }
+
     /// Most bytes of a request head, and of a trailer section: 431 beyond. Default: 16,384; at most 65,535.
     pub fn max_header_size(mut self, bytes: usize) -> Self {
         self.max_header_size = bytes.min(65_535);
@@ -122,23 +155,33 @@ impl ServerOptions {
         self
     }
 
-    /// Most fields of a request head, and of a trailer section: 431 beyond. Default: 1,000.
+    /// Most fields of a request head, and of a trailer section: 431 beyond. Zero: no limit but that of the
+    /// size. Default: 1,000. (Node: `maxHeadersCount`)
     pub fn max_headers_count(mut self, count: usize) -> Self {
         self.max_headers_count = count;
         self
     }
 
-    /// How many requests one connection may make; the last response says `Connection: close`.
-    /// Default: no limit.
+    /// How many requests one connection may make: `Keep-Alive` tells the number, the last response says
+    /// `Connection: close`, and what follows is told to `on_drop_request` and not served. Default: no limit.
+    /// (Node: `maxRequestsPerSocket`)
     pub fn max_requests_per_socket(mut self, count: u32) -> Self {
         self.max_requests_per_socket = (count > 0).then_some(count);
         self
     }
 
-    /// Most connections at a time; one more is closed at once. Default: no limit of its own (the process's
-    /// descriptors).
+    /// Most connections at a time; one more is closed at once and told to `on_drop`. Default: no limit of its
+    /// own (the process's descriptors). (Node: `maxConnections`)
     pub fn max_connections(mut self, count: usize) -> Self {
         self.max_connections = Some(count);
+        self
+    }
+
+    /// Most connections at a time from one address, so that no single client takes all of them; one more is
+    /// closed at once and told to `on_drop`. IPv6 addresses are counted by their first 64 bits, which is what
+    /// one client is usually given; connections over Unix sockets are not counted. Default: no limit.
+    pub fn max_connections_per_address(mut self, count: usize) -> Self {
+        self.max_connections_per_address = Some(count);
         self
     }
 
@@ -195,6 +238,36 @@ impl ServerOptions {
         self
     }
 
+    /// Whether an HTTP/1.1 request without `Host` is answered 400 (RFC 9112 §3.2). One with more than one
+    /// `Host`, or with one that is no host, always is. Default: true. (Node: `requireHostHeader`)
+    pub fn require_host_header(mut self, require: bool) -> Self {
+        self.require_host_header = require;
+        self
+    }
+
+    /// Whether [`Request::headers_joined`](crate::http::Request::headers_joined) and its like join repeated
+    /// fields with `, ` also where the first would win otherwise, such as `Authorization`. `Cookie` is joined
+    /// with `; ` and `Set-Cookie` never, whatever is set here. Default: false.
+    /// (Node: `joinDuplicateHeaders`)
+    pub fn join_duplicate_headers(mut self, join: bool) -> Self {
+        self.join_duplicate_headers = join;
+        self
+    }
+
+    /// Most bytes of content of a request. One whose `Content-Length` says more is answered 413 before
+    /// `on_request` and before any `100 Continue`; one that comes in chunks, when a chunk goes beyond: 413
+    /// where no byte of the response was sent, else the connection is closed. Both are told to
+    /// `on_client_error`, as `ERR_HTTP_CONTENT_TOO_LARGE`. For a limit of one handler see
+    /// [`Body::collect`](crate::http::Body::collect). Default: no limit.
+    ///
+    /// ```
+    /// let options = onloop::http::ServerOptions::new().max_body_size(10 * 1024 * 1024);
+    /// ```
+    pub fn max_body_size(mut self, bytes: u64) -> Self {
+        self.max_body_size = Some(bytes);
+        self
+    }
+
     /// Response fields that stand on one line: further values are joined behind `; ` by `append_header`,
     /// `set_header_all`, `write_head` and `add_trailer`, whatever the case of the name. Default: none, besides
     /// `Cookie`. (Node: `uniqueHeaders`)
@@ -226,9 +299,19 @@ impl ServerOptions {
         self
     }
 
+    /// The clock of the head: what was set, else the default.
+    pub(crate) fn headers_limit(&self) -> Duration {
+        const DEFAULT: Duration = Duration::from_secs(60);
+        match self.headers_timeout {
+            Some(timeout) => timeout,
+            None if self.request_timeout.is_zero() => DEFAULT,
+            None => DEFAULT.min(self.request_timeout),
+        }
+    }
+
     /// What cannot be meant.
     pub(crate) fn check(&self) -> Result<()> {
-        let (headers, request) = (self.headers_timeout, self.request_timeout);
+        let (headers, request) = (self.headers_limit(), self.request_timeout);
         if !headers.is_zero() && !request.is_zero() && headers > request {
             let message =
                 "headers_timeout is longer than request_timeout, so it could never run out";

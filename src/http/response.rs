@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::h1::FieldList;
 use crate::http::outgoing::{gather, outgoing_methods};
 use crate::http::writable::{io_write, writable_methods};
-use crate::http::{Body, HeaderValue};
+use crate::http::{Body, Connection, HeaderValue};
 use crate::net::Address;
 use crate::shell::LoopShell;
 
@@ -248,6 +248,11 @@ impl Response {
             outgoing.set_send_date(send);
             Ok(())
         });
+    }
+
+    /// The connection that the response goes to. (Node: `socket`)
+    pub fn connection(&self) -> Connection {
+        Connection::new(self.shell, self.id)
     }
 
     /// The client's address, where it has one.

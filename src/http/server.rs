@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
 
 use crate::LoopHandle;
 use crate::engine::callbacks::Listener;
-use crate::engine::{Core, Hook, ServerEntry, not_running};
-use crate::error::{Error, Result};
-use crate::http::value::Outcome;
-use crate::http::{Request, Response, ServerOptions, Socket};
+use crate::engine::server::ServerCallbacks;
+use crate::engine::{Core, ServerEntry, not_running};
+use crate::error::Result;
+use crate::http::{ListenAddress, ServerOptions};
 use crate::net::Address;
 use crate::shell::LoopShell;
 
@@ -51,94 +51,6 @@ impl Server {
         Server { shell: lp.shell(), key: u32::MAX, generation: u32::MAX }
     }
 
-    /// Sets what is called for each request, when its head is complete and before any content is read.
-    /// Replaces the callback that was set before. (Node: `'request'`)
-    pub fn on_request<R: Outcome>(
-        &self,
-        mut callback: impl FnMut(Request, Response) -> R + 'static,
-    ) {
-        let callback: crate::engine::server::RequestFn =
-            Box::new(move |req, res| callback(req, res).into_result());
-        self.replace(|entry| &mut entry.on_request, Some(callback));
-    }
-
-    /// Removes the callback of [`Server::on_request`]. (Node: `off('request')`)
-    pub fn off_request(&self) {
-        self.replace(|entry| &mut entry.on_request, None);
-    }
-
-    /// Sets what is called when a client asks to switch protocols (RFC 9110 §7.8): with the request, the
-    /// connection as a byte stream, and the bytes that came behind the head. The callback writes the 101
-    /// itself. Without it such requests are ordinary ones; so are those with content. (Node: `'upgrade'`)
-    ///
-    /// ```
-    /// # let mut event_loop = onloop::EventLoop::new()?;
-    /// # let server = onloop::http::create_server(event_loop.handle(), |_req, res| res.end(""));
-    /// server.on_upgrade(|req, socket, head| {
-    ///     socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
-    ///     socket.write(head);
-    ///     socket.pipe(socket); // what comes goes back
-    /// });
-    /// # Ok::<(), onloop::Error>(())
-    /// ```
-    pub fn on_upgrade<R: Outcome>(
-        &self,
-        mut callback: impl FnMut(Request, Socket, &[u8]) -> R + 'static,
-    ) {
-        let callback: crate::engine::server::ServerUpgradeFn =
-            Box::new(move |req, socket, head| callback(req, socket, head).into_result());
-        self.replace(|entry| &mut entry.on_upgrade, Some(callback));
-    }
-
-    /// Sets what is called for CONNECT (RFC 9110 §9.3.6): with the request, the connection as a byte stream,
-    /// and the bytes that came behind the head. The callback writes the response itself: a 2xx makes the
-    /// connection a tunnel, after anything else it should [`end`](Socket::end) the socket. Without it CONNECT
-    /// is answered 405. (Node: `'connect'`)
-    ///
-    /// ```
-    /// # let mut event_loop = onloop::EventLoop::new()?;
-    /// # let server = onloop::http::create_server(event_loop.handle(), |_req, res| res.end(""));
-    /// server.on_connect(|req, socket, _head| {
-    ///     println!("a tunnel to {}?", req.url()); // `example.com:443`
-    ///     socket.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-    /// });
-    /// # Ok::<(), onloop::Error>(())
-    /// ```
-    pub fn on_connect<R: Outcome>(
-        &self,
-        mut callback: impl FnMut(Request, Socket, &[u8]) -> R + 'static,
-    ) {
-        let callback: crate::engine::server::ServerUpgradeFn =
-            Box::new(move |req, socket, head| callback(req, socket, head).into_result());
-        self.replace(|entry| &mut entry.on_connect, Some(callback));
-    }
-
-    /// Decides per request whether an upgrade is accepted; false makes it an ordinary request. Default:
-    /// accepted when `on_upgrade` is set. (Node: `shouldUpgradeCallback`)
-    pub fn should_upgrade(&self, callback: impl FnMut(&Request) -> bool + 'static) {
-        let callback: crate::engine::server::ShouldUpgradeFn = Box::new(callback);
-        self.replace(|entry| &mut entry.should_upgrade, Some(callback));
-    }
-
-    /// Sets what is called for a request that cannot be served: malformed, too large, too slow. The callback
-    /// may answer on the socket, which is closed when it returns; without a callback the default answer is
-    /// sent ([`Error::status_hint`]). (Node: `'clientError'`)
-    pub fn on_client_error<R: Outcome>(
-        &self,
-        mut callback: impl FnMut(Error, Socket) -> R + 'static,
-    ) {
-        let callback: crate::engine::server::ClientErrorFn =
-            Box::new(move |error, socket| callback(error, socket).into_result());
-        self.replace(|entry| &mut entry.on_client_error, Some(callback));
-    }
-
-    /// Sets what is called once when the server is closed and its last connection is gone. (Node: `'close'`)
-    pub fn on_close<R: Outcome>(&self, callback: impl FnOnce() -> R + 'static) {
-        let mut callback: Option<Hook> = Some(Box::new(move || callback().into_result()));
-        let displaced = self.with(|entry| std::mem::replace(&mut entry.on_close, callback.take()));
-        drop(displaced);
-    }
-
     /// Listens; connections are accepted from the next turn on. May be called again for further addresses.
     ///
     /// An address is `"127.0.0.1:8080"`, `"[::1]:8080"`, `"localhost:8080"` (127.0.0.1), `":8080"` or `8080` (all
@@ -147,7 +59,7 @@ impl Server {
     ///
     /// # Errors
     /// `EADDRINUSE`, `EACCES` and their like from the system, `ERR_INVALID_ADDRESS` for text that is no address,
-    /// `ERR_SERVER_NOT_RUNNING` once the server is closed.
+    /// `ERR_SOCKET_BAD_PORT` for a port beyond 65535, `ERR_SERVER_NOT_RUNNING` once the server is closed.
     pub fn listen(&self, address: impl ListenAddress) -> Result<()> {
         let address = address.to_address()?;
         let result =
@@ -161,6 +73,53 @@ impl Server {
                 result => result,
             });
         result.unwrap_or_else(|| Err(not_running()))
+    }
+
+    /// Listens on a socket that was bound elsewhere, and perhaps listens already: one inherited from a
+    /// supervisor or another process, or bound with options that [`ServerOptions`] does not have.
+    /// (Node: `listen` with a handle or `fd`)
+    ///
+    /// # Errors
+    /// The socket is not a bound stream socket (`EINVAL` and its like), `ERR_SERVER_NOT_RUNNING` once the
+    /// server is closed.
+    ///
+    /// ```
+    /// # let mut event_loop = onloop::EventLoop::new()?;
+    /// # let server = onloop::http::create_server(event_loop.handle(), |_req, res| res.end(""));
+    /// let inherited = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// server.listen_on(inherited)?;
+    /// assert!(server.is_listening());
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn listen_on(&self, listener: impl Into<OwnedFd>) -> Result<()> {
+        let listener = listener.into();
+        self.shell
+            .with(|core| core.listen_on(self.key, self.generation, listener))
+            .unwrap_or_else(|| Err(not_running()))
+    }
+
+    /// Serves a connection that was made elsewhere: an accepted `TcpStream`, one end of a
+    /// `UnixStream::pair`. It counts as one of the server's; `on_connection` is called for it in the next
+    /// turn. (Node: `server.emit('connection', socket)`)
+    ///
+    /// # Errors
+    /// The socket is not a connected stream, the server's limit of connections is reached
+    /// (`ERR_TOO_MANY_CONNECTIONS`), `ERR_SERVER_NOT_RUNNING` once the server is closed. The socket is closed
+    /// then.
+    ///
+    /// ```
+    /// # let mut event_loop = onloop::EventLoop::new()?;
+    /// # let server = onloop::http::create_server(event_loop.handle(), |_req, res| res.end(""));
+    /// let (ours, _theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// server.serve_connection(ours)?;
+    /// assert_eq!(server.connections(), 1);
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn serve_connection(&self, stream: impl Into<OwnedFd>) -> Result<()> {
+        let stream = stream.into();
+        self.shell
+            .with(|core| core.serve_connection(self.key, self.generation, stream))
+            .unwrap_or_else(|| Err(not_running()))
     }
 
     /// The address of the first listener. (Node: `address`)
@@ -215,16 +174,16 @@ impl Server {
         self.shell.with(|core| core.set_server_referenced(self.key, self.generation, true));
     }
 
-    fn with<R>(&self, work: impl FnOnce(&mut ServerEntry) -> Option<R>) -> Option<R> {
+    pub(super) fn with<R>(&self, work: impl FnOnce(&mut ServerEntry) -> Option<R>) -> Option<R> {
         self.shell.with(|core| core.server(self.key, self.generation).and_then(work)).flatten()
     }
 
-    fn replace<T>(
+    pub(super) fn replace<T>(
         &self,
-        place: impl FnOnce(&mut ServerEntry) -> &mut Listener<T>,
+        place: impl FnOnce(&mut ServerCallbacks) -> &mut Listener<T>,
         mut callback: Option<T>,
     ) {
-        let displaced = self.with(|entry| place(entry).replace(callback.take()));
+        let displaced = self.with(|entry| place(&mut entry.callbacks).replace(callback.take()));
         drop(displaced);
     }
 }
@@ -243,98 +202,5 @@ impl Core {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("key", &self.key).finish_non_exhaustive()
-    }
-}
-
-/// Where a server can listen: see [`Server::listen`].
-pub trait ListenAddress {
-    /// The address in full.
-    ///
-    /// # Errors
-    /// `ERR_INVALID_ADDRESS` where the text is no address. Names other than `localhost` are not looked up.
-    fn to_address(&self) -> Result<Address>;
-}
-
-impl ListenAddress for str {
-    fn to_address(&self) -> Result<Address> {
-        if let Some(path) = self.strip_prefix("unix:") {
-            return Ok(Address::Unix(PathBuf::from(path)));
-        }
-        if let Ok(address) = self.parse::<SocketAddr>() {
-            return Ok(Address::Ip(address));
-        }
-        let invalid = || {
-            let message = format!(
-                "cannot listen on {self:?}: give an IP address and a port, such as \"127.0.0.1:8080\""
-            );
-            Error::local("ERR_INVALID_ADDRESS", message)
-        };
-        let (host, port) = self.rsplit_once(':').ok_or_else(invalid)?;
-        let port: u16 = match port.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => port.parse().map_err(|_| invalid())?,
-            false => return Err(invalid()),
-        };
-        match host {
-            "" => port.to_address(),
-            "localhost" => Ok(Address::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))),
-            _ => Err(invalid()),
-        }
-    }
-}
-
-impl ListenAddress for String {
-    fn to_address(&self) -> Result<Address> {
-        self.as_str().to_address()
-    }
-}
-
-impl ListenAddress for u16 {
-    fn to_address(&self) -> Result<Address> {
-        Ok(Address::Ip(SocketAddr::from((Ipv6Addr::UNSPECIFIED, *self))))
-    }
-}
-
-impl ListenAddress for SocketAddr {
-    fn to_address(&self) -> Result<Address> {
-        Ok(Address::Ip(*self))
-    }
-}
-
-impl ListenAddress for Address {
-    fn to_address(&self) -> Result<Address> {
-        Ok(self.clone())
-    }
-}
-
-impl ListenAddress for (IpAddr, u16) {
-    fn to_address(&self) -> Result<Address> {
-        Ok(Address::Ip(SocketAddr::from(*self)))
-    }
-}
-
-impl ListenAddress for (&str, u16) {
-    fn to_address(&self) -> Result<Address> {
-        match self.0.parse::<IpAddr>() {
-            Ok(ip) => Ok(Address::Ip(SocketAddr::from((ip, self.1)))),
-            Err(_) => format!("{}:{}", self.0, self.1).to_address(),
-        }
-    }
-}
-
-impl ListenAddress for Path {
-    fn to_address(&self) -> Result<Address> {
-        Ok(Address::Unix(self.to_path_buf()))
-    }
-}
-
-impl ListenAddress for PathBuf {
-    fn to_address(&self) -> Result<Address> {
-        Ok(Address::Unix(self.clone()))
-    }
-}
-
-impl<T: ListenAddress + ?Sized> ListenAddress for &T {
-    fn to_address(&self) -> Result<Address> {
-        (**self).to_address()
     }
 }

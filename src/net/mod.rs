@@ -19,7 +19,7 @@ mod time;
 pub(crate) mod timers;
 
 use std::io::{self, IoSlice};
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::time::{Duration, SystemTime};
 
 pub use address::Address;
@@ -291,6 +291,35 @@ impl Net {
         idle: Option<Duration>,
     ) -> io::Result<()> {
         source.set_keepalive(idle)
+    }
+
+    /// A connection that was made elsewhere, not registered yet.
+    ///
+    /// # Errors
+    /// It is no stream socket, or the network is a simulated one.
+    pub(crate) fn adopt_stream(&self, socket: OwnedFd) -> io::Result<Source> {
+        match self {
+            Net::System(_) => source::adopt_stream(socket),
+            #[cfg(feature = "sim")]
+            Net::Sim(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// A listening socket that was bound elsewhere, not registered yet.
+    ///
+    /// # Errors
+    /// It is no bound stream socket, or the network is a simulated one.
+    pub(crate) fn adopt_listener(&self, socket: OwnedFd, backlog: u32) -> io::Result<Source> {
+        match self {
+            Net::System(_) => source::adopt_listener(socket, backlog),
+            #[cfg(feature = "sim")]
+            Net::Sim(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The error that waits on a broken socket, if the system still knows it.
+    pub(crate) fn take_error(&self, source: &Source) -> Option<io::Error> {
+        source.take_error()
     }
 
     /// The address of this side, where the socket has one.

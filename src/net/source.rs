@@ -5,11 +5,12 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{SockRef, Socket, TcpKeepalive};
 
 use super::Address;
 #[cfg(feature = "sim")]
@@ -168,6 +169,14 @@ impl Source {
         }
     }
 
+    pub(super) fn take_error(&self) -> Option<io::Error> {
+        match self {
+            Source::Tcp(stream) => stream.take_error().ok().flatten(),
+            Source::Unix(stream) => stream.take_error().ok().flatten(),
+            _ => None,
+        }
+    }
+
     pub(super) fn local_address(&self) -> Option<Address> {
         match self {
             Source::Tcp(stream) => stream.local_addr().ok().map(Address::Ip),
@@ -195,6 +204,29 @@ pub(super) fn connect(address: &Address) -> io::Result<Source> {
         Address::Ip(address) => TcpStream::connect(*address).map(Source::Tcp),
         Address::Unix(path) => UnixStream::connect(path).map(Source::Unix),
     }
+}
+
+pub(super) fn adopt_stream(socket: OwnedFd) -> io::Result<Source> {
+    let socket = Socket::from(socket);
+    socket.set_nonblocking(true)?;
+    // An accepted socket has the family of its own end; its peer may be unnamed.
+    if socket.local_addr()?.is_unix() {
+        return Ok(Source::Unix(UnixStream::from_std(OwnedFd::from(socket).into())));
+    }
+    // Fails where it is no connection.
+    socket.peer_addr()?;
+    Ok(Source::Tcp(TcpStream::from_std(OwnedFd::from(socket).into())))
+}
+
+pub(super) fn adopt_listener(socket: OwnedFd, backlog: u32) -> io::Result<Source> {
+    let socket = Socket::from(socket);
+    socket.set_nonblocking(true)?;
+    // Of one that listens already it sets the backlog.
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    if socket.local_addr()?.is_unix() {
+        return Ok(Source::UnixListener(UnixListener::from_std(OwnedFd::from(socket).into())));
+    }
+    Ok(Source::TcpListener(TcpListener::from_std(OwnedFd::from(socket).into())))
 }
 
 /// The answer to a call that this kind of source, or a simulated one elsewhere, cannot carry out.

@@ -237,6 +237,8 @@ pub(crate) enum Ending {
 trait Wire: Read + Write {
     fn start(&self);
     fn shut(&self);
+    /// The close will be a reset.
+    fn reset(&self);
 }
 
 impl Wire for TcpStream {
@@ -249,6 +251,10 @@ impl Wire for TcpStream {
         // It may be gone already.
         let _ = self.shutdown(Shutdown::Write);
     }
+
+    fn reset(&self) {
+        socket2::SockRef::from(self).set_linger(Some(Duration::ZERO)).expect("a live socket");
+    }
 }
 
 impl Wire for UnixStream {
@@ -258,6 +264,10 @@ impl Wire for UnixStream {
 
     fn shut(&self) {
         let _ = self.shutdown(Shutdown::Write);
+    }
+
+    fn reset(&self) {
+        panic!("a Unix socket knows no reset");
     }
 }
 
@@ -278,6 +288,20 @@ impl Peer {
 
     pub(crate) fn unix(path: &Path) -> Peer {
         Peer::of(Box::new(UnixStream::connect(path).expect("a connection")))
+    }
+
+    /// One end of a pair.
+    pub(crate) fn of_unix(stream: UnixStream) -> Peer {
+        Peer::of(Box::new(stream))
+    }
+
+    /// Ends the connection with a reset.
+    pub(crate) fn reset(&mut self) {
+        self.wire.reset();
+        self.ending = Some(Ending::Reset);
+        // Closing sends it.
+        let (nothing, _) = UnixStream::pair().expect("a pair");
+        self.wire = Box::new(nothing);
     }
 
     fn of(wire: Box<dyn Wire>) -> Peer {
@@ -394,6 +418,11 @@ impl Log {
 
     pub(crate) fn all(&self) -> Vec<String> {
         self.lines.borrow().clone()
+    }
+
+    /// Forgets what was noted.
+    pub(crate) fn clear(&self) {
+        self.lines.borrow_mut().clear();
     }
 }
 

@@ -4,6 +4,7 @@
 //! `cargo build --examples`.
 #![allow(dead_code)] // each test program uses its part of this
 
+pub(crate) mod browser;
 pub(crate) mod others;
 pub(crate) mod rig;
 
@@ -59,6 +60,8 @@ pub(crate) fn text_of(output: &Output, code: i32) -> String {
 pub(crate) struct Program {
     child: Child,
     pub(crate) stdout: BufReader<ChildStdout>,
+    /// The first line that it printed.
+    pub(crate) greeting: String,
     pub(crate) port: u16,
 }
 
@@ -73,10 +76,11 @@ impl Program {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut program = Program { child, stdout, port: 0 };
+        let mut program = Program { child, stdout, greeting: String::new(), port: 0 };
         let line = program.line();
         let digits = line.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
         program.port = digits.parse().unwrap_or_else(|_| panic!("{command:?} said {line:?}"));
+        program.greeting = line;
         program
     }
 
@@ -89,6 +93,14 @@ impl Program {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that it has had so far, where the system tells.
+    pub(crate) fn peak_bytes(&self) -> Option<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        let kib: usize = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kib * 1024)
     }
 
     /// Sends a signal, by its name without `SIG`.

@@ -115,6 +115,9 @@ fn callbacks_of_a_body_are_dropped_while_nothing_is_borrowed() {
     bench.serve(move |req, res| {
         req.on_data(takes(make("replaced data")));
         req.on_data(takes(make("data")));
+        let (first, second) = (make("replaced collect"), make("collect"));
+        req.collect(0, move |_| first());
+        req.collect(0, move |_| second());
         req.on_end(make("replaced end"));
         req.on_end(make("end"));
         req.on_aborted(make("aborted"));
@@ -123,10 +126,12 @@ fn callbacks_of_a_body_are_dropped_while_nothing_is_borrowed() {
     });
     drop(bench.send(POST));
     let mut dropped = log.all();
-    assert_eq!(dropped[..2], ["replaced data", "replaced end"]);
+    assert_eq!(dropped[..3], ["replaced data", "replaced collect", "replaced end"]);
     dropped.sort();
     // Whether they were called or never had to be: all are dropped with the exchange, while it can be used.
-    assert_eq!(dropped, ["aborted", "data", "end", "replaced data", "replaced end", "timeout"]);
+    let all = ["aborted", "collect", "data", "end"];
+    let replaced = ["replaced collect", "replaced data", "replaced end", "timeout"];
+    assert_eq!(dropped, [all, replaced].concat());
 }
 
 #[test]

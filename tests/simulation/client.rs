@@ -80,6 +80,7 @@ pub(crate) fn start(client: Client, ask: Ask, random: &mut Random) -> onloop::Re
     let method = match ask {
         Ask::Head => "HEAD",
         Ask::Piped { .. } | Ask::Echoed { .. } | Ask::Proxied { .. } | Ask::Unread { .. } => "POST",
+        Ask::Expecting { .. } => "POST",
         _ => "GET",
     };
     let options = RequestOptions::new(method, format!("http://sim.test{}", ask.target()))
@@ -149,6 +150,11 @@ fn send(
             request.flush_headers();
             request.on_continue(move || request.end(content(start, length)));
         }
+        Ask::Expecting { start, length, .. } => {
+            request.set_header("Expect", "100-continue")?;
+            request.flush_headers();
+            request.on_continue(move || request.end(content(start, length)));
+        }
         Ask::Unread { length } => request.end(content(0, length)),
         Ask::Upgrade { length } => {
             request.set_header("Connection", "upgrade")?;
@@ -176,6 +182,10 @@ fn on_response(
     let refused = !client.is_reliable && matches!(status, 400 | 408 | 502);
     if let Some((expected, _)) = ask.answer() {
         assert!(refused || status == expected, "request {number} {ask:?}: {status}");
+    }
+    if let Ask::Expecting { wanted: false, .. } = ask {
+        // The content is not wanted: nothing more is sent.
+        request.end("");
     }
     response.on_data(move |chunk| {
         if !refused {

@@ -56,6 +56,16 @@ pub(crate) enum Ask {
         length: usize,
         waits: bool,
     },
+    /// The handler of expectations says when to go on, or that it does not want the content.
+    Expecting {
+        start: usize,
+        length: usize,
+        wanted: bool,
+    },
+    /// Answered when the timeout of the response, or of the server, has told that nothing moves.
+    Inactive {
+        by_server: bool,
+    },
     /// The handler asks another server and pipes both ways.
     Proxied {
         start: usize,
@@ -96,7 +106,13 @@ impl Ask {
             920..930 => Ask::Failing,
             930..931 => Ask::Stream { length: LARGE },
             931..932 => Ask::Piped { start, length: LARGE / 2 },
-            932..950 => Ask::Closing,
+            932..940 => Ask::Closing,
+            940..946 => Ask::Expecting {
+                start,
+                length: 1 + random.below(500),
+                wanted: random.below(4) != 0,
+            },
+            946..950 => Ask::Inactive { by_server: random.below(2) == 0 },
             950..979 => Ask::Proxied { start, length: random.below(3000) },
             979..980 => Ask::Proxied { start, length: LARGE / 3 },
             _ => Ask::Upgrade { length: random.below(1000) },
@@ -109,6 +125,8 @@ impl Ask {
             Ask::Late { millis } => format!("/late/{millis}"),
             Ask::Piped { .. } => "/pipe".into(),
             Ask::Echoed { .. } => "/echo".into(),
+            Ask::Expecting { wanted, .. } => format!("/expecting/{}", u8::from(wanted)),
+            Ask::Inactive { by_server } => format!("/inactive/{}", u8::from(by_server)),
             Ask::Proxied { .. } => "/proxy".into(),
             Ask::Unread { .. } => "/unread".into(),
             Ask::Never { begins: false } => "/never".into(),
@@ -125,8 +143,11 @@ impl Ask {
             Ask::Hello | Ask::Closing => Some((200, b"hello")),
             Ask::Head => Some((200, b"")),
             Ask::Late { .. } => Some((200, b"late")),
+            Ask::Expecting { wanted: false, .. } => Some((413, b"unwanted")),
+            Ask::Inactive { .. } => Some((200, b"inactive")),
             Ask::Piped { start, length }
             | Ask::Echoed { start, length, .. }
+            | Ask::Expecting { start, length, wanted: true }
             | Ask::Proxied { start, length } => Some((200, content(start, length))),
             Ask::Unread { .. } => Some((200, b"unread")),
             Ask::Never { .. } => None,

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use onloop::http::{self, Request, Response, Server, ServerOptions, Socket};
+use onloop::http::{self, Connection, Request, Response, Server, ServerOptions, Socket};
 use onloop::{Error, LoopHandle};
 
 use crate::plan::content;
@@ -15,6 +15,10 @@ pub(crate) struct ServerSite {
     lp: LoopHandle,
     exchanges: RefCell<Vec<Exchange>>,
     open: Cell<usize>,
+    /// Those that `on_connection` has told of.
+    connections: RefCell<Vec<Connection>>,
+    /// Responses that wait for `on_timeout` of the server.
+    inactive: RefCell<Vec<(Connection, Response)>>,
 }
 
 #[derive(Default)]
@@ -24,11 +28,18 @@ struct Exchange {
     finishes: u8,
     errors: u8,
     closes: u8,
+    collects: u8,
+    collected: u8,
 }
 
 pub(crate) fn serve(lp: LoopHandle) -> onloop::Result<(Server, Site)> {
-    let site: Site =
-        Box::leak(Box::new(ServerSite { lp, exchanges: RefCell::default(), open: Cell::new(0) }));
+    let site: Site = Box::leak(Box::new(ServerSite {
+        lp,
+        exchanges: RefCell::default(),
+        open: Cell::new(0),
+        connections: RefCell::default(),
+        inactive: RefCell::default(),
+    }));
     let options = ServerOptions::new()
         .headers_timeout(Duration::from_secs(5))
         .request_timeout(Duration::from_secs(10))
@@ -36,12 +47,58 @@ pub(crate) fn serve(lp: LoopHandle) -> onloop::Result<(Server, Site)> {
         .write_timeout(Duration::from_secs(5));
     let server = Server::new(lp, options)?;
     server.on_request(move |req, res| handle(site, req, res));
+    server.on_check_continue(move |req, res| check_continue(site, req, res));
+    server.on_connection(move |connection| {
+        let mut connections = site.connections.borrow_mut();
+        connections.retain(Connection::is_open);
+        assert!(!connections.contains(&connection), "a connection is told twice");
+        connections.push(connection);
+    });
+    server.on_timeout(move |connection| {
+        let mut inactive = site.inactive.borrow_mut();
+        let waits = inactive.iter().position(|(waiting, _)| *waiting == connection);
+        // Else the response was told before, and has ended.
+        if let Some(waits) = waits {
+            inactive.swap_remove(waits).1.end("inactive");
+        }
+    });
     server.on_upgrade(move |_, socket, head| upgrade(site, socket, head));
     server.listen("127.0.0.1:80")?;
     Ok((server, site))
 }
 
+/// The client waits for a word on whether to send its content.
+fn check_continue(site: Site, req: Request, res: Response) -> onloop::Result<()> {
+    match req.url() {
+        "/expecting/0" => {
+            track(site, res);
+            res.set_status(413);
+            res.end("unwanted");
+            Ok(())
+        }
+        "/expecting/1" => {
+            res.write_continue()?;
+            handle(site, req, res)
+        }
+        _ => handle(site, req, res),
+    }
+}
+
+fn inactive(site: Site, req: &Request, res: Response, by_server: bool) {
+    res.set_timeout(Duration::from_millis(500));
+    if !by_server {
+        return res.on_timeout(move || res.end("inactive"));
+    }
+    let connection = req.connection();
+    let mut inactive = site.inactive.borrow_mut();
+    // Those that have ended some other way.
+    inactive.retain(|(waiting, _)| waiting.is_open() && *waiting != connection);
+    inactive.push((connection, res));
+}
+
 fn handle(site: Site, req: Request, res: Response) -> onloop::Result<()> {
+    let connection = req.connection();
+    assert!(site.connections.borrow().contains(&connection), "a request before on_connection");
     let tracked = track(site, res);
     let (path, number) = match req.url()[1..].split_once('/') {
         Some((path, number)) => (path, number.parse().unwrap_or(0)),
@@ -53,7 +110,19 @@ fn handle(site: Site, req: Request, res: Response) -> onloop::Result<()> {
             let delay = Duration::from_millis(number as u64);
             site.lp.set_timeout(delay, move || res.end("late"));
         }
-        "pipe" => req.pipe(res),
+        "inactive" => inactive(site, &req, res, number == 1),
+        "pipe" | "expecting" => req.pipe(res),
+        // Every other echo waits for all of the content.
+        "echo" if tracked % 2 == 0 => {
+            site.exchanges.borrow_mut()[tracked].collects += 1;
+            req.collect(3000, move |content| {
+                let exchange = &mut site.exchanges.borrow_mut()[tracked];
+                exchange.collected += 1;
+                assert_eq!(exchange.closes, 0, "collected after on_close");
+                res.end(content?);
+                Ok(())
+            });
+        }
         "echo" => {
             let body = req.body();
             req.on_data(move |chunk| {
@@ -197,6 +266,7 @@ impl ServerSite {
         for (number, exchange) in self.exchanges.borrow().iter().enumerate() {
             assert_eq!(exchange.closes, 1, "response {number}: on_close");
             assert_eq!(exchange.awaited, 0, "response {number}: writes that nobody told of");
+            assert_eq!(exchange.collected, exchange.collects, "response {number}: collect");
             let outcomes = exchange.finishes + exchange.errors;
             assert!(outcomes <= 1, "response {number}: {outcomes} of on_finish and on_error");
         }

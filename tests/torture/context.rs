@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use onloop::http::{Body, ClientRequest, Response, Server, Socket};
+use onloop::http::{Body, ClientRequest, Connection, Response, Server, Socket};
 use onloop::{LoopHandle, Remote};
 
 use crate::operation::{Operation, perform};
@@ -21,6 +21,7 @@ pub(crate) struct Context {
     pub(crate) requests: RefCell<Vec<ClientRequest>>,
     pub(crate) bodies: RefCell<Vec<Body>>,
     pub(crate) sockets: RefCell<Vec<Socket>>,
+    pub(crate) connections: RefCell<Vec<Connection>>,
     exchanges: RefCell<Vec<Exchange>>,
     /// The callback under test has run its operation.
     pub(crate) fired: Cell<bool>,
@@ -58,6 +59,7 @@ impl Context {
             requests: RefCell::default(),
             bodies: RefCell::default(),
             sockets: RefCell::default(),
+            connections: RefCell::default(),
             exchanges: RefCell::default(),
             fired: Cell::new(false),
             calls: Cell::new(0),

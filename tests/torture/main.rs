@@ -11,6 +11,7 @@ mod operation;
 mod outgoing;
 mod run;
 mod scenario;
+mod server_events;
 mod witness;
 
 use bench::WIRES;
@@ -88,6 +89,13 @@ torture_tests! {
     anything_goes_in_on_close_of_a_socket: SocketClose,
     anything_goes_in_on_client_error: ClientErrorEvent,
     anything_goes_in_on_close_of_a_server: ServerClosed,
+    anything_goes_in_on_connection: ServerConnection,
+    anything_goes_in_on_check_continue: CheckContinue,
+    anything_goes_in_on_check_expectation: CheckExpectation,
+    anything_goes_in_on_drop_request: DropRequest,
+    anything_goes_in_on_drop: ServerDrop,
+    anything_goes_in_on_timeout_of_a_server: ServerTimeout,
+    anything_goes_in_on_timeout_of_a_request: RequestTimeout,
     anything_goes_in_a_timer: Timer,
     anything_goes_in_an_interval: Interval,
     anything_goes_in_an_immediate: Immediate,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use onloop::Error;
-use onloop::http::{self, Body, ClientRequest, Response, Socket};
+use onloop::http::{self, Body, ClientRequest, Connection, Response, Socket};
 
 use crate::context::Ctx;
 use crate::outgoing;
@@ -45,6 +45,8 @@ operations! {
     DestroySockets,
     DestroyAllTwice,
     DestroyWithError,
+    DestroyConnections,
+    ConnectionTimeouts,
     CloseServer,
     CloseIdleConnections,
     CloseAllConnections,
@@ -81,7 +83,12 @@ impl Operation {
             // Callbacks that belong to no exchange, or to one that is over: their failure ends none.
             Panic | PanicContained | ReturnError => !matches!(
                 kind,
-                Kind::Timer | Kind::Interval | Kind::Immediate | Kind::Post | Kind::ServerClosed
+                Kind::Timer
+                    | Kind::Interval
+                    | Kind::Immediate
+                    | Kind::Post
+                    | Kind::ServerClosed
+                    | Kind::ServerDrop
             ),
             _ => true,
         }
@@ -89,7 +96,8 @@ impl Operation {
 
     /// A request that meets the close of its kept-alive connection may fail: nobody is to blame.
     pub(crate) fn closes_free_connections(self) -> bool {
-        matches!(self, Operation::CloseIdleConnections | Operation::CloseAllConnections)
+        use Operation::*;
+        matches!(self, CloseIdleConnections | CloseAllConnections | DestroyConnections)
     }
 }
 
@@ -140,6 +148,11 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
             ctx.destroy_all();
             use_everything(ctx);
         }
+        DestroyConnections => {
+            ctx.connections.borrow().iter().for_each(Connection::destroy);
+            ctx.connections.borrow().iter().for_each(Connection::destroy);
+        }
+        ConnectionTimeouts => connection_timeouts(ctx),
         DestroyWithError => destroy_with_error(ctx),
         CloseServer | CloseIdleConnections | CloseAllConnections | CloseAndDestroyEverything => {
             close(ctx);
@@ -231,8 +244,10 @@ fn register_others(ctx: Ctx) {
         body.on_data(move |_| body.pause());
         body.on_data(|_| {});
         body.on_end(move || end_all(ctx));
+        body.collect(3, move |_| use_everything(ctx));
         body.on_error(|_| {});
         body.on_aborted(|| {});
+        body.on_timeout(move || body.destroy());
         body.on_close(move || use_everything(ctx));
     }
     for &res in ctx.responses.borrow().iter() {
@@ -272,6 +287,16 @@ fn timeouts(ctx: Ctx) {
     ctx.requests.borrow().iter().for_each(|request| request.set_timeout(timeout));
     ctx.bodies.borrow().iter().for_each(|body| body.set_timeout(timeout));
     ctx.sockets.borrow().iter().for_each(|socket| socket.set_timeout(timeout));
+}
+
+fn connection_timeouts(ctx: Ctx) {
+    for connection in ctx.connections.borrow().iter() {
+        connection.set_timeout(Duration::from_millis(50));
+        connection.set_no_delay(false);
+        connection.set_keep_alive(None);
+        connection.unref();
+        connection.ref_();
+    }
 }
 
 fn pause_all(ctx: Ctx) {
@@ -324,10 +349,14 @@ pub(crate) fn use_everything(ctx: Ctx) {
     for body in ctx.bodies.borrow().clone() {
         let _ = (body.is_open(), body.is_paused(), body.is_complete(), body.trailers());
         let _ = (body.remote_address(), body.local_address());
+        let _ = (body.trailers_joined(), body.trailers_distinct());
     }
     for socket in ctx.sockets.borrow().clone() {
         let _ = (socket.is_open(), socket.remote_address(), socket.local_address());
         outgoing::ask_socket(socket);
+    }
+    for connection in ctx.connections.borrow().clone() {
+        let _ = (connection.is_open(), connection.remote_address(), connection.timeout());
     }
     let server = ctx.server.get();
     let _ = (server.port(), server.is_listening(), server.connections());
@@ -353,6 +382,9 @@ pub(crate) fn abuse_dead_handles(ctx: Ctx) {
     outgoing::uncork_all(ctx);
     outgoing::reset_sockets(ctx);
     ctx.sockets.borrow().iter().for_each(Socket::destroy_soon);
+    connection_timeouts(ctx);
+    ctx.connections.borrow().iter().for_each(Connection::destroy);
+    assert!(ctx.connections.borrow().iter().all(|connection| !connection.is_open()));
     ctx.destroy_all();
     for res in ctx.responses.borrow().iter() {
         assert!(!res.is_open() && res.set_header("X", "1").is_err() && !res.set_status(204));

@@ -13,6 +13,7 @@ use crate::bench::{Bench, Peer, Wire};
 use crate::context::{Context, Ctx};
 use crate::operation::{Intended, Operation, abuse_dead_handles};
 use crate::scenario::{self, Kind};
+use crate::server_events::peer_bytes;
 
 thread_local! {
     static HOOKED_PANICS: Cell<u32> = const { Cell::new(0) };
@@ -68,12 +69,16 @@ fn torture(wire: Wire, kind: Kind, operation: Operation, name: &str) {
     let mut run = Run { name, bench, event_loop, ctx, panics: 0, peer: None };
 
     scenario::serve(ctx);
-    if kind == Kind::ClientErrorEvent {
+    if let Some(bytes) = peer_bytes(kind) {
         let mut peer = run.bench.connect(&server.address().expect("it listens"));
-        peer.write(b"NOT HTTP\r\n\r\n");
+        peer.write(bytes);
         run.peer = Some(peer);
     }
-    scenario::start(ctx, server.port()).expect("the request is well-formed");
+    if kind == Kind::ServerDrop {
+        assert!(run.turn_until(|ctx| ctx.fired.get()), "{name}: no connection was dropped");
+    }
+    let port = server.port().max(1);
+    scenario::start(ctx, port).expect("the request is well-formed");
     assert!(run.turn_until(|ctx| ctx.fired.get()), "{name}: the callback was never called");
     if ctx.drop_loop.get() {
         run.without_the_loop();

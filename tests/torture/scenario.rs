@@ -9,6 +9,7 @@ use onloop::Timer;
 use onloop::http::{self, Body, ClientRequest, IncomingResponse, Request, Response, Socket};
 
 use crate::context::Ctx;
+use crate::server_events;
 
 macro_rules! kinds {
     ($($name:ident,)*) => {
@@ -32,6 +33,8 @@ kinds! {
     ShouldUpgrade, ServerUpgrade, ClientUpgrade,
     SocketData, SocketEnd, SocketDrain, SocketFinish, SocketTimeout, SocketError, SocketClose,
     ClientErrorEvent, ServerClosed,
+    ServerConnection, CheckContinue, CheckExpectation, DropRequest, ServerTimeout, RequestTimeout,
+    ServerDrop,
     Timer, Interval, Immediate, Post,
 }
 
@@ -69,6 +72,14 @@ pub(crate) fn serve(ctx: Ctx) {
     match ctx.kind {
         Kind::ShouldUpgrade => should_upgrade(ctx),
         Kind::ClientErrorEvent => on_client_error(ctx),
+        Kind::ServerConnection => server_events::connection(ctx),
+        Kind::CheckContinue | Kind::CheckExpectation => server_events::expectation(ctx),
+        Kind::DropRequest => server_events::drop_request(ctx),
+        Kind::ServerDrop => server_events::drop(ctx),
+        Kind::ServerTimeout => {
+            server.set_timeout(Duration::from_millis(50));
+            server_events::timeout(ctx);
+        }
         Kind::ServerClosed => server.on_close(move || ctx.fire_once()),
         _ => {}
     }
@@ -88,6 +99,7 @@ pub(crate) fn on_request(ctx: Ctx, req: Request, res: Response) -> onloop::Resul
         _ => ctx.track_response(res),
     }
     let body = req.body();
+    ctx.connections.borrow_mut().push(req.connection());
     ctx.bodies.borrow_mut().push(body);
     match ctx.kind {
         Kind::Request => {
@@ -107,6 +119,7 @@ pub(crate) fn on_request(ctx: Ctx, req: Request, res: Response) -> onloop::Resul
         Kind::Timer | Kind::Interval | Kind::Immediate | Kind::Post | Kind::ClientErrorEvent => {
             from_elsewhere(ctx, res);
         }
+        Kind::DropRequest | Kind::ServerDrop => from_elsewhere(ctx, res),
         _ => request_callbacks(ctx, body, res),
     }
     Ok(())
@@ -161,6 +174,19 @@ fn request_callbacks(ctx: Ctx, body: Body, res: Response) {
             res.set_timeout(Duration::from_millis(50));
             response_timeout(ctx, res);
         }
+        Kind::RequestTimeout => {
+            body.resume();
+            body.set_timeout(Duration::from_millis(50));
+            request_timeout(ctx, body, res);
+        }
+        Kind::ServerTimeout => {
+            // Longer than the timeout.
+            ctx.lp.set_timeout(Duration::from_millis(150), move || res.end("late"));
+        }
+        Kind::CheckContinue | Kind::CheckExpectation => {
+            body.resume();
+            body.on_end(move || res.end("ok"));
+        }
         Kind::ClientBodyError | Kind::ClientAborted => {
             res.write("part one");
             ctx.lp.set_timeout(SOON, move || res.destroy());
@@ -193,6 +219,14 @@ fn response_drain(ctx: Ctx, res: Response) {
     res.on_drain(move || {
         ctx.fire(|| response_drain(ctx, res), || res.off_drain())?;
         res.end("");
+        Ok(())
+    });
+}
+
+fn request_timeout(ctx: Ctx, body: Body, res: Response) {
+    body.on_timeout(move || {
+        ctx.fire(|| request_timeout(ctx, body, res), || body.off_timeout())?;
+        res.end("late");
         Ok(())
     });
 }
@@ -362,6 +396,7 @@ pub(crate) fn start(ctx: Ctx, port: u16) -> onloop::Result<()> {
     let method = match ctx.kind {
         Kind::RequestData | Kind::RequestEnd | Kind::RequestError | Kind::RequestAborted => "POST",
         Kind::ClientDrain | Kind::ClientWritten | Kind::ClientFinish | Kind::Continue => "POST",
+        Kind::CheckContinue | Kind::RequestTimeout => "POST",
         _ => "GET",
     };
     let port = if ctx.kind == Kind::ClientRefused { 1 } else { port };
@@ -380,6 +415,19 @@ pub(crate) fn start(ctx: Ctx, port: u16) -> onloop::Result<()> {
         }
         Kind::RequestError | Kind::RequestAborted => {
             request.write("one");
+        }
+        Kind::RequestTimeout => {
+            request.write("one");
+            ctx.lp.set_timeout(Duration::from_millis(150), move || request.end("two"));
+        }
+        Kind::CheckExpectation => {
+            request.set_header("Expect", "the unexpected")?;
+            request.end("");
+        }
+        Kind::CheckContinue => {
+            request.set_header("Expect", "100-continue")?;
+            request.flush_headers();
+            request.on_continue(move || request.end("content"));
         }
         Kind::ClientDrain => {
             client_drain(ctx, request);
@@ -453,6 +501,8 @@ fn on_response(ctx: Ctx, request: ClientRequest, response: IncomingResponse) -> 
         Kind::ResponseError => {
             ctx.lp.set_timeout(SOON, move || request.destroy());
         }
+        // The operation may have begun the response: then nobody says to go on.
+        Kind::CheckContinue => request.end("content"),
         _ => {}
     }
     if ctx.kind != Kind::ClientData {

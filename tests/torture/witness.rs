@@ -57,6 +57,8 @@ pub(crate) fn destructors(ctx: Ctx) {
             let witness = Witness::new(ctx);
             body.on_aborted(move || drop(witness));
             let witness = Witness::new(ctx);
+            body.collect(10, move |_| drop(witness));
+            let witness = Witness::new(ctx);
             body.on_close(move || drop(witness));
         }
         for res in ctx.responses.borrow().clone() {

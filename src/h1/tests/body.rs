@@ -7,6 +7,22 @@ type Played = Result<(Vec<u8>, Option<Vec<(String, Vec<u8>)>>, usize), Violation
 
 /// Plays `input` in pieces ending at `cuts`, then the end of the stream if nothing ended it.
 fn play(framing: Framing, input: &[u8], limits: &BodyLimits, cuts: &[usize]) -> Played {
+    play_to(framing, input, limits, cuts).0
+}
+
+/// The same, with the place of a refusal.
+fn play_to(framing: Framing, input: &[u8], limits: &BodyLimits, cuts: &[usize]) -> (Played, usize) {
+    let mut place = 0;
+    (play_noting(framing, input, limits, cuts, &mut place), place)
+}
+
+fn play_noting(
+    framing: Framing,
+    input: &[u8],
+    limits: &BodyLimits,
+    cuts: &[usize],
+    place: &mut usize,
+) -> Played {
     let mut decoder = BodyDecoder::new(framing);
     let mut content = Vec::new();
     let (mut at, mut total) = (0, 0);
@@ -16,7 +32,12 @@ fn play(framing: Framing, input: &[u8], limits: &BodyLimits, cuts: &[usize]) -> 
             assert_eq!(decoder.decode(&[], limits), Ok(Decoded::More(0)));
         }
         while at <= end {
-            match decoder.decode(&input[at..end], limits)? {
+            let decoded = decoder.decode(&input[at..end], limits);
+            let decoded = decoded.inspect_err(|_| {
+                *place = at + decoder.refused_at();
+                assert!(*place <= end);
+            });
+            match decoded? {
                 Decoded::More(used) => {
                     assert_eq!(used, end - at, "all of it is framing");
                     at += used;
@@ -50,16 +71,16 @@ fn trailers(decoder: &mut BodyDecoder) -> Option<Vec<(String, Vec<u8>)>> {
 }
 
 fn play_all(framing: Framing, input: &[u8], limits: &BodyLimits) -> Played {
-    let whole = play(framing, input, limits, &[]);
+    let whole = play_to(framing, input, limits, &[]);
     let text = String::from_utf8_lossy(input);
     let every: Vec<_> = (0..input.len()).collect();
-    assert_eq!(whole, play(framing, input, limits, &every), "byte by byte: {text:?}");
+    assert_eq!(whole, play_to(framing, input, limits, &every), "byte by byte: {text:?}");
     if input.len() < 2000 {
         for cut in 0..input.len() {
-            assert_eq!(whole, play(framing, input, limits, &[cut]), "cut at {cut}: {text:?}");
+            assert_eq!(whole, play_to(framing, input, limits, &[cut]), "cut at {cut}: {text:?}");
         }
     }
-    whole
+    whole.0
 }
 
 fn chunked(input: &[u8]) -> Played {
@@ -182,6 +203,7 @@ fn limits_are_exact() {
         extension_bytes: 20,
         trailer_bytes: 12,
         trailer_fields: 2,
+        ..BodyLimits::default()
     };
     let play = |input: &str| play_all(Framing::Chunked, input.as_bytes(), &limits).map(|_| ());
     assert_eq!(play("1;2345678\r\nx\r\n0\r\n\r\n"), Ok(()));
@@ -195,6 +217,13 @@ fn limits_are_exact() {
     assert_eq!(play("0\r\nA:\r\nB:\r\n\r\n"), Ok(()));
     assert_eq!(play("0\r\nA:\r\nB:\r\nC:\r\n\r\n"), Err(Violation::TrailersTooLarge));
     assert_eq!(Violation::TrailersTooLarge.status(), 431);
+    let some = BodyLimits { content_bytes: 17, ..limits };
+    let play = |input: &[u8]| play_all(Framing::Chunked, input, &some).map(|played| played.0.len());
+    assert_eq!(play(b"10\r\n0123456789abcdef\r\n1\r\nx\r\n0\r\n\r\n"), Ok(17));
+    let over = Err(Violation::ContentTooLarge);
+    assert_eq!(play(b"10\r\n0123456789abcdef\r\n2\r\n"), over, "before the data");
+    assert_eq!(play(b"ffffffffffffffff\r\n"), over);
+    assert_eq!(play(b"1\r\nx\r\nffffffffffffffff\r\n"), over, "a sum that would wrap");
     let none = BodyLimits { trailer_bytes: 0, trailer_fields: 0, ..limits };
     assert!(play_all(Framing::Chunked, b"0\r\n\r\n", &none).is_ok());
 }
@@ -255,6 +284,8 @@ fn mutations_get_one_answer() {
         extension_bytes: 6,
         trailer_bytes: 9,
         trailer_fields: 1,
+        content_bytes: 40,
+        ..BodyLimits::default()
     };
     let trailers: &[u8] = b"2;a=\"b\"\r\nxy\r\n0\r\nDigest: abc\r\nE:\r\n\r\n";
     let corpus: Vec<&[u8]> = GOOD.iter().map(|row| row.0).chain([trailers; 10]).collect();

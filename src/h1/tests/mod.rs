@@ -9,8 +9,14 @@ mod work;
 
 use super::*;
 
-pub(super) const LIMITS: HeadLimits =
-    HeadLimits { head_bytes: 16 * 1024, target_bytes: 8 * 1024, fields: 100 };
+pub(super) const LIMITS: HeadLimits = HeadLimits {
+    head_bytes: 16 * 1024,
+    target_bytes: 8 * 1024,
+    fields: 100,
+    content_bytes: u64::MAX,
+    host_optional: false,
+    join_duplicates: false,
+};
 
 /// All that can be known of a head.
 #[derive(Debug, PartialEq, Eq, Clone, Default)]
@@ -45,17 +51,33 @@ fn seen(head: &Head, consumed: usize) -> Seen {
 fn play(
     input: &[u8],
     cuts: impl IntoIterator<Item = usize>,
-    mut read: impl FnMut(&[u8], &mut HeadProgress, &mut Head) -> Result<Option<usize>, Violation>,
+    read: impl FnMut(&[u8], &mut HeadProgress, &mut Head) -> Result<Option<usize>, Violation>,
 ) -> Answer {
+    play_to(input, cuts, read).0
+}
+
+/// The same, with the place of a refusal.
+fn play_to(
+    input: &[u8],
+    cuts: impl IntoIterator<Item = usize>,
+    mut read: impl FnMut(&[u8], &mut HeadProgress, &mut Head) -> Result<Option<usize>, Violation>,
+) -> (Answer, usize) {
     let mut progress = HeadProgress::default();
     let mut head = Head::default();
     for end in cuts.into_iter().chain([input.len()]) {
-        if let Some(consumed) = read(&input[..end], &mut progress, &mut head)? {
-            assert!(consumed <= end);
-            return Ok(Some(seen(&head, consumed)));
+        match read(&input[..end], &mut progress, &mut head) {
+            Ok(None) => assert_eq!(progress.position(), end),
+            Ok(Some(consumed)) => {
+                assert!(consumed <= end);
+                return (Ok(Some(seen(&head, consumed))), 0);
+            }
+            Err(violation) => {
+                assert!(progress.position() <= end);
+                return (Err(violation), progress.position());
+            }
         }
     }
-    Ok(None)
+    (Ok(None), 0)
 }
 
 /// Plays a head in all ways and gives the one answer.
@@ -63,16 +85,16 @@ fn play_all(
     input: &[u8],
     mut read: impl FnMut(&[u8], &mut HeadProgress, &mut Head) -> Result<Option<usize>, Violation>,
 ) -> Answer {
-    let whole = play(input, [], &mut read);
-    let single = play(input, 0..input.len(), &mut read);
+    let whole = play_to(input, [], &mut read);
+    let single = play_to(input, 0..input.len(), &mut read);
     let text = String::from_utf8_lossy(input);
     assert_eq!(whole, single, "byte by byte: {text:?}");
     if input.len() < 2000 {
         for cut in 0..input.len() {
-            assert_eq!(whole, play(input, [cut], &mut read), "cut at {cut}: {text:?}");
+            assert_eq!(whole, play_to(input, [cut], &mut read), "cut at {cut}: {text:?}");
         }
     }
-    whole
+    whole.0
 }
 
 pub(super) fn request_with(input: &[u8], limits: &HeadLimits) -> Answer {

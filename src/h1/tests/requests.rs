@@ -196,7 +196,8 @@ fn with_target(bytes: usize) -> Vec<u8> {
 
 #[test]
 fn limits_are_exact() {
-    let limits = HeadLimits { head_bytes: 300, target_bytes: 20, fields: 3 };
+    let limits =
+        HeadLimits { head_bytes: 300, target_bytes: 20, fields: 3, ..HeadLimits::default() };
     assert!(matches!(request_with(&with_target(20), &limits), Ok(Some(_))));
     assert_eq!(request_with(&with_target(21), &limits), Err(Violation::TargetTooLong));
     assert_eq!(Violation::TargetTooLong.status(), 414);
@@ -252,7 +253,12 @@ fn more_fields_than_the_fast_way_has_room_for() {
 
 #[test]
 fn a_head_of_the_largest_size() {
-    let limits = HeadLimits { head_bytes: usize::MAX, target_bytes: usize::MAX, fields: 70_000 };
+    let limits = HeadLimits {
+        head_bytes: usize::MAX,
+        target_bytes: usize::MAX,
+        fields: 70_000,
+        ..HeadLimits::default()
+    };
     let fixed = "GET / HTTP/1.1\r\nHost: h\r\n\r\n\r\nA: ".len();
     let mut text = format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\n\r\n", "x".repeat(65535 - fixed));
     let read = |text: &str| {
@@ -354,7 +360,8 @@ fn mutations_get_one_answer() {
         .map(str::as_bytes)
         .chain(BAD.iter().map(|row| row.1))
         .collect();
-    let limits = HeadLimits { head_bytes: 90, target_bytes: 12, fields: 2 };
+    let limits =
+        HeadLimits { head_bytes: 90, target_bytes: 12, fields: 2, ..HeadLimits::default() };
     let (mut taken, mut refused) = (0, 0);
     for round in 0..4000 {
         let input = mutate(corpus[random.below(corpus.len())], &mut random);
@@ -369,4 +376,44 @@ fn mutations_get_one_answer() {
         }
     }
     assert!(taken > 200 && refused > 1000, "{taken} {refused}");
+}
+
+/// A head of these field lines, with first-wins names joined or not.
+fn merging(lines: &str, join_duplicates: bool) -> Head {
+    let limits = HeadLimits { join_duplicates, ..LIMITS };
+    let mut head = Head::default();
+    let text = format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
+    parse_request(text.as_bytes(), &limits, &mut HeadProgress::default(), &mut head).unwrap();
+    head
+}
+
+#[test]
+fn the_joined_value_of_a_name_is_that_of_all_names() {
+    let lines = "A: 1\r\nCookie: a\r\nSet-Cookie: x\r\nAGE: 1\r\na:\r\nset-cookie: y\r\ncOOKIE: b\r\n\
+                 Age: 2\r\nA: \u{e9}\r\n";
+    for (join, age) in [(false, "1"), (true, "1, 2")] {
+        let head = merging(lines, join);
+        let expected = [
+            ("host", "h"),
+            ("a", "1, , \u{e9}"),
+            ("cookie", "a; b"),
+            ("set-cookie", "x"),
+            ("age", age),
+            ("set-cookie", "y"),
+        ];
+        let expected =
+            expected.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
+        assert_eq!(head.joined_fields(), expected);
+        for (name, value) in &expected[..5] {
+            let upper = name.to_ascii_uppercase();
+            assert_eq!(head.joined(&upper).as_deref(), Some(&value[..]), "{name}");
+        }
+        assert!(matches!(head.joined("host"), Some(std::borrow::Cow::Borrowed(b"h"))));
+        assert_eq!(head.joined("b"), None);
+        let (name, values) = &head.distinct_fields()[3];
+        assert_eq!(
+            (name.as_str(), &values[..]),
+            ("set-cookie", &[b"x".to_vec(), b"y".to_vec()][..])
+        );
+    }
 }

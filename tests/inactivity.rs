@@ -1,0 +1,314 @@
+//! The inactivity timeout on its three levels, on a simulated clock: whom it tells, in which order, and when.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Log, get};
+use onloop::http::{Outcome, Request, Response, Server, ServerOptions};
+use onloop::sim::{SimNet, SimPeer};
+use onloop::{EventLoop, LoopOptions};
+
+/// A deadline may be late by the sweep and what the network takes.
+const LATE: Duration = Duration::from_millis(200);
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+struct Clocked {
+    net: SimNet,
+    event_loop: EventLoop,
+    log: Log,
+}
+
+impl Clocked {
+    fn new() -> Clocked {
+        let net = SimNet::new(1);
+        let event_loop = net.event_loop(LoopOptions::default());
+        Clocked { net, event_loop, log: Log::new() }
+    }
+
+    fn serve<R: Outcome>(
+        &self,
+        options: ServerOptions,
+        on_request: impl FnMut(Request, Response) -> R + 'static,
+    ) -> Server {
+        let server = Server::new(self.event_loop.handle(), options).expect("a server");
+        server.on_request(on_request);
+        server.listen("127.0.0.1:80").expect("a free port");
+        server
+    }
+
+    fn send(&self, bytes: &str) -> SimPeer {
+        let peer =
+            self.net.connect(&"127.0.0.1:80".parse::<std::net::SocketAddr>().unwrap().into());
+        assert_eq!(peer.write(bytes.as_bytes()), bytes.len());
+        peer
+    }
+
+    /// Notes with the second in which it is called.
+    fn noting(&self, line: &'static str) -> impl Fn() + 'static {
+        let (log, net) = (self.log.clone(), self.net.clone());
+        move || log.note(format!("{line} {}", net.now().as_secs()))
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.net.now() + time;
+        while self.net.now() < end {
+            let left = end - self.net.now();
+            self.event_loop.turn(Some(left)).expect("a turn");
+            if self.net.now() < end && self.net.stalled() {
+                self.net.advance(end - self.net.now());
+            }
+        }
+    }
+
+    #[track_caller]
+    fn until_end(&mut self, peer: &SimPeer) -> (Duration, String) {
+        let begin = self.net.now();
+        let mut received = Vec::new();
+        while !peer.is_eof() && !peer.is_reset() {
+            received.extend(peer.read());
+            self.event_loop.turn(Some(LATE / 10)).expect("a turn");
+            assert!(self.net.now() - begin < seconds(10_000), "it never ends");
+        }
+        received.extend(peer.read());
+        (self.net.now() - begin, String::from_utf8_lossy(&received).into_owned())
+    }
+}
+
+#[track_caller]
+fn assert_about(took: Duration, expected: Duration) {
+    assert!(took >= expected, "{took:?} is earlier than {expected:?}");
+    assert!(took <= expected + LATE, "{took:?} is later than {expected:?}");
+}
+
+#[test]
+fn request_response_and_server_are_told_in_this_order_and_once() {
+    let mut clocked = Clocked::new();
+    let (req_told, res_told) = (clocked.noting("request"), clocked.noting("response"));
+    let server_told = clocked.noting("server");
+    let mut tellers = Some((req_told, res_told));
+    let server = clocked.serve(ServerOptions::new().timeout(seconds(5)), move |req, res| {
+        let (req_told, res_told) = tellers.take().expect("one request");
+        req.resume();
+        req.on_timeout(req_told);
+        res.on_timeout(res_told);
+        req.on_end(move || res.end("late"));
+    });
+    server.on_timeout(move |connection| {
+        assert!(connection.is_open() && connection.timeout() == seconds(5));
+        server_told();
+    });
+    let peer = clocked.send(&get("/", "Content-Length: 2\r\n"));
+    clocked.pass(seconds(20));
+    assert_eq!(clocked.log.all(), ["request 5", "response 5", "server 5"], "once, not every 5 s");
+    // Something moves: it can be told anew, and the message is complete then.
+    peer.write(b"x");
+    clocked.pass(seconds(7));
+    assert_eq!(clocked.log.all()[3..], ["request 25", "response 25", "server 25"]);
+    peer.write(b"x");
+    clocked.pass(seconds(1));
+    assert!(String::from_utf8_lossy(&peer.read()).ends_with("late"));
+}
+
+#[test]
+fn a_complete_request_is_not_told() {
+    let mut clocked = Clocked::new();
+    let (req_told, res_told) = (clocked.noting("request"), clocked.noting("response"));
+    let mut tellers = Some((req_told, res_told));
+    clocked.serve(ServerOptions::new(), move |req, res| {
+        let (req_told, res_told) = tellers.take().expect("one request");
+        req.set_timeout(seconds(3));
+        req.on_timeout(req_told);
+        res.on_timeout(move || {
+            res_told();
+            res.end("late");
+        });
+    });
+    let peer = clocked.send(&get("/", "Connection: close\r\n"));
+    let (took, text) = clocked.until_end(&peer);
+    assert_about(took, seconds(3));
+    assert!(text.ends_with("late"), "{text}");
+    assert_eq!(clocked.log.all(), ["response 3"]);
+}
+
+#[test]
+fn where_nobody_listens_the_connection_ends() {
+    let mut clocked = Clocked::new();
+    let closed = clocked.noting("close");
+    let mut closed = Some(closed);
+    clocked.serve(ServerOptions::new().timeout(seconds(4)), move |_req, res| {
+        res.on_close(closed.take().expect("one request"));
+    });
+    let peer = clocked.send(&get("/", ""));
+    let (took, text) = clocked.until_end(&peer);
+    assert_about(took, seconds(4));
+    assert_eq!((text.as_str(), clocked.log.all()), ("", vec!["close 4".to_owned()]));
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_inactive_from_accept_on() {
+    for listens in [true, false] {
+        let mut clocked = Clocked::new();
+        let told = clocked.noting("server");
+        let server =
+            clocked.serve(ServerOptions::new().timeout(seconds(4)), |_req, res| res.end(""));
+        if listens {
+            server.on_timeout(move |_connection| told());
+        }
+        let peer = clocked.send("");
+        let (took, _) = clocked.until_end(&peer);
+        // Told or not, the clock of the head runs, too.
+        assert_about(took, seconds(if listens { 60 } else { 4 }));
+        assert_eq!(clocked.log.len(), usize::from(listens));
+    }
+}
+
+#[test]
+fn the_timeout_is_not_that_of_an_idle_connection() {
+    let mut clocked = Clocked::new();
+    let told = clocked.noting("server");
+    let server = clocked.serve(ServerOptions::new().timeout(seconds(4)), |_req, res| res.end("x"));
+    server.on_timeout(move |_connection| told());
+    let peer = clocked.send(&get("/", ""));
+    let (took, _) = clocked.until_end(&peer);
+    assert_about(took, seconds(66));
+    assert_eq!(clocked.log.len(), 0);
+}
+
+#[test]
+fn bytes_in_either_direction_are_activity() {
+    let mut clocked = Clocked::new();
+    let lp = clocked.event_loop.handle();
+    clocked.serve(ServerOptions::new().timeout(seconds(4)), move |req, res| {
+        req.resume();
+        req.on_end(move || {
+            for second in 1..=5 {
+                lp.set_timeout(seconds(second * 3), move || {
+                    res.write("x");
+                });
+            }
+            lp.set_timeout(seconds(18), move || res.end("end"));
+        });
+    });
+    let peer = clocked.send(&get("/", "Connection: close\r\nContent-Length: 5\r\n"));
+    for _ in 0..5 {
+        clocked.pass(seconds(3));
+        peer.write(b"x");
+    }
+    let (_, text) = clocked.until_end(&peer);
+    assert!(text.ends_with("3\r\nend\r\n0\r\n\r\n"), "{text}");
+}
+
+#[test]
+fn a_connection_sets_its_own_timeout_until_its_first_response() {
+    let mut clocked = Clocked::new();
+    let told = clocked.noting("server");
+    let server = clocked.serve(ServerOptions::new(), |req, res| match req.url() {
+        "/slow" => {}
+        _ => res.end("x"),
+    });
+    server.on_connection(|connection| {
+        connection.set_timeout(seconds(2));
+        assert_eq!(connection.timeout(), seconds(2));
+    });
+    server.on_timeout(move |connection| {
+        told();
+        connection.destroy();
+    });
+    for opening in ["", "GET / HT", &get("/slow", "")] {
+        let peer = clocked.send(opening);
+        let (took, text) = clocked.until_end(&peer);
+        assert_about(took, seconds(2));
+        assert_eq!(text, "", "{opening:?}");
+    }
+    assert_eq!(clocked.log.len(), 3);
+    // After the first response the idle clock runs, and a later exchange has the server's timeout: none.
+    let peer = clocked.send(&get("/", ""));
+    clocked.pass(seconds(30));
+    peer.write(get("/slow", "").as_bytes());
+    clocked.pass(seconds(1000));
+    assert!(!peer.is_eof() && !peer.is_reset());
+    assert_eq!(clocked.log.len(), 3);
+}
+
+#[test]
+fn handlers_may_do_anything_when_it_is_told() {
+    let mut clocked = Clocked::new();
+    let server = clocked.serve(ServerOptions::new().timeout(seconds(2)), move |req, res| {
+        let body = req.body();
+        match req.url() {
+            "/destroy" => req.on_timeout(move || body.destroy()),
+            "/end" => req.on_timeout(move || res.end("ended")),
+            "/error" => {
+                req.on_timeout(|| -> onloop::Result<()> { Err(onloop::Error::other("enough")) });
+            }
+            _ => res.on_timeout(move || {
+                res.off_timeout();
+                res.destroy();
+            }),
+        }
+    });
+    server.on_timeout(move |_connection| server.off_timeout());
+    for (path, status) in [("/destroy", ""), ("/end", "200"), ("/error", "500"), ("/off", "")] {
+        let peer = clocked.send(&get(path, "Content-Length: 1\r\n"));
+        let (_, text) = clocked.until_end(&peer);
+        assert_eq!(text.get(9..12).unwrap_or(""), status, "{path}: {text}");
+    }
+}
+
+#[test]
+fn a_slow_request_is_408_whatever_its_timeout_tells() {
+    let mut clocked = Clocked::new();
+    let options = ServerOptions::new().request_timeout(seconds(10)).timeout(seconds(4));
+    let server = clocked.serve(options, |req, _res| req.resume());
+    assert_eq!(server.headers_timeout(), seconds(10), "not longer than that of the request");
+    server.on_timeout(|_connection| {});
+    let peer = clocked.send(&get("/", "Content-Length: 1\r\n"));
+    let (took, text) = clocked.until_end(&peer);
+    assert_about(took, seconds(10));
+    assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
+}
+
+#[test]
+fn clocks_can_be_changed_while_the_server_runs() {
+    let mut clocked = Clocked::new();
+    let server = clocked.serve(ServerOptions::new(), |req, res| match req.url() {
+        "/slow" => {}
+        _ => res.end("x"),
+    });
+    server.set_timeout(seconds(3));
+    server.set_keep_alive_timeout(seconds(7));
+    server.set_keep_alive_timeout_buffer(seconds(2));
+    let refused = server.set_headers_timeout(seconds(301)).expect_err("longer than the request's");
+    assert_eq!((refused.code(), server.headers_timeout()), ("ERR_OUT_OF_RANGE", seconds(60)));
+    server.set_headers_timeout(seconds(11)).expect("shorter");
+    server.set_request_timeout(seconds(12)).expect("longer than the head's");
+    assert_eq!(server.set_request_timeout(seconds(5)).unwrap_err().code(), "ERR_OUT_OF_RANGE");
+    assert_eq!((server.timeout(), server.request_timeout()), (seconds(3), seconds(12)));
+    assert_eq!(server.keep_alive_timeout_buffer(), seconds(2));
+    let peer = clocked.send(&get("/slow", ""));
+    assert_about(clocked.until_end(&peer).0, seconds(3));
+    let peer = clocked.send(&get("/", ""));
+    let (took, text) = clocked.until_end(&peer);
+    assert_about(took, seconds(9));
+    assert!(text.contains("Keep-Alive: timeout=7\r\n"), "{text}");
+    server.set_timeout(Duration::ZERO);
+    let peer = clocked.send("GET / HT");
+    assert_about(clocked.until_end(&peer).0, seconds(11));
+    let peer = clocked.send(&get("/", "Content-Length: 1\r\n").replace("/ ", "/slow "));
+    assert_about(clocked.until_end(&peer).0, seconds(12));
+    server.set_max_requests_per_socket(Some(1));
+    server.set_max_headers_count(1);
+    assert_eq!((server.max_requests_per_socket(), server.max_headers_count()), (Some(1), 1));
+    let peer = clocked.send(&get("/", ""));
+    assert!(clocked.until_end(&peer).1.contains("Connection: close\r\n"));
+    let peer = clocked.send(&get("/", "A: b\r\n"));
+    assert!(clocked.until_end(&peer).1.starts_with("HTTP/1.1 431 "));
+    server.close();
+    clocked.pass(seconds(100));
+    server.set_timeout(seconds(1));
+    assert_eq!((server.timeout(), server.max_connections()), (Duration::ZERO, None));
+}
