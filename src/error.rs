@@ -136,6 +136,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_io_kind(mut self, kind: io::ErrorKind) -> Self {
+        self.inner.io = Some(kind);
+        self
+    }
+
     pub(crate) fn with_bytes_parsed(mut self, bytes: u64) -> Self {
         self.inner.bytes_parsed = Some(bytes);
         self

@@ -189,6 +189,7 @@ impl EventLoop {
     /// What comes after I/O.
     fn run_due(&mut self) -> usize {
         let mut handled = self.run_looked_up();
+        handled += self.shell.with(Core::take_file_slices).unwrap_or(0);
         handled += self.run_posts();
         handled += self.run_timers();
         handled += self.run_immediates();

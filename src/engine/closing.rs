@@ -41,8 +41,11 @@ impl Active {
     /// Ends the exchange wherever it stands: nothing of it may go along to the next one that this state
     /// serves.
     pub(super) fn end_early(&mut self, id: ExchangeId, kind: Kind) -> Remains {
+        let over = self.progress_of(id);
+        // Only now: with its file the message counted as unsent.
+        self.file = None;
         Remains {
-            over: self.progress_of(id),
+            over,
             corked: self.corked.take(),
             is_response: kind == Kind::Server,
             aborted: self.stage == Stage::Exchange && !self.incoming.complete,

@@ -292,7 +292,10 @@ fn is_unclaimed(active: &Active) -> bool {
 impl Active {
     /// Our whole message was handed to the system.
     pub(crate) fn is_request_sent(&self) -> bool {
-        self.outgoing.is_ended() && self.output.is_empty() && !self.output.is_lost()
+        self.outgoing.is_ended()
+            && self.output.is_empty()
+            && !self.output.is_lost()
+            && self.file.is_none()
     }
 }
 

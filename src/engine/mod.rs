@@ -16,6 +16,7 @@ mod deadlines;
 pub(crate) mod endpoint;
 pub(crate) mod event;
 mod fields;
+mod files;
 pub(crate) mod immediates;
 mod incoming;
 mod informational;
@@ -58,6 +59,7 @@ use date::DateCache;
 use deadlines::{Sweep, tick_at, ticks};
 use event::{Event, Input};
 pub(crate) use fields::{Place, field_error, gone, set_field};
+use files::Files;
 use immediates::Immediates;
 use options::LoopOptions;
 pub(crate) use outgoing::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
@@ -88,6 +90,7 @@ pub(crate) struct Core {
     pub(crate) timers: Timers<TimerTask>,
     pub(crate) immediates: Immediates,
     pub(crate) resolver: Resolver,
+    files: Files,
     pub(crate) posts: Option<Posts>,
     pub(crate) options: Rc<LoopOptions>,
     /// Connections that something was done to from elsewhere, or that stopped short of what is there.
@@ -129,6 +132,7 @@ impl Core {
         let resolver_options =
             ResolverOptions { pending_max: options.lookups_max, ..ResolverOptions::default() };
         let resolver = Resolver::new(&net, resolver_options);
+        let files = Files::new(&net);
         let mut date = DateCache::new();
         date.refresh(now, || net.wall_clock());
         Core {
@@ -139,6 +143,7 @@ impl Core {
             timers: Timers::default(),
             immediates: Immediates::default(),
             resolver,
+            files,
             posts: None,
             dirty: Vec::new(),
             finales: VecDeque::new(),

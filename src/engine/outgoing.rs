@@ -173,8 +173,8 @@ impl Core {
     }
 
     /// Frames content and appends it to the output.
-    #[inline]
-    fn push_content(&mut self, key: u32, chunk: Chunk<'_>) {
+    #[inline(always)]
+    pub(super) fn push_content(&mut self, key: u32, chunk: Chunk<'_>) {
         let Core { slots, trash, .. } = self;
         let Some(active) = slots[key as usize].active.as_deref_mut() else {
             return;
@@ -200,7 +200,8 @@ impl Core {
 
     /// Writes content behind what waits, without copying what the system takes. False where it is not worth
     /// it or not possible; nothing is done then.
-    fn write_through(&mut self, key: u32, content: &[u8]) -> bool {
+    #[inline(always)]
+    pub(super) fn write_through(&mut self, key: u32, content: &[u8]) -> bool {
         let Core { slots, net, trash, activity, .. } = self;
         let Slot { source, flags, active: Some(active), kind, .. } = &mut slots[key as usize]
         else {

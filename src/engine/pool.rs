@@ -38,6 +38,7 @@ impl Pool {
     pub(crate) fn recycle_active(&mut self, mut active: Box<Active>) {
         debug_assert!(active.callbacks.is_none() && active.client.is_none());
         debug_assert!(active.output.is_empty() && !active.output.is_lost());
+        debug_assert!(active.file.is_none());
         debug_assert!(active.failure.is_none() && active.piped_from.is_none());
         debug_assert!(!active.need_drain && active.timeout_ticks == 0);
         debug_assert!(active.inactivity == Inactivity::None);

@@ -29,7 +29,9 @@ fn clocks(active: &Active, server: &ServerEntry) -> [(Running, u32); 3] {
         ticks => begin.saturating_add(ticks),
     };
     let since_start = |limit: Duration| since(tick_at(active.started), ticks_or_never(limit));
-    let write = match active.output.is_empty() {
+    // A file's content that the disk has not given yet is not the client's to answer for.
+    let is_file_unread = active.file.as_deref().is_some_and(|file| !file.awaits_disk());
+    let write = match active.output.is_empty() && !is_file_unread {
         true => 0,
         false => since(active.moved, ticks_or_never(server.options.write_timeout)),
     };

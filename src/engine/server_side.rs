@@ -95,12 +95,15 @@ impl Core {
             return false;
         }
         let waiting = bytes.len();
-        let Ok(written) = net.write(&mut slot.source, bytes) else {
-            return false;
-        };
-        active.output.advance(written, trash);
-        if written < waiting {
-            return false;
+        // A file has taken everything along.
+        if waiting > 0 {
+            let Ok(written) = net.write(&mut slot.source, bytes) else {
+                return false;
+            };
+            active.output.advance(written, trash);
+            if written < waiting {
+                return false;
+            }
         }
         slot.deadline = match server.keep_alive_ticks {
             0 => 0,
@@ -363,9 +366,31 @@ impl Core {
             }
             return Step::Rest;
         }
+        if active.file.is_some() {
+            return self.server_file(key);
+        }
         if active.incoming.complete {
             return self.server_complete(key);
         }
+        self.server_discard(key)
+    }
+
+    /// The response is not out as long as its file is not.
+    #[cold]
+    fn server_file(&mut self, key: u32) -> Step {
+        if let Some(step) = self.file_next(key) {
+            return step;
+        }
+        match self.active(key).incoming.complete {
+            true => Step::Rest,
+            false => self.server_discard(key),
+        }
+    }
+
+    /// The response was ended, and content of the request is left.
+    #[inline(always)]
+    fn server_discard(&mut self, key: u32) -> Step {
+        let active = self.active(key);
         if active.incoming.continue_owed {
             // The client was not asked for its content and may send it or not: RFC 9110 §10.1.1.
             return self.server_stop_discarding(key);
@@ -484,6 +509,7 @@ impl Active {
             && self.piped_from.is_none()
             && !self.need_drain
             && self.timeout_ticks == 0
+            && self.file.is_none()
     }
 
     /// The exchange is over; ready for the next head. Callbacks go to the caller.

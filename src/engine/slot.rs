@@ -4,6 +4,7 @@
 use crate::engine::callbacks::Callbacks;
 use crate::engine::client_side::ClientState;
 use crate::engine::cork::Corked;
+use crate::engine::files::FileContent;
 use crate::engine::output::Output;
 use crate::error::Error;
 use crate::h1::{BodyDecoder, Head, HeadProgress, Outgoing};
@@ -135,6 +136,8 @@ pub(crate) struct Active {
     pub(crate) corked: Option<Box<Corked>>,
     /// Where the output was when it became a byte stream.
     pub(crate) stream_start: u64,
+    /// What goes out behind `output` and ends the message, which nothing can be added to any more.
+    pub(crate) file: Option<Box<FileContent>>,
     pub(crate) callbacks: Option<Box<Callbacks>>,
     pub(crate) client: Option<Box<ClientState>>,
     /// What ends this exchange: set by an error out of a handler, by `destroy`, by the hard cap of `write`.

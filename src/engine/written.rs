@@ -17,11 +17,11 @@ const WRITTEN_MAX: usize = 1024;
 /// everything must be taken.
 pub(crate) type WrittenQueue = VecDeque<(u64, WrittenFn)>;
 
-/// A place that is not known before what is corked joins the output.
+/// A place that is not known before what is corked joins the output, or a file is out.
 const HELD: u64 = u64::MAX;
 
 impl Active {
-    /// The corked bytes have a place now: whoever waits for them gets to know it.
+    /// What was held back, or was in a file, has a place now: whoever waits for them gets to know it.
     pub(super) fn place_held_written(&mut self) {
         let end = self.output.end();
         let callbacks = self.callbacks.as_deref_mut();
@@ -45,7 +45,8 @@ impl Core {
             return Err(gone());
         }
         let active = self.active(id.key);
-        let place = if active.corked.is_some() { HELD } else { active.output.end() };
+        let is_held = active.corked.is_some() || active.file.is_some();
+        let place = if is_held { HELD } else { active.output.end() };
         let callbacks = self.callbacks(id).ok_or_else(gone)?;
         let written = callbacks.written.get_or_insert_default();
         if written.len() >= WRITTEN_MAX {

@@ -249,6 +249,24 @@ impl Outgoing {
         self.delimiter
     }
 
+    /// A response without content, and with nothing that says so but what is set here: to HEAD it tells that
+    /// GET would have none either.
+    pub(crate) fn tell_empty(&mut self) {
+        const SAID: Known = Known::CONTENT_LENGTH.and(Known::TRANSFER_ENCODING).and(Known::TRAILER);
+        let said = self.fields.known().intersects(SAID);
+        let unwanted = self.fields.removed().contains(Known::CONTENT_LENGTH);
+        if self.contentless && !matches!(self.status, 204 | 205 | 304) && !said && !unwanted {
+            // The name and the value are good, and a full head goes without.
+            let _ = self.fields.set(b"Content-Length", b"0");
+        }
+    }
+
+    /// Nothing more can be added; what was promised is still to come, then [`Outgoing::finish`].
+    pub(crate) fn end_later(&mut self) {
+        debug_assert_eq!(self.phase, Phase::Content);
+        self.phase = Phase::Ended;
+    }
+
     /// Ends the message at once, whatever was announced: the connection cannot be used again.
     pub(crate) fn abandon(&mut self) {
         self.phase = Phase::Ended;

@@ -1,6 +1,8 @@
 //! The response that a server sends.
 
 use std::fmt;
+use std::fs::File;
+use std::ops::{Bound, Range, RangeBounds};
 
 use crate::engine::ExchangeId;
 use crate::error::{Error, Result};
@@ -9,6 +11,7 @@ use crate::http::outgoing::{gather, outgoing_methods};
 use crate::http::writable::{io_write, writable_methods};
 use crate::http::{Body, Connection, HeaderValue};
 use crate::net::Address;
+use crate::net::file::regular_length;
 use crate::shell::LoopShell;
 
 /// A handle to the response to one request (Node's `ServerResponse`).
@@ -232,6 +235,63 @@ impl Response {
         result.unwrap_or_else(|| Err(crate::engine::gone()))
     }
 
+    /// Ends the response with a part of a file: `..` for all of it, `10..20` for bytes 10 to 19. (Node:
+    /// `createReadStream(path, { start, end }).pipe(res)`)
+    ///
+    /// Without content before it, and where neither `Content-Length` nor `Transfer-Encoding` is set, it gets a
+    /// `Content-Length`; behind what was written it is content like any other. HEAD gets the head alone. The
+    /// status, and `Content-Range` of a 206, are the caller's. The file is the response's from now on and is
+    /// closed when it is out, or when the exchange ends otherwise; its own position has no say and is not
+    /// moved.
+    ///
+    /// Of a large file one slice of at most 256 KiB is under way at a time, as fast as the client reads. Linux
+    /// sends it from its page cache to the socket; elsewhere, and as chunks, it is copied, 64 KiB at a time. What
+    /// is not in memory is read by a thread that all files of the loop share. A file that is changed meanwhile
+    /// is sent as it is found. [`Response::writable_length`] does not count what is still in the file.
+    ///
+    /// When the file turns out to be shorter than it was at the call (`ERR_STREAM_PREMATURE_CLOSE`), or cannot
+    /// be read, the connection is closed, so that the client sees the truncation, and `on_error` is called.
+    ///
+    /// `sendfile` to a client that is gone raises SIGPIPE. Every Rust program ignores it from its start; a
+    /// program with a `main` in another language has to do so itself.
+    ///
+    /// # Errors
+    /// Nothing is sent then, and the exchange goes on. `ERR_INVALID_ARG_VALUE` for what is not a regular file,
+    /// `ERR_OUT_OF_RANGE` for a range that is not within the file, `ERR_HTTP_CONTENT_LENGTH_MISMATCH` where
+    /// `Content-Length` says something else, `ERR_STREAM_WRITE_AFTER_END` when the response was ended,
+    /// `ERR_STREAM_DESTROYED` when the exchange is over; the system's error where the file has no length to
+    /// tell.
+    ///
+    /// ```
+    /// use onloop::{EventLoop, http};
+    /// use std::fs::File;
+    ///
+    /// # let mut event_loop = EventLoop::new()?;
+    /// # let lp = event_loop.handle();
+    /// let server = http::create_server(lp, |_req, res| {
+    ///     res.set_header("Content-Type", "text/plain")?;
+    ///     // Opening may wait for a disk: a server of many files does that on a thread of its own.
+    ///     res.send_file(File::open("Cargo.toml")?, 0..9)
+    /// });
+    /// server.listen("127.0.0.1:0")?;
+    ///
+    /// let url = format!("http://127.0.0.1:{}/", server.port());
+    /// let request = http::get(lp, url, move |response| {
+    ///     assert_eq!(response.header("content-length"), Some("9"));
+    ///     response.on_data(|chunk| assert_eq!(chunk, b"[package]"));
+    ///     response.on_end(move || server.close());
+    /// })?;
+    /// # request.on_error(|error| panic!("{error}"));
+    /// event_loop.run()?;
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn send_file(&self, file: File, range: impl RangeBounds<u64>) -> Result<()> {
+        let range = (range.start_bound().cloned(), range.end_bound().cloned());
+        let part = part_of(&file, range)?;
+        let sent = self.shell.with(|core| core.send_file(self.id, file, part));
+        sent.unwrap_or_else(|| Err(crate::engine::gone()))
+    }
+
     /// The request that this answers, as the handle of its content. (Node: `req`)
     pub fn req(&self) -> Body {
         Body { shell: self.shell, id: self.id }
@@ -265,6 +325,32 @@ impl Response {
 }
 
 io_write!(Response);
+
+/// The bytes that are meant, which must be there.
+fn part_of(file: &File, (from, to): (Bound<u64>, Bound<u64>)) -> Result<Range<u64>> {
+    let length = regular_length(file).map_err(|error| Error::io(&error, "fstat"))?;
+    let Some(length) = length else {
+        let message = "only a regular file can be sent: this is a directory, a pipe or a device";
+        return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
+    };
+    let start = match from {
+        Bound::Included(first) => Some(first),
+        Bound::Excluded(before) => before.checked_add(1),
+        Bound::Unbounded => Some(0),
+    };
+    let end = match to {
+        Bound::Included(last) => last.checked_add(1),
+        Bound::Excluded(behind) => Some(behind),
+        Bound::Unbounded => Some(length),
+    };
+    match (start, end) {
+        (Some(start), Some(end)) if start <= end && end <= length => Ok(start..end),
+        _ => {
+            let message = format!("the range is not within the file, which has {length} bytes");
+            Err(Error::local("ERR_OUT_OF_RANGE", message))
+        }
+    }
+}
 
 /// A reason phrase is one line of Latin-1.
 fn check_reason(reason: &str) -> Result<Box<str>> {

@@ -3,9 +3,10 @@
 //!
 //! [`Net`] is the one seam: the engine above it makes the same calls on a real reactor and on
 //! `sim`, and cannot tell which it has. Deliberately not here: HTTP, callbacks, and what a token
-//! means. Read `reactor` next, then `timers`, `resolve` and `remote`.
+//! means. Read `reactor` next, then `timers`, `resolve`, `file` and `remote`.
 
 mod address;
+pub(crate) mod file;
 mod reactor;
 mod readiness;
 pub(crate) mod remote;
@@ -18,6 +19,7 @@ mod tests;
 mod time;
 pub(crate) mod timers;
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{OwnedFd, RawFd};
 use std::time::{Duration, SystemTime};
@@ -239,6 +241,51 @@ impl Net {
             return self.sim()?.write(id, slices);
         }
         source.write_vectored(slices)
+    }
+
+    /// Whether [`Net::send_file`] is worth a try.
+    pub(crate) fn sends_files(&self) -> bool {
+        cfg!(target_os = "linux") && matches!(self, Net::System(_))
+    }
+
+    /// Has the system write a part of a file, which never comes into our memory. Waits for the disk where
+    /// the file is not in memory: [`Net::is_file_cached`]. `Ok(0)` is the end of the file.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the socket takes no more, and only then is a new edge owed: a short count may be the
+    /// file's. Other errors may be the socket's, the file's, or say that this file cannot be sent so.
+    pub(crate) fn send_file(
+        &mut self,
+        source: &mut Source,
+        file: &File,
+        offset: u64,
+        count: usize,
+    ) -> io::Result<usize> {
+        source.send_file(file, offset, count)
+    }
+
+    /// Whether a part of a file can be had without waiting for a disk, as far as the system can tell.
+    pub(crate) fn is_file_cached(&self, file: &File, offset: u64, length: usize) -> bool {
+        match self {
+            Net::System(_) => file::is_cached(file, offset, length),
+            #[cfg(feature = "sim")]
+            Net::Sim(_) => true,
+        }
+    }
+
+    /// Reads from a file as far as that needs no waiting: 0 is its end, `None` that a thread has to do it.
+    pub(crate) fn read_file(
+        &self,
+        file: &File,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> Option<io::Result<usize>> {
+        match self {
+            Net::System(_) => file::read_cached(file, offset, buffer),
+            // Virtual time stands still meanwhile: a thread's answer would come at a random moment of it.
+            #[cfg(feature = "sim")]
+            Net::Sim(_) => Some(file::read(file, offset, buffer)),
+        }
     }
 
     /// Sends FIN: this side says nothing more and goes on reading.

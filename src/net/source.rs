@@ -121,6 +121,32 @@ impl Source {
         }
     }
 
+    #[cfg(target_os = "linux")]
+    pub(super) fn send_file(
+        &self,
+        file: &std::fs::File,
+        mut offset: u64,
+        count: usize,
+    ) -> io::Result<usize> {
+        use rustix::fs::sendfile;
+
+        // By `try_io`, so that mio's `poll(2)` back end hears of a `WouldBlock` and asks for the next edge.
+        uninterrupted(|| match self {
+            Source::Tcp(stream) => {
+                stream.try_io(|| Ok(sendfile(stream, file, Some(&mut offset), count)?))
+            }
+            Source::Unix(stream) => {
+                stream.try_io(|| Ok(sendfile(stream, file, Some(&mut offset), count)?))
+            }
+            _ => Err(not_a_stream()),
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn send_file(&self, _: &std::fs::File, _: u64, _: usize) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Source::Tcp(stream) => stream.shutdown(Shutdown::Write),

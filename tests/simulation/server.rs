@@ -265,8 +265,8 @@ impl ServerSite {
     pub(crate) fn check(&self) {
         for (number, exchange) in self.exchanges.borrow().iter().enumerate() {
             assert_eq!(exchange.closes, 1, "response {number}: on_close");
-            assert_eq!(exchange.awaited, 0, "response {number}: writes that nobody told of");
             assert_eq!(exchange.collected, exchange.collects, "response {number}: collect");
+            assert_eq!(exchange.awaited, 0, "response {number}: writes that nobody told of");
             let outcomes = exchange.finishes + exchange.errors;
             assert!(outcomes <= 1, "response {number}: {outcomes} of on_finish and on_error");
         }

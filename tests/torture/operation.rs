@@ -29,6 +29,8 @@ operations! {
     EndTwice,
     WriteAfterEnd,
     WriteALot,
+    SendFiles,
+    SendFilesAndDestroy,
     HeadersAfterTheHead,
     WriteHeads,
     SetFields,
@@ -118,6 +120,11 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
         }
         WriteALot => {
             write_all(ctx, &[b'x'; 300_000]);
+        }
+        SendFiles => send_files(ctx)?,
+        SendFilesAndDestroy => {
+            send_files(ctx)?;
+            ctx.responses.borrow().iter().for_each(Response::destroy);
         }
         HeadersAfterTheHead => headers_after_the_head(ctx),
         WriteHeads => outgoing::write_heads(ctx),
@@ -217,6 +224,19 @@ fn write_all(ctx: Ctx, bytes: &[u8]) -> bool {
     ctx.requests.borrow().iter().for_each(|request| wanted |= request.write(bytes));
     ctx.sockets.borrow().iter().for_each(|socket| wanted |= socket.write(bytes));
     wanted
+}
+
+/// The test's own program is a file of some size that is there for certain.
+fn send_files(ctx: Ctx) -> onloop::Result<()> {
+    let path = std::env::current_exe()?;
+    for res in ctx.responses.borrow().iter() {
+        // Refused where the response has ended, or has promised a length.
+        if res.send_file(std::fs::File::open(&path)?, 1..1_000_000).is_ok() {
+            assert!(!res.is_open() && !res.write("late"), "content was taken behind a file");
+        }
+        let _ = res.send_file(std::fs::File::open(&path)?, 0..10);
+    }
+    Ok(())
 }
 
 fn headers_after_the_head(ctx: Ctx) {
@@ -374,6 +394,9 @@ pub(crate) fn abuse_dead_handles(ctx: Ctx) {
     pipe_to_itself(ctx);
     pipe_in_a_circle(ctx);
     register_others(ctx);
+    connection_timeouts(ctx);
+    ctx.connections.borrow().iter().for_each(Connection::destroy);
+    assert!(ctx.connections.borrow().iter().all(|connection| !connection.is_open()));
     outgoing::write_heads(ctx);
     outgoing::set_fields(ctx);
     outgoing::inform(ctx);
@@ -382,9 +405,6 @@ pub(crate) fn abuse_dead_handles(ctx: Ctx) {
     outgoing::uncork_all(ctx);
     outgoing::reset_sockets(ctx);
     ctx.sockets.borrow().iter().for_each(Socket::destroy_soon);
-    connection_timeouts(ctx);
-    ctx.connections.borrow().iter().for_each(Connection::destroy);
-    assert!(ctx.connections.borrow().iter().all(|connection| !connection.is_open()));
     ctx.destroy_all();
     for res in ctx.responses.borrow().iter() {
         assert!(!res.is_open() && res.set_header("X", "1").is_err() && !res.set_status(204));
