@@ -38,6 +38,9 @@ impl Core {
                 return self.linger_next(key, input);
             }
             if flags.has(Flags::DESTROYED) {
+                // What was written before is on its way: a refusal, then `destroy`, is how upgrades are
+                // declined. What the system does not take at once is given up.
+                self.flush(key);
                 return self.drop_connection(key, None);
             }
             if slot.active.as_deref().is_none_or(|active| active.failure.is_some()) {
