@@ -485,7 +485,8 @@ fn half_open_connections_can_be_refused() {
     for allowed in [true, false] {
         let mut world = World::new();
         let log = Log::new();
-        let options = ServerOptions::new().allow_half_open(allowed);
+        // Set when it is made, or while it runs: it is the same.
+        let options = ServerOptions::new().allow_half_open(!allowed);
         let (lp, notes) = (world.lp, log.clone());
         let server = world.serve_with(options, move |req, res| {
             res.on_close(notes.noting("close"));
@@ -496,6 +497,8 @@ fn half_open_connections_can_be_refused() {
                 })),
             }
         });
+        assert_eq!(server.allow_half_open(), !allowed);
+        server.set_allow_half_open(allowed);
         let mut peer = world.send(&server, get("/now", ""));
         peer.end();
         assert_eq!(world.answer(&mut peer).text(), "now", "what is answered at once is answered");
