@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::clocked::{Clocked, seconds};
+use common::clocked::{Clocked, assert_about, seconds};
 use common::get;
 use onloop::http::ServerOptions;
 
@@ -38,4 +38,58 @@ fn a_clock_that_has_run_out_for_nobody_does_not_turn_the_loop() {
     let _peer = clocked.send(&get("/", "Connection: close\r\n"));
     clocked.pass(seconds(50));
     assert!(clocked.turns < 100, "{} turns for one connection", clocked.turns);
+}
+
+#[test]
+fn the_clock_of_a_head_begins_with_its_own_first_byte() {
+    // It comes together with the end of an upload that took longer than a head may.
+    let mut clocked = Clocked::new();
+    let options = ServerOptions::new().headers_timeout(seconds(5)).request_timeout(seconds(60));
+    clocked.serve(options, |req, res| {
+        req.resume();
+        req.on_end(move || res.end("x"));
+    });
+    let peer = clocked.send(&get("/", "Content-Length: 10\r\n"));
+    for _ in 0..9 {
+        clocked.pass(seconds(1));
+        peer.write(b"x");
+    }
+    clocked.pass(seconds(1));
+    peer.write(b"xGET / HT");
+    clocked.pass(seconds(4));
+    assert_eq!(answers(&peer.read()), 1);
+    peer.write(b"TP/1.1\r\nHost: h\r\n\r\n");
+    clocked.pass(seconds(1));
+    let answer = peer.read();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    // One that goes on to drip has its own time and no more.
+    peer.write(b"GET / HT");
+    let (took, text) = clocked.until_end(&peer);
+    assert_about(took, seconds(5));
+    assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
+}
+
+#[test]
+fn the_clock_of_a_request_begins_with_its_own_first_byte() {
+    let mut clocked = Clocked::new();
+    let options = ServerOptions::new().headers_timeout(seconds(5)).request_timeout(seconds(10));
+    clocked.serve(options, |req, res| {
+        req.resume();
+        req.on_end(move || res.end("x"));
+    });
+    let head = get("/", "Content-Length: 10\r\n");
+    let peer = clocked.send(&head);
+    for _ in 0..9 {
+        clocked.pass(seconds(1));
+        peer.write(b"x");
+    }
+    peer.write(format!("x{head}x").as_bytes());
+    for _ in 0..8 {
+        clocked.pass(seconds(1));
+        peer.write(b"x");
+    }
+    peer.write(b"x");
+    clocked.pass(seconds(1));
+    let text = String::from_utf8_lossy(&peer.read()).into_owned();
+    assert_eq!(text.matches("HTTP/1.1 200 ").count(), 2, "{text}");
 }
