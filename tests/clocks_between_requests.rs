@@ -4,7 +4,7 @@
 mod common;
 
 use common::clocked::{Clocked, assert_about, seconds};
-use common::get;
+use common::{Log, get};
 use onloop::http::ServerOptions;
 
 const LARGE: usize = 1_000_000;
@@ -92,4 +92,21 @@ fn the_clock_of_a_request_begins_with_its_own_first_byte() {
     clocked.pass(seconds(1));
     let text = String::from_utf8_lossy(&peer.read()).into_owned();
     assert_eq!(text.matches("HTTP/1.1 200 ").count(), 2, "{text}");
+}
+
+#[test]
+fn requests_behind_the_last_one_are_no_sign_that_its_answer_is_read() {
+    let mut clocked = Clocked::new();
+    let log = Log::new();
+    let options = ServerOptions::new().max_requests_per_socket(1).write_timeout(seconds(10));
+    let server = clocked.serve(options, |_req, res| res.end(vec![b'x'; LARGE]));
+    let notes = log.clone();
+    server.on_drop_request(move |_req, _connection| notes.note("dropped"));
+    let peer = clocked.send(&get("/", ""));
+    for _ in 0..30 {
+        clocked.pass(seconds(1));
+        peer.write(get("/", "").as_bytes());
+    }
+    assert!(log.len() > 5, "{}", log.len());
+    assert_eq!(clocked.connections(), 0, "it is held for ever");
 }

@@ -30,6 +30,36 @@ fn server_of_one(
 }
 
 #[test]
+fn content_of_the_last_request_is_never_taken_for_another_request() {
+    let mut world = World::new();
+    let (server, log) = server_of_one(&world, ServerOptions::new().max_discarded(1), false);
+    let inside = get("/inside", "");
+    let length = format!("Content-Length: {}\r\n", 100_000 + inside.len());
+    let expecting =
+        get("/", &format!("Expect: 100-continue\r\nContent-Length: {}\r\n", inside.len()));
+    let requests = [
+        // More than is dropped to keep a connection.
+        get("/", &length) + &"x".repeat(100_000) + &inside,
+        // Framing that breaks off.
+        get("/chunks", "Transfer-Encoding: chunked\r\n") + "x\r\n" + &inside,
+        // The handler has failed before it was read.
+        get("/fails", &length) + &inside,
+    ];
+    for request in requests {
+        let mut peer = world.send(&server, request);
+        world.answer(&mut peer);
+        world.until_end(&mut peer);
+        assert_eq!(log.all(), [""; 0]);
+    }
+    // It was not asked for its content, and sends it all the same.
+    let mut peer = world.send(&server, expecting);
+    world.answer(&mut peer);
+    peer.send(inside);
+    world.until_end(&mut peer);
+    assert_eq!(log.all(), [""; 0]);
+}
+
+#[test]
 fn an_error_out_of_on_drop_request_does_not_take_the_answer_along() {
     let mut world = World::new();
     let (server, log) = server_of_one(&world, ServerOptions::new(), true);
