@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::clocked::{Clocked, assert_about, seconds};
+use common::clocked::{Clocked, LATE, assert_about, seconds};
 use common::{Log, get};
 use onloop::http::ServerOptions;
 
@@ -109,4 +109,53 @@ fn requests_behind_the_last_one_are_no_sign_that_its_answer_is_read() {
     }
     assert!(log.len() > 5, "{}", log.len());
     assert_eq!(clocked.connections(), 0, "it is held for ever");
+}
+
+#[test]
+fn a_connection_that_is_refused_does_not_wait_for_its_peer_for_ever() {
+    // With and without a listener; the peer neither closes nor, the second time, reads.
+    for listens in [false, true] {
+        for reads in [true, false] {
+            let mut clocked = Clocked::new();
+            let options = ServerOptions::new().write_timeout(seconds(10));
+            let server = clocked.serve(options, |_req, res| res.end(vec![b'x'; LARGE]));
+            let log = Log::new();
+            if listens {
+                let notes = log.clone();
+                server.on_client_error(move |_error, socket| {
+                    socket.on_close(notes.noting("closed"));
+                    socket.write("HTTP/1.1 400 Mine\r\nConnection: close\r\n\r\n");
+                });
+            }
+            let first = if reads { String::new() } else { get("/", "") };
+            let peer = clocked.send(&(first + "NONSENSE\r\n\r\n"));
+            if reads {
+                clocked.pass(seconds(1));
+                assert!(peer.read().starts_with(b"HTTP/1.1 400 "));
+            } else {
+                // As much as lets the second request be looked at, and no more.
+                clocked.read_slowly(&peer, 100_000, LARGE - 100_000);
+            }
+            clocked.pass(seconds(20));
+            assert_eq!(clocked.connections(), 0, "listens: {listens}, reads: {reads}");
+            assert_eq!(log.len(), usize::from(listens), "reads: {reads}");
+        }
+    }
+}
+
+#[test]
+fn a_socket_that_is_to_be_destroyed_soon_does_not_wait_for_ever() {
+    let mut clocked = Clocked::new();
+    let options = ServerOptions::new().write_timeout(seconds(10));
+    let server = clocked.serve(options, |_req, res| res.end(""));
+    server.on_upgrade(|_req, socket, _head| {
+        socket.write(vec![b'x'; LARGE]);
+        socket.destroy_soon();
+    });
+    let peer = clocked.send(&get("/", "Connection: upgrade\r\nUpgrade: x\r\n"));
+    // As long as it reads, it is waited for.
+    let received = clocked.read_slowly(&peer, 10_000, 500_000);
+    assert!(received.len() >= 500_000);
+    clocked.pass(seconds(11) + LATE);
+    assert_eq!(clocked.connections(), 0);
 }

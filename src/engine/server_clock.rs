@@ -54,6 +54,12 @@ fn is_head_awaited(active: &Active, flags: Flags, sequence: u32) -> bool {
     (active.partial || sequence == 0) && !flags.has(Flags::CLOSING)
 }
 
+/// The client takes nothing.
+pub(super) fn write_timeout_error() -> Error {
+    let message = "the client does not read the response";
+    Error::new(ErrorKind::Timeout(Clock::Write), "ETIMEDOUT", message)
+}
+
 impl Core {
     /// Gives back the state of an idle connection; arms the clock of the others.
     pub(super) fn server_deadline(&mut self, key: u32) {
@@ -122,11 +128,7 @@ impl Core {
         }
         slot.flags.unset(Flags::EXPIRED);
         match clock {
-            Running::Write => {
-                let message = "the client does not read the response";
-                let error = Error::new(ErrorKind::Timeout(Clock::Write), "ETIMEDOUT", message);
-                Step::Event(self.drop_connection(key, Some(error)))
-            }
+            Running::Write => Step::Event(self.drop_connection(key, Some(write_timeout_error()))),
             Running::Headers if active.progress.is_blank() => {
                 slot.flags.set(Flags::CLOSING);
                 Step::Again
