@@ -32,14 +32,14 @@ impl Core {
         loop {
             let slot = self.slot(key);
             let flags = slot.flags;
+            if flags.has(Flags::DESTROYED) {
+                return self.drop_connection(key, None);
+            }
             if flags.has(Flags::LINGERING) {
                 if flags.has(Flags::EXPIRED) {
                     return self.drop_connection(key, None);
                 }
                 return self.linger_next(key, input);
-            }
-            if flags.has(Flags::DESTROYED) {
-                return self.drop_connection(key, None);
             }
             if slot.active.as_deref().is_none_or(|active| active.failure.is_some()) {
                 return self.drop_connection(key, None);
