@@ -73,8 +73,9 @@ impl Core {
             && active.output.is_empty()
             && active.input.is_empty()
             && !slot.flags.has(Flags::CLOSING);
-        // Before its first request a connection has a state only for the sake of its timeout.
-        if idle && !(slot.sequence == 0 && active.timeout_ticks != 0) {
+        // Before its first request a connection has a state only for the sake of its timeout, and a clock that
+        // began when it was accepted.
+        if idle && slot.sequence != 0 {
             let ticks = server.keep_alive_ticks;
             if let Some(mut active) = slot.active.take() {
                 active.timeout_ticks = 0;
