@@ -345,3 +345,25 @@ fn a_silent_connection_whose_timeout_is_turned_off_has_its_other_clocks_and_no_l
         assert!(!late.is_eof() && !late.is_reset(), "{when}");
     }
 }
+
+#[test]
+fn a_connection_that_is_closing_has_no_timeout_to_be_set() {
+    let mut clocked = Clocked::new();
+    let kept = std::rc::Rc::new(std::cell::Cell::new(None));
+    let server = clocked
+        .serve(ServerOptions::new().headers_timeout(Duration::ZERO), |_req, _res| {
+            panic!("no request comes")
+        });
+    server.on_connection({
+        let kept = std::rc::Rc::clone(&kept);
+        move |connection| kept.set(Some(connection))
+    });
+    let peer = clocked.send("NONSENSE\r\n\r\n");
+    let (_, text) = clocked.until_end(&peer);
+    assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
+    let connection = kept.take().expect("it was told");
+    connection.set_timeout(seconds(1000));
+    clocked.pass(seconds(5));
+    assert!(!connection.is_open(), "it waits for its peer for ever");
+    server.close();
+}
