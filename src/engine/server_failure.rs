@@ -202,13 +202,16 @@ impl Core {
         if flags.has(Flags::LINGERING) {
             return Step::Event(self.linger_next(key, input));
         }
+        // Closing: as soon as the output is out. First, so that nothing that follows takes it along.
+        self.flush(key);
+        if self.slot(key).flags.has(Flags::BROKEN) {
+            return Step::Again;
+        }
         if let Some(event) = self.dropped_request(key, input) {
             return Step::Event(event);
         }
-        // Closing: as soon as the output is out.
         let left = input.to - input.from;
         input.consume(left);
-        self.flush(key);
         let slot = self.slot(key);
         if slot.flags.has(Flags::BROKEN) {
             return Step::Again;

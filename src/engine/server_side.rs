@@ -179,7 +179,7 @@ impl Core {
                 return step;
             }
         }
-        let Core { slots, servers, pool, .. } = self;
+        let Core { slots, servers, pool, now, .. } = self;
         let Some(slot) = slots.get_mut(key as usize) else {
             return Step::Rest;
         };
@@ -198,6 +198,9 @@ impl Core {
                 self.server_dispatch(key, input, head)
             }
             Ok(None) => {
+                if !active.partial && slot.sequence != 0 {
+                    active.started = *now;
+                }
                 active.partial = true;
                 self.pool.recycle_head(head);
                 self.keep_input(key, input);
@@ -223,12 +226,7 @@ impl Core {
             };
         }
         match self.fill(key, input) {
-            Read::Some => {
-                if self.slots[key as usize].sequence != 0 {
-                    self.active(key).started = self.now;
-                }
-                None
-            }
+            Read::Some => None,
             Read::Nothing => Some(self.server_pause(key)),
             Read::End | Read::Broken => Some(self.server_over(key)),
         }
@@ -306,7 +304,7 @@ impl Core {
         head: Box<Head>,
     ) -> Step {
         self.requests_left -= 1;
-        let Core { slots, servers, .. } = self;
+        let Core { slots, servers, now, .. } = self;
         let slot = &mut slots[key as usize];
         let (Some(active), Some(server)) =
             (slot.active.as_deref_mut(), servers.get_mut(slot.owner as usize))
@@ -320,10 +318,14 @@ impl Core {
         let last = server.options.max_requests_per_socket;
         let persistent =
             meaning.persistent && !server.closing && last.is_none_or(|last| slot.sequence < last);
+        let is_whole = !active.partial;
         active.begin_exchange(&head, persistent);
         if slot.sequence != 1 {
-            // Of the first exchange it was set when the connection was accepted.
+            // Of the first exchange both were set when the connection was accepted.
             active.timeout_ticks = server.timeout_ticks;
+            if is_whole {
+                active.started = *now;
+            }
         }
         active.incoming.continue_owed =
             meaning.expect == Expect::Continue && !active.incoming.complete && input.is_empty();

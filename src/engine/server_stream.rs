@@ -4,7 +4,7 @@ use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Read;
 use crate::engine::server::RequestListener;
 use crate::engine::server_side::Step;
-use crate::engine::slot::Flags;
+use crate::engine::slot::Active;
 use crate::engine::{Core, ExchangeId};
 use crate::h1::{Expect, Framing, Head, HeadProgress, parse_request};
 
@@ -163,15 +163,20 @@ impl Core {
         let server_key = u32::from(slot.owner);
         let server = self.servers.get(server_key as usize)?;
         let last = server.options.max_requests_per_socket?;
+        // Where the content of that last request was not read to its end, what follows is content.
+        let is_read = |active: &Active| active.incoming.decoder.is_done();
         if slot.sequence < last
             || server.callbacks.drop_request.is_empty()
-            || slot.active.is_none()
-            || slot.flags.has(Flags::BROKEN)
+            || !slot.active.as_deref().is_some_and(is_read)
         {
             return None;
         }
         let limits = server.head_limits;
-        if input.is_empty() && self.fill(key, input) != Read::Some {
+        // What is dropped does not show that the client reads what waits for it.
+        let activity = self.activity;
+        let filled = if input.is_empty() { self.fill(key, input) } else { Read::Some };
+        self.activity = activity;
+        if filled != Read::Some {
             return None;
         }
         let mut head = self.pool.head();
