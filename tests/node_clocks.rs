@@ -7,110 +7,50 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use common::clocked::{Clocked, assert_about, seconds};
 use common::{Log, get};
-use onloop::http::{Outcome, Request, Response, Server, ServerOptions, Socket};
-use onloop::sim::{SimNet, SimPeer};
-use onloop::{EventLoop, LoopOptions};
+use onloop::http::{ServerOptions, Socket};
+use onloop::sim::SimPeer;
 
-/// A deadline may be late by the sweep and what the network takes.
-const LATE: Duration = Duration::from_millis(200);
-
-fn seconds(count: u64) -> Duration {
-    Duration::from_secs(count)
-}
-
-struct Clocked {
-    net: SimNet,
-    event_loop: EventLoop,
-    log: Log,
-}
-
-impl Clocked {
-    fn new() -> Clocked {
-        let net = SimNet::new(1);
-        let event_loop = net.event_loop(LoopOptions::default());
-        Clocked { net, event_loop, log: Log::new() }
-    }
-
-    fn serve<R: Outcome>(
-        &self,
-        options: ServerOptions,
-        on_request: impl FnMut(Request, Response) -> R + 'static,
-    ) -> Server {
-        let server = Server::new(self.event_loop.handle(), options).expect("a server");
-        server.on_request(on_request);
-        server.listen("127.0.0.1:80").expect("a free port");
-        server
-    }
-
-    /// A connection that receives as it goes.
-    fn send(&self, bytes: &str) -> Client {
-        let address = "127.0.0.1:80".parse::<std::net::SocketAddr>().unwrap();
-        let client = Client { peer: self.net.connect(&address.into()), received: String::new() };
-        client.write(bytes);
-        client
-    }
-
-    /// Notes with the second in which it is called.
-    fn noting(&self, line: &'static str) -> impl Fn() + 'static {
-        let (log, net) = (self.log.clone(), self.net.clone());
-        move || log.note(format!("{line} {}", net.now().as_secs()))
-    }
-
-    fn pass(&mut self, time: Duration) {
-        let end = self.net.now() + time;
-        while self.net.now() < end {
-            let left = end - self.net.now();
-            self.event_loop.turn(Some(left)).expect("a turn");
-            if self.net.now() < end && self.net.stalled() {
-                self.net.advance(end - self.net.now());
-            }
-        }
-    }
-
-    /// When the connection ended.
-    #[track_caller]
-    fn until_end(&mut self, client: &mut Client) -> Duration {
-        let begin = self.net.now();
-        while !client.is_over() {
-            self.event_loop.turn(Some(LATE / 10)).expect("a turn");
-            assert!(self.net.now() - begin < seconds(10_000), "it never ends: {}", client.received);
-        }
-        self.net.now()
-    }
-}
-
+/// A connection, and what came on it.
 struct Client {
     peer: SimPeer,
     received: String,
 }
 
 impl Client {
+    fn new(clocked: &Clocked, bytes: &str) -> Client {
+        Client { peer: clocked.send(bytes), received: String::new() }
+    }
+
     fn write(&self, bytes: &str) {
         assert_eq!(self.peer.write(bytes.as_bytes()), bytes.len());
     }
 
-    fn is_over(&mut self) -> bool {
-        let over = self.peer.is_eof() || self.peer.is_reset();
-        self.received.push_str(&String::from_utf8_lossy(&self.peer.read()));
-        over
+    /// Waits for the end of the connection; when it came.
+    #[track_caller]
+    fn end(&mut self, clocked: &mut Clocked) -> Duration {
+        let (_, text) = clocked.until_end(&self.peer);
+        self.received.push_str(&text);
+        clocked.net.now()
     }
 
     /// The statuses of what was received.
     fn statuses(&mut self) -> Vec<&str> {
-        self.is_over();
+        self.received.push_str(&String::from_utf8_lossy(&self.peer.read()));
         self.received.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect()
     }
 }
 
-#[track_caller]
-fn assert_about(at: Duration, expected: Duration) {
-    assert!(at >= expected, "{at:?} is earlier than {expected:?}");
-    assert!(at <= expected + LATE, "{at:?} is later than {expected:?}");
+/// Notes with the second in which it is called.
+fn noting(clocked: &Clocked, log: &Log, line: &'static str) -> impl Fn() + 'static {
+    let (log, net) = (log.clone(), clocked.net.clone());
+    move || log.note(format!("{line} {}", net.now().as_secs()))
 }
 
 #[test]
 fn requests_without_answer_are_under_the_inactivity_timeout_and_not_under_the_idle_one() {
+    let log = Log::new();
     let mut clocked = Clocked::new();
     let options = ServerOptions::new()
         .timeout(seconds(50))
@@ -121,22 +61,19 @@ fn requests_without_answer_are_under_the_inactivity_timeout_and_not_under_the_id
             res.end("x");
         }
     });
-    let told = clocked.noting("timeout");
+    let told = noting(&clocked, &log, "timeout");
     server.on_timeout(move |connection| {
         told();
         connection.destroy();
     });
     let mut client =
-        clocked.send(&(get("/answered", "") + &get("/never", "") + &get("/answered", "")));
-    assert_about(clocked.until_end(&mut client), seconds(50));
-    assert_eq!(
-        (client.statuses(), clocked.log.all()),
-        (vec!["200"], vec!["timeout 50".to_owned()])
-    );
-    let mut idle = clocked.send(&get("/answered", ""));
+        Client::new(&clocked, &(get("/answered", "") + &get("/never", "") + &get("/answered", "")));
+    assert_about(client.end(&mut clocked), seconds(50));
+    assert_eq!((client.statuses(), log.all()), (vec!["200"], vec!["timeout 50".to_owned()]));
+    let mut idle = Client::new(&clocked, &get("/answered", ""));
     let begin = clocked.net.now();
-    assert_about(clocked.until_end(&mut idle) - begin, seconds(5));
-    assert_eq!(clocked.log.len(), 1);
+    assert_about(idle.end(&mut clocked) - begin, seconds(5));
+    assert_eq!(log.len(), 1);
 }
 
 #[test]
@@ -146,7 +83,7 @@ fn a_head_that_pauses_is_on_its_own_clock_and_not_idle() {
         .keep_alive_timeout(seconds(1))
         .keep_alive_timeout_buffer(Duration::ZERO);
     clocked.serve(options, |_req, res| res.end("x"));
-    let mut client = clocked.send(&get("/", ""));
+    let mut client = Client::new(&clocked, &get("/", ""));
     for _ in 0..2 {
         client.write("GET / HTTP/1.1\r\n");
         clocked.pass(seconds(30));
@@ -155,7 +92,7 @@ fn a_head_that_pauses_is_on_its_own_clock_and_not_idle() {
     }
     assert_eq!(client.statuses(), ["200"; 3]);
     let begin = clocked.net.now();
-    assert!(clocked.until_end(&mut client) - begin <= seconds(1), "now nothing was begun");
+    assert!(client.end(&mut clocked) - begin <= seconds(1), "now nothing was begun");
     assert_eq!(client.statuses(), ["200"; 3]);
 }
 
@@ -164,7 +101,7 @@ fn the_time_between_two_requests_is_neither_ones() {
     let mut clocked = Clocked::new();
     let options = ServerOptions::new().headers_timeout(seconds(10)).request_timeout(seconds(20));
     clocked.serve(options, |_req, res| res.end("x"));
-    let mut client = clocked.send(&get("/", ""));
+    let mut client = Client::new(&clocked, &get("/", ""));
     for _ in 0..2 {
         clocked.pass(seconds(60));
         client.write(&get("/", ""));
@@ -173,7 +110,7 @@ fn the_time_between_two_requests_is_neither_ones() {
     assert_eq!(client.statuses(), ["200"; 3]);
     client.write("GET / HTTP/1.1\r\n");
     let begin = clocked.net.now();
-    assert_about(clocked.until_end(&mut client) - begin, seconds(10));
+    assert_about(client.end(&mut clocked) - begin, seconds(10));
     assert_eq!(client.statuses(), ["200", "200", "200", "408"]);
 }
 
@@ -188,8 +125,8 @@ fn a_pipelined_request_that_stays_in_part_is_408_behind_the_answer_before_it() {
             req.resume();
             req.on_end(move || res.end("x"));
         });
-        let mut client = clocked.send(&(get("/", "") + part));
-        assert_about(clocked.until_end(&mut client), seconds(10));
+        let mut client = Client::new(&clocked, &(get("/", "") + part));
+        assert_about(client.end(&mut clocked), seconds(10));
         assert_eq!(client.statuses(), ["200", "408"], "{part}");
         assert!(client.received.contains("408 Request Timeout\r\n"), "{}", client.received);
         assert!(client.received.contains("Connection: close\r\n"), "{}", client.received);
@@ -205,11 +142,11 @@ fn of_several_connections_each_is_on_its_own_clock() {
         req.on_end(move || res.end("x"));
     });
     let post = "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 10\r\n\r\n";
-    let mut slow_head = clocked.send("");
-    let mut slow_body = clocked.send(post);
-    let mut late_head = clocked.send("");
-    let mut late_body = clocked.send(post);
-    let mut whole = clocked.send("GET / HTTP/1.1\r\n");
+    let mut slow_head = Client::new(&clocked, "");
+    let mut slow_body = Client::new(&clocked, post);
+    let mut late_head = Client::new(&clocked, "");
+    let mut late_body = Client::new(&clocked, post);
+    let mut whole = Client::new(&clocked, "GET / HTTP/1.1\r\n");
     clocked.pass(seconds(4));
     for client in [&mut slow_head, &mut late_head] {
         client.write("GET / HTTP/1.1\r\n");
@@ -220,11 +157,11 @@ fn of_several_connections_each_is_on_its_own_clock() {
     slow_head.write("X: y\r\n");
     late_head.write("Host: h\r\nConnection: close\r\n\r\n");
     late_body.write("1234567890");
-    assert!(clocked.until_end(&mut whole) <= seconds(9));
-    clocked.until_end(&mut late_head);
-    assert!(clocked.until_end(&mut late_body) <= seconds(9));
-    assert_about(clocked.until_end(&mut slow_head), seconds(10));
-    assert_about(clocked.until_end(&mut slow_body), seconds(20));
+    assert!(whole.end(&mut clocked) <= seconds(9));
+    late_head.end(&mut clocked);
+    assert!(late_body.end(&mut clocked) <= seconds(9));
+    assert_about(slow_head.end(&mut clocked), seconds(10));
+    assert_about(slow_body.end(&mut clocked), seconds(20));
     for (client, status) in [
         (&mut whole, "200"),
         (&mut late_head, "200"),
@@ -240,41 +177,43 @@ fn of_several_connections_each_is_on_its_own_clock() {
 fn a_change_of_the_timeout_does_not_touch_an_exchange_that_goes_on() {
     let mut clocked = Clocked::new();
     let server = clocked.serve(ServerOptions::new().timeout(seconds(20)), |_req, _res| ());
-    let mut before = clocked.send(&get("/", ""));
+    let mut before = Client::new(&clocked, &get("/", ""));
     clocked.pass(seconds(1));
     server.set_timeout(seconds(5));
-    let mut after = clocked.send(&get("/", ""));
-    assert_about(clocked.until_end(&mut after), seconds(6));
-    assert_about(clocked.until_end(&mut before), seconds(20));
+    let mut after = Client::new(&clocked, &get("/", ""));
+    assert_about(after.end(&mut clocked), seconds(6));
+    assert_about(before.end(&mut clocked), seconds(20));
 }
 
 #[test]
 fn silence_behind_a_complete_request_is_told_to_the_response_and_the_server() {
+    let log = Log::new();
     let mut clocked = Clocked::new();
-    let (told, body) = (clocked.noting("response"), clocked.log.clone());
+    let (told, body) = (noting(&clocked, &log, "response"), log.clone());
     let mut told = Some(told);
     let server = clocked.serve(ServerOptions::new(), move |req, res| {
         req.set_timeout(seconds(3));
         req.on_timeout(body.noting("request"));
         res.on_timeout(told.take().expect("one request"));
     });
-    let (told, destroys) = (clocked.noting("server"), server);
+    let (told, destroys) = (noting(&clocked, &log, "server"), server);
     server.on_timeout(move |_connection| {
         told();
         destroys.close_all_connections();
     });
-    let mut client = clocked.send(&get("/", ""));
-    assert_about(clocked.until_end(&mut client), seconds(3));
-    assert_eq!(clocked.log.all(), ["response 3", "server 3"]);
+    let mut client = Client::new(&clocked, &get("/", ""));
+    assert_about(client.end(&mut clocked), seconds(3));
+    assert_eq!(log.all(), ["response 3", "server 3"]);
 }
 
 #[test]
 fn the_timeout_of_a_socket_tells_of_silence_in_both_directions_and_ends_nothing() {
+    let log = Log::new();
     let mut clocked = Clocked::new();
     let kept: Rc<Cell<Option<Socket>>> = Rc::default();
     let keeps = Rc::clone(&kept);
     let server = clocked.serve(ServerOptions::new(), |_req, res| res.end(""));
-    let told = clocked.noting("silence");
+    let told = noting(&clocked, &log, "silence");
     let mut told = Some(told);
     server.on_upgrade(move |_req, socket, _head| {
         socket.write("HTTP/1.1 101 x\r\n\r\n");
@@ -283,7 +222,7 @@ fn the_timeout_of_a_socket_tells_of_silence_in_both_directions_and_ends_nothing(
         socket.on_timeout(told.take().expect("one upgrade"));
         keeps.set(Some(socket));
     });
-    let mut client = clocked.send(&get("/", "Connection: upgrade\r\nUpgrade: x\r\n"));
+    let client = Client::new(&clocked, &get("/", "Connection: upgrade\r\nUpgrade: x\r\n"));
     clocked.pass(seconds(3));
     let socket = kept.take().expect("an upgrade");
     // Received bytes begin the time anew, and so do written ones.
@@ -291,21 +230,21 @@ fn the_timeout_of_a_socket_tells_of_silence_in_both_directions_and_ends_nothing(
     clocked.pass(seconds(3));
     socket.write("y");
     clocked.pass(seconds(3));
-    assert_eq!(clocked.log.len(), 0);
+    assert_eq!(log.len(), 0);
     clocked.pass(seconds(20));
-    assert_eq!(clocked.log.all(), ["silence 10"], "once for each silence");
-    assert!(!client.is_over() && socket.is_open());
+    assert_eq!(log.all(), ["silence 10"], "once for each silence");
+    assert!(!client.peer.is_eof() && !client.peer.is_reset() && socket.is_open());
     client.write("x");
     clocked.pass(seconds(5));
-    assert_eq!(clocked.log.all()[1..], ["silence 33"]);
+    assert_eq!(log.all()[1..], ["silence 33"]);
     // A long piece that a slow reader takes bit by bit is no silence.
     socket.write(vec![b'z'; 1_000_000]);
     for _ in 0..10 {
         clocked.pass(seconds(3));
         assert!(!client.peer.read_up_to(60_000).is_empty());
     }
-    assert_eq!(clocked.log.len(), 2, "{:?}", clocked.log.all());
+    assert_eq!(log.len(), 2, "{:?}", log.all());
     socket.set_timeout(Duration::ZERO);
     clocked.pass(seconds(40));
-    assert_eq!((clocked.log.len(), socket.is_open()), (2, true));
+    assert_eq!((log.len(), socket.is_open()), (2, true));
 }
