@@ -510,3 +510,55 @@ fn half_open_connections_can_be_refused() {
         world.until("both to be closed", || log.count("close") == 2);
     }
 }
+
+#[test]
+fn a_response_is_told_that_its_client_has_ended_its_side() {
+    let mut world = World::new();
+    let log = Log::new();
+    let notes = log.clone();
+    let lp = world.lp;
+    let server = world.serve(move |req, res| {
+        let told = notes.noting("half close");
+        let url = req.url().to_owned();
+        let body = req.body();
+        let listen = move || {
+            res.on_half_close(move || {
+                told();
+                match &*url {
+                    "/destroyed" => body.destroy(),
+                    _ => res.end("still wanted"),
+                }
+            });
+        };
+        match req.url() {
+            // Told of what has happened already, too.
+            "/late" => drop(lp.set_timeout(std::time::Duration::from_millis(50), listen)),
+            "/now" => {
+                listen();
+                res.end("now");
+            }
+            "/reads" => {
+                listen();
+                req.resume();
+            }
+            _ => listen(),
+        }
+        res.on_close(notes.noting("close"));
+    });
+    for (path, answer) in
+        [("/waits", "still wanted"), ("/late", "still wanted"), ("/destroyed", ""), ("/now", "now")]
+    {
+        let mut peer = world.send(&server, get(path, ""));
+        peer.end();
+        world.until_end(&mut peer);
+        assert!(peer.text().ends_with(answer), "{path}: {}", peer.text());
+    }
+    // What is not read cannot be known to be cut off; what is read is, and then that is told.
+    for (path, told) in [("/waits", 4), ("/reads", 4)] {
+        let mut peer = world.send(&server, get(path, "Content-Length: 5\r\n") + "x");
+        peer.end();
+        world.until_end(&mut peer);
+        assert_eq!(log.count("half close"), told, "{path}");
+    }
+    assert_eq!(log.count("close"), 6);
+}
