@@ -103,6 +103,7 @@ impl Drive<'_> {
             ),
             Event::End { callback, id }
             | Event::Proceed { callback, id }
+            | Event::HalfClose { callback, id }
             | Event::Finish { callback, id } => self.run_once(id, |_| callback()),
             Event::Collected { callback, id, result } => self.run_once(id, |_| callback(result)),
             Event::Response { callback, id, head } => {

@@ -379,3 +379,29 @@ fn a_panic_in_the_callback_leaves_the_loop_fit_to_go_on() {
     assert_eq!(world.ask(&server, post("/", "x")).status, 500);
     assert_eq!(world.ask(&server, post("/", "")).text(), "fine");
 }
+
+#[test]
+fn what_is_dropped_of_a_response_already_is_not_taken_for_all() {
+    let (listener, url) = raw_server();
+    let log = Log::new();
+    let mut world = World::new();
+    let lp = world.lp;
+    let request = http::request(lp, "GET", &url).unwrap();
+    let notes = log.clone();
+    request.on_response(move |response| {
+        let body = response.body();
+        // Nobody has asked for it: it is dropped from now on.
+        drop(response);
+        lp.set_immediate(move || {
+            body.collect(100, noting(&notes));
+            notes.note("asked");
+        });
+    });
+    request.end("");
+    let mut peer = world.accept(&listener);
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst");
+    world.until("the late call", || log.has("asked"));
+    peer.send("later");
+    world.until("the end", || log.len() == 2);
+    assert_eq!(log.all(), ["asked", "error ERR_STREAM_PREMATURE_CLOSE"]);
+}

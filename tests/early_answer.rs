@@ -81,3 +81,48 @@ fn an_answer_stands_although_its_request_breaks_off_behind_it() {
         log.clear();
     }
 }
+
+#[test]
+fn an_answer_that_goes_out_whole_was_finished_however_its_request_came() {
+    let malformed = get("/", "Transfer-Encoding: chunked\r\n") + "x\r\n";
+    let cut_off = get("/", "Content-Length: 100\r\n") + "part";
+    for (request, ends) in [(malformed, false), (cut_off, true)] {
+        let head = request.find("\r\n\r\n").expect("a head") + 4;
+        // The request at once, or its content when the answer is out.
+        for first in [request.len(), head] {
+            for listens in [false, true] {
+                let log = Log::new();
+                let notes = log.clone();
+                let mut world = World::new();
+                let server = world.serve(move |req, res| {
+                    let told = notes.clone();
+                    req.on_error(move |_error| told.note("request broke off"));
+                    let told = notes.clone();
+                    res.on_error(move |_error| told.note("response broke off"));
+                    res.on_finish(notes.noting("finish"));
+                    let notes = notes.clone();
+                    res.on_close(move || notes.note(format!("close {}", res.writable_finished())));
+                    req.resume();
+                    res.end("early");
+                });
+                if listens {
+                    server.on_client_error(|_error, socket| assert!(!socket.is_open()));
+                }
+                let mut peer = world.send(&server, &request[..first]);
+                if first == head {
+                    assert_eq!(world.answer(&mut peer).text(), "early");
+                    peer.send(&request[first..]);
+                }
+                if ends {
+                    peer.end();
+                }
+                if first != head {
+                    assert_eq!(world.answer(&mut peer).text(), "early");
+                }
+                assert_eq!(world.until_end(&mut peer), Ending::End);
+                let expected = ["finish", "request broke off", "close true"];
+                assert_eq!(log.all(), expected, "first: {first}, listens: {listens}");
+            }
+        }
+    }
+}

@@ -312,3 +312,58 @@ fn clocks_can_be_changed_while_the_server_runs() {
     server.set_timeout(seconds(1));
     assert_eq!((server.timeout(), server.max_connections()), (Duration::ZERO, None));
 }
+
+#[test]
+fn a_silent_connection_whose_timeout_is_turned_off_has_its_other_clocks_and_no_less_time() {
+    for when in ["at once", "when it is told"] {
+        let mut clocked = Clocked::new();
+        let options = ServerOptions::new().timeout(seconds(2)).headers_timeout(seconds(10));
+        // Without this clock nothing would end it.
+        let options = options.keep_alive_timeout(Duration::ZERO);
+        let server = clocked.serve(options, |_req, res| res.end("x"));
+        server.on_connection(move |connection| {
+            if when == "at once" {
+                connection.set_timeout(Duration::ZERO);
+            }
+        });
+        let told = clocked.noting("told");
+        server.on_timeout(move |connection| {
+            told();
+            connection.set_timeout(Duration::ZERO);
+        });
+        let silent = clocked.send("");
+        let (took, text) = clocked.until_end(&silent);
+        assert_about(took, seconds(10));
+        assert_eq!((text.as_str(), clocked.log.len()), ("", usize::from(when != "at once")));
+        let late = clocked.send("");
+        clocked.pass(seconds(5));
+        late.write(get("/", "").as_bytes());
+        clocked.pass(seconds(1));
+        assert!(late.read().starts_with(b"HTTP/1.1 200 "), "{when}");
+        // The silent one is idle from now on, and may be so for ever.
+        clocked.pass(seconds(1000));
+        assert!(!late.is_eof() && !late.is_reset(), "{when}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_closing_has_no_timeout_to_be_set() {
+    let mut clocked = Clocked::new();
+    let kept = std::rc::Rc::new(std::cell::Cell::new(None));
+    let server = clocked
+        .serve(ServerOptions::new().headers_timeout(Duration::ZERO), |_req, _res| {
+            panic!("no request comes")
+        });
+    server.on_connection({
+        let kept = std::rc::Rc::clone(&kept);
+        move |connection| kept.set(Some(connection))
+    });
+    let peer = clocked.send("NONSENSE\r\n\r\n");
+    let (_, text) = clocked.until_end(&peer);
+    assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
+    let connection = kept.take().expect("it was told");
+    connection.set_timeout(seconds(1000));
+    clocked.pass(seconds(5));
+    assert!(!connection.is_open(), "it waits for its peer for ever");
+    server.close();
+}

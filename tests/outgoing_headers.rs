@@ -381,3 +381,34 @@ fn bytes_of_fields_and_content_are_sent_as_they_are() {
     assert!(has(b"HTTP/1.1 200 Caf\xe9\r\n") && has(b"X-Latin: caf\xe9\r\n"));
     assert!(has(b"\r\n\r\n8\r\nu\0t\0f\0\xff\xfe\r\n0\r\n\r\n"), "{}", peer.text());
 }
+
+#[test]
+fn a_refused_set_of_fields_changes_nothing_wherever_in_it_the_refusal_is() {
+    let long = "x".repeat(40_000);
+    let answer = answer_of(ServerOptions::new(), move |_req, res| {
+        res.set_header("Trailer", "X-Sum").unwrap();
+        // A length alone is refused beside it, and comes second.
+        let refused = res.set_headers([("X-New", "1"), ("Content-Length", "5")]);
+        assert_eq!(code(refused), "ERR_HTTP_TRAILER_INVALID");
+        res.set_header("X-Long", &long).unwrap();
+        let refused = res.set_headers([("X-New", "1"), ("X-Longer", &long)]);
+        assert_eq!(code(refused), "ERR_HTTP_HEADERS_TOO_LARGE");
+        let refused =
+            res.write_head(404, [("X-Long", "short"), ("x-long", &long), ("X-Longer", &long)]);
+        assert_eq!(code(refused), "ERR_HTTP_HEADERS_TOO_LARGE");
+        assert_eq!(res.header_names(), ["trailer", "x-long"]);
+        assert_eq!(res.header("X-Long").map(|value| value.len()), Some(long.len()));
+        let refused = res.add_trailers([("X-Sum", "1"), ("X-Long", &long), ("X-Longer", &long)]);
+        assert_eq!(code(refused), "ERR_HTTP_HEADERS_TOO_LARGE");
+        // What is too long at first and fits in the end is set.
+        res.set_headers([("X-New", "1"), ("X-Long", "short")]).unwrap();
+        // A length is refused before its coding is looked at.
+        let both = [("X-New", "2"), ("Content-Length", "5"), ("Transfer-Encoding", "chunked")];
+        assert_eq!(code(res.set_headers(both)), "ERR_HTTP_TRAILER_INVALID");
+        assert_eq!(res.header("X-New").as_deref(), Some(&b"1"[..]));
+        res.end("hello");
+        Ok(())
+    });
+    assert_eq!((answer.status, answer.text().as_ref()), (200, "hello"));
+    assert_eq!(answer.field("X-Sum"), None);
+}

@@ -375,3 +375,28 @@ fn the_options_of_a_dead_socket_are_nobodys() {
     assert_eq!(socket.ready_state(), ReadyState::Closed);
     assert_eq!(code(socket.on_written(|_| ())), "ERR_STREAM_DESTROYED");
 }
+
+#[test]
+fn a_connection_that_waits_for_its_peers_end_can_be_destroyed() {
+    let mut world = World::new();
+    let connection = Rc::new(Cell::new(None));
+    let made = Rc::clone(&connection);
+    let server = world.serve(|_req, res| res.end(""));
+    server.on_upgrade(move |req, socket, _head| {
+        made.set(Some(req.connection()));
+        socket.end("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+        socket.destroy_soon();
+    });
+    for reset in [false, true] {
+        let mut peer = world.send(&server, asks());
+        assert_eq!(world.until_end(&mut peer), Ending::End);
+        let connection = connection.take().expect("it was upgraded");
+        assert!(connection.is_open() && server.connections() == 1);
+        match reset {
+            true => connection.reset_and_destroy().expect("it is open"),
+            false => connection.destroy(),
+        }
+        world.event_loop.turn(Some(std::time::Duration::ZERO)).expect("a turn");
+        assert_eq!(server.connections(), 0, "reset: {reset}");
+    }
+}

@@ -59,8 +59,8 @@ impl Drive<'_> {
                     |handler, _| {
                         let result = handler(error, socket);
                         // Nothing can follow on a connection that has lost its framing: it ends with the
-                        // answer.
-                        socket.end("");
+                        // answer, whatever the peer does.
+                        socket.destroy_soon();
                         result
                     },
                     |core, handler| {

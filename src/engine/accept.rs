@@ -7,7 +7,7 @@ use crate::engine::Core;
 use crate::engine::deadlines::ticks;
 use crate::engine::event::Event;
 use crate::engine::server_side::Step;
-use crate::engine::slot::{Flags, Kind};
+use crate::engine::slot::{Flags, Kind, Slot};
 use crate::error::{Error, Limit, Result};
 use crate::http::DropInfo;
 use crate::net::{Address, ListenOptions, Source};
@@ -36,7 +36,7 @@ impl Core {
             described.add_context(&listen_advice(&error, address));
             described
         })?;
-        self.add_listener(server_key, source)
+        self.add_listener(server_key, source, Flags::default())
     }
 
     /// Listens on a socket that was bound, and perhaps listened on, elsewhere.
@@ -52,13 +52,14 @@ impl Core {
         let backlog = self.servers[server_key as usize].options.backlog;
         let source = self.net.adopt_listener(listener, backlog);
         let source = source.map_err(|error| Error::io(&error, "listen"))?;
-        self.add_listener(server_key, source)
+        self.add_listener(server_key, source, Flags::ADOPTED)
     }
 
-    fn add_listener(&mut self, server_key: u32, source: Source) -> Result<()> {
+    fn add_listener(&mut self, server_key: u32, source: Source, origin: Flags) -> Result<()> {
         let key = self
             .insert_slot(source, Kind::Listener, server_key as u16)
             .map_err(|error| Error::io(&error, "listen"))?;
+        self.slot(key).flags.set(origin);
         let server = &mut self.servers[server_key as usize];
         server.listeners.push(key);
         let unreferenced = server.unreferenced;
@@ -98,6 +99,12 @@ impl Core {
                     }
                     // Descriptors may also be given back elsewhere in the process.
                     self.arm(key, ticks(std::time::Duration::from_secs(1)));
+                    return Event::Done;
+                }
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    // It listens no more: somebody has shut it down by another descriptor.
+                    log::error!(target: "onloop::server", "a listener is shut down: {error}");
+                    slot.flags.unset(Flags::READABLE);
                     return Event::Done;
                 }
                 Err(error) => {
@@ -249,7 +256,8 @@ impl Core {
     /// dropped.
     pub(crate) fn close_all_listeners(&mut self) {
         let Core { slots, net, .. } = self;
-        for (_, slot) in slots.iter_mut().filter(|(_, slot)| slot.kind == Kind::Listener) {
+        let is_ours = |slot: &Slot| slot.kind == Kind::Listener && !slot.flags.has(Flags::ADOPTED);
+        for (_, slot) in slots.iter_mut().filter(|(_, slot)| is_ours(slot)) {
             net.close(slot.source.take());
         }
     }

@@ -77,19 +77,19 @@ impl<T> Listener<T> {
 pub(crate) struct Collect {
     bytes: Vec<u8>,
     bytes_max: usize,
-    /// A pipe takes the content, or some of it.
-    pub(crate) is_piped: bool,
+    /// A pipe takes the content, or some of it, or it is dropped.
+    pub(crate) goes_elsewhere: bool,
     pub(crate) callback: CollectFn,
 }
 
 impl Collect {
     pub(crate) fn new(bytes_max: usize, callback: CollectFn) -> Self {
-        Collect { bytes: Vec::new(), bytes_max, is_piped: false, callback }
+        Collect { bytes: Vec::new(), bytes_max, goes_elsewhere: false, callback }
     }
 
     /// What the callback is called with when nothing more comes: the content, where it is `complete`.
     pub(crate) fn finish(self, complete: bool) -> (CollectFn, Result<Vec<u8>>) {
-        let result = match complete && !self.is_piped {
+        let result = match complete && !self.goes_elsewhere {
             true => Ok(self.bytes),
             false => {
                 let message =
@@ -132,6 +132,7 @@ pub(crate) struct Callbacks {
     pub(crate) drain: Listener<HookMut>,
     pub(crate) written: Option<Box<WrittenQueue>>,
     pub(crate) finish: Option<Hook>,
+    pub(crate) half_close: Option<Hook>,
     pub(crate) outgoing_error: Option<ErrorFn>,
     pub(crate) close: Option<Hook>,
     // Of a client request.

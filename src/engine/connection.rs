@@ -55,8 +55,8 @@ impl Core {
             let id = self.id(key);
             return self.set_exchange_timeout(id, timeout);
         }
-        if slot.sequence != 0 {
-            // Idle, or at the head of a later request: other clocks run.
+        if slot.sequence != 0 || slot.flags.has(Flags::LINGERING.and(Flags::CLOSING)) {
+            // Idle, at the head of a later request, or at its end: other clocks run.
             return;
         }
         let ticks = super::ticks_or_never(timeout);

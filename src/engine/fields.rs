@@ -56,8 +56,13 @@ impl Core {
     pub(crate) fn add_trailers(&mut self, id: ExchangeId, list: FieldList) -> Result<()> {
         let mut result = list.iter().try_for_each(|(name, _)| check_trailer(as_name(name)));
         if result.is_ok() {
+            let trailers = self.exchange(id).map(|active| &active.outgoing.trailers);
+            let before = trailers.filter(|trailers| !trailers.has_room_for(&list)).cloned();
             let mut lines = list.iter();
             result = lines.try_for_each(|(name, value)| self.add_trailer(id, as_name(name), value));
+            if let (Err(_), Some(before)) = (&result, before) {
+                self.active(id.key).outgoing.trailers = before;
+            }
         }
         self.pool.recycle_fields(list);
         result
@@ -86,7 +91,19 @@ impl Core {
 
     fn merge_fields(&mut self, id: ExchangeId, list: &FieldList) -> Result<()> {
         let outgoing = self.head_mut(id, "the head")?;
-        check_trailer_framing(outgoing.fields.known().and(list.known()))?;
+        let known = outgoing.fields.known().and(list.known());
+        check_trailer_framing(known)?;
+        // Nothing else can be refused on the way: the list is valid by itself.
+        let is_safe = outgoing.fields.has_room_for(list) && !known.contains(Known::TRAILER);
+        let before = (!is_safe).then(|| outgoing.fields.clone());
+        let result = self.merge_lines(id, list);
+        if let (Err(_), Some(before)) = (&result, before) {
+            self.active(id.key).outgoing.fields = before;
+        }
+        result
+    }
+
+    fn merge_lines(&mut self, id: ExchangeId, list: &FieldList) -> Result<()> {
         for (at, (name, value)) in list.iter().enumerate() {
             let repeats = list.iter().take(at).any(|(earlier, _)| names_equal(earlier, name));
             let name = as_name(name);
@@ -228,7 +245,7 @@ pub(crate) fn headers_sent(doing: &str) -> Error {
     Error::local(
         "ERR_HTTP_HEADERS_SENT",
         format!(
-            "cannot change {doing} after the head was sent: do it before `write`, `end` or `flush_headers`"
+            "too late for {doing}: the head was sent; do it before `write`, `end` or `flush_headers`"
         ),
     )
 }

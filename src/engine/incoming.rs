@@ -260,10 +260,11 @@ impl Core {
         id: ExchangeId,
         collect: &mut Option<Box<Collect>>,
     ) -> Option<Box<Collect>> {
-        let is_piped = self.exchange(id)?.incoming.pipe_to.is_some();
+        let incoming = &self.exchange(id)?.incoming;
+        let goes_elsewhere = incoming.pipe_to.is_some() || incoming.discarding;
         let callbacks = self.callbacks(id)?;
         if let Some(collect) = collect.as_deref_mut() {
-            collect.is_piped = is_piped;
+            collect.goes_elsewhere = goes_elsewhere;
         }
         let displaced = std::mem::replace(&mut callbacks.collect, collect.take());
         self.set_paused(id, false);

@@ -252,7 +252,7 @@ impl Core {
         let key = entry.key() as u32;
         if !matches!(source, Source::None) {
             if let Err(error) = self.net.register(&mut source, token(key, generation)) {
-                self.net.close(source);
+                self.net.release(source);
                 return Err(error);
             }
         }
@@ -278,7 +278,10 @@ impl Core {
         }
         let source = slot.source.take();
         if !matches!(source, Source::None) {
-            self.net.close(source);
+            match slot.flags.has(Flags::ADOPTED) {
+                true => self.net.release(source),
+                false => self.net.close(source),
+            }
             self.retry_blocked_listeners();
         }
         match slot.kind {

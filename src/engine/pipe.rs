@@ -22,7 +22,7 @@ impl Core {
         active.incoming.paused_by_user = false;
         let callbacks = active.callbacks.as_deref_mut();
         if let Some(collect) = callbacks.and_then(|callbacks| callbacks.collect.as_deref_mut()) {
-            collect.is_piped = true;
+            collect.goes_elsewhere = true;
         }
         self.mark_dirty(source.key);
         if let Some(former) = former_target.and_then(|former| self.exchange(former)) {

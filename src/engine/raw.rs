@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::content::Chunk;
-use crate::engine::Core;
 use crate::engine::deadlines::duration_of;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Content;
+use crate::engine::server_clock::write_timeout_error;
 use crate::engine::slot::{ExchangeId, Flags, Kind};
+use crate::engine::{Core, ticks_or_never};
 use crate::error::{Error, Result};
 
 impl Core {
@@ -31,22 +32,25 @@ impl Core {
         loop {
             let slot = self.slot(key);
             let flags = slot.flags;
-            if flags.has(Flags::LINGERING) {
-                if flags.has(Flags::EXPIRED) {
-                    return self.drop_connection(key, None);
-                }
-                return self.linger_next(key, input);
-            }
             if flags.has(Flags::DESTROYED) {
                 // What was written before is on its way: a refusal, then `destroy`, is how upgrades are
                 // declined. What the system does not take at once is given up.
                 self.flush(key);
                 return self.drop_connection(key, None);
             }
+            if flags.has(Flags::LINGERING) {
+                if flags.has(Flags::EXPIRED) {
+                    return self.drop_connection(key, None);
+                }
+                return self.linger_next(key, input);
+            }
             if slot.active.as_deref().is_none_or(|active| active.failure.is_some()) {
                 return self.drop_connection(key, None);
             }
             if flags.has(Flags::EXPIRED) {
+                if flags.has(Flags::CLOSING) {
+                    return self.drop_connection(key, Some(write_timeout_error()));
+                }
                 if let Some(event) = self.inactive(key) {
                     return event;
                 }
@@ -115,8 +119,22 @@ impl Core {
             self.discard_if_unclaimed(id);
             return Event::Continue;
         }
-        self.arm_inactivity(key);
+        match self.slots[key as usize].flags.has(Flags::CLOSING) {
+            true => self.arm_closing(key),
+            false => self.arm_inactivity(key),
+        }
         Event::Done
+    }
+
+    /// A stream that ends once everything is out waits for its peer as long as a response does: the server's
+    /// `write_timeout`, from the last byte on that moved.
+    fn arm_closing(&mut self, key: u32) {
+        let slot = &self.slots[key as usize];
+        if self.activity || slot.deadline == 0 {
+            let server = self.servers.get(slot.owner as usize);
+            let limit = server.map_or(Duration::ZERO, |server| server.options.write_timeout);
+            self.arm(key, ticks_or_never(limit));
+        }
     }
 
     /// `destroy_soon`: the stream ends once everything is out.
@@ -127,7 +145,12 @@ impl Core {
         if !active.outgoing.is_ended() {
             self.end(id, Chunk::Borrowed(b""));
         }
-        self.slot(id.key).flags.set(Flags::CLOSING);
+        let slot = self.slot(id.key);
+        if !slot.flags.has(Flags::CLOSING) {
+            slot.flags.set(Flags::CLOSING);
+            // Another clock runs from now on.
+            slot.deadline = 0;
+        }
         self.mark_dirty(id.key);
     }
 

@@ -23,7 +23,7 @@ enum Running {
 }
 
 /// The clocks that run for a connection with state.
-fn clocks(active: &Active, server: &ServerEntry) -> [(Running, u32); 3] {
+fn clocks(active: &Active, server: &ServerEntry, is_head_awaited: bool) -> [(Running, u32); 3] {
     let since = |begin: u32, ticks: u32| match ticks {
         0 => 0,
         ticks => begin.saturating_add(ticks),
@@ -36,6 +36,7 @@ fn clocks(active: &Active, server: &ServerEntry) -> [(Running, u32); 3] {
         false => since(active.moved, ticks_or_never(server.options.write_timeout)),
     };
     let message = match active.stage {
+        Stage::Head if !is_head_awaited => (Running::Headers, 0),
         Stage::Head => (Running::Headers, since_start(server.options.headers_limit())),
         _ if active.incoming.complete => (Running::Request, 0),
         _ => (Running::Request, since_start(server.options.request_timeout)),
@@ -45,6 +46,18 @@ fn clocks(active: &Active, server: &ServerEntry) -> [(Running, u32); 3] {
         _ => since(active.moved, active.timeout_ticks),
     };
     [(Running::Write, write), message, (Running::Inactivity, inactivity)]
+}
+
+/// A head has a clock from its first byte on, the first one of a connection from accept on. Where a former
+/// response is not out yet a head may be here and not looked at, which is not the client's to answer for.
+fn is_head_awaited(active: &Active, flags: Flags, sequence: u32) -> bool {
+    (active.partial || sequence == 0) && !flags.has(Flags::CLOSING)
+}
+
+/// The client takes nothing.
+pub(super) fn write_timeout_error() -> Error {
+    let message = "the client does not read the response";
+    Error::new(ErrorKind::Timeout(Clock::Write), "ETIMEDOUT", message)
 }
 
 impl Core {
@@ -60,8 +73,9 @@ impl Core {
             && active.output.is_empty()
             && active.input.is_empty()
             && !slot.flags.has(Flags::CLOSING);
-        // Before its first request a connection has a state only for the sake of its timeout.
-        if idle && !(slot.sequence == 0 && active.timeout_ticks != 0) {
+        // Before its first request a connection has a state only for the sake of its timeout, and a clock that
+        // began when it was accepted.
+        if idle && slot.sequence != 0 {
             let ticks = server.keep_alive_ticks;
             if let Some(mut active) = slot.active.take() {
                 active.timeout_ticks = 0;
@@ -75,7 +89,9 @@ impl Core {
             active.moved = self.tick;
             active.inactivity = Inactivity::None;
         }
-        let soonest = clocks(active, server).into_iter().map(|(_, tick)| tick).filter(|&t| t != 0);
+        let awaited = is_head_awaited(active, slot.flags, slot.sequence);
+        let soonest =
+            clocks(active, server, awaited).into_iter().map(|(_, tick)| tick).filter(|&t| t != 0);
         slot.deadline = soonest.min().unwrap_or(0);
         if slot.deadline != 0 {
             self.sweep.note(slot.deadline);
@@ -100,7 +116,9 @@ impl Core {
         if !matches!(active.inactivity, Inactivity::None | Inactivity::Told) {
             return self.server_inactive(key);
         }
-        let expired = clocks(active, server).into_iter().find(|&(_, at)| at != 0 && at <= now);
+        let awaited = is_head_awaited(active, slot.flags, slot.sequence);
+        let expired =
+            clocks(active, server, awaited).into_iter().find(|&(_, at)| at != 0 && at <= now);
         let Some((clock, _)) = expired else {
             // It was moved on since.
             slot.flags.unset(Flags::EXPIRED);
@@ -111,11 +129,7 @@ impl Core {
         }
         slot.flags.unset(Flags::EXPIRED);
         match clock {
-            Running::Write => {
-                let message = "the client does not read the response";
-                let error = Error::new(ErrorKind::Timeout(Clock::Write), "ETIMEDOUT", message);
-                Step::Event(self.drop_connection(key, Some(error)))
-            }
+            Running::Write => Step::Event(self.drop_connection(key, Some(write_timeout_error()))),
             Running::Headers if active.progress.is_blank() => {
                 slot.flags.set(Flags::CLOSING);
                 Step::Again

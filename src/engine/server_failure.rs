@@ -108,10 +108,14 @@ impl Core {
     /// The exchange breaks off, and its connection ends. An answer that is whole still goes out; one that is not
     /// must not look so.
     pub(super) fn break_off(&mut self, key: u32, error: Error) -> Event {
-        let slot = &self.slots[key as usize];
         let is_answered =
             |active: &Active| active.stage == Stage::Exchange && active.outgoing.is_ended();
-        if slot.flags.has(Flags::BROKEN) || !slot.active.as_deref().is_some_and(is_answered) {
+        if !self.slots[key as usize].active.as_deref().is_some_and(is_answered) {
+            return self.drop_connection(key, Some(error));
+        }
+        // What the system takes now was finished, and what breaks the request is no error of the response then.
+        self.flush(key);
+        if self.slots[key as usize].flags.has(Flags::BROKEN) {
             return self.drop_connection(key, Some(error));
         }
         let finale = self.take_finale(key, Some(error));
@@ -208,13 +212,16 @@ impl Core {
         if flags.has(Flags::LINGERING) {
             return Step::Event(self.linger_next(key, input));
         }
+        // Closing: as soon as the output is out. First, so that nothing that follows takes it along.
+        self.flush(key);
+        if self.slot(key).flags.has(Flags::BROKEN) {
+            return Step::Again;
+        }
         if let Some(event) = self.dropped_request(key, input) {
             return Step::Event(event);
         }
-        // Closing: as soon as the output is out.
         let left = input.to - input.from;
         input.consume(left);
-        self.flush(key);
         let slot = self.slot(key);
         if slot.flags.has(Flags::BROKEN) {
             return Step::Again;

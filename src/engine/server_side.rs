@@ -179,7 +179,7 @@ impl Core {
                 return step;
             }
         }
-        let Core { slots, servers, pool, .. } = self;
+        let Core { slots, servers, pool, now, .. } = self;
         let Some(slot) = slots.get_mut(key as usize) else {
             return Step::Rest;
         };
@@ -198,6 +198,9 @@ impl Core {
                 self.server_dispatch(key, input, head)
             }
             Ok(None) => {
+                if !active.partial && slot.sequence != 0 {
+                    active.started = *now;
+                }
                 active.partial = true;
                 self.pool.recycle_head(head);
                 self.keep_input(key, input);
@@ -223,12 +226,7 @@ impl Core {
             };
         }
         match self.fill(key, input) {
-            Read::Some => {
-                if self.slots[key as usize].sequence != 0 {
-                    self.active(key).started = self.now;
-                }
-                None
-            }
+            Read::Some => None,
             Read::Nothing => Some(self.server_pause(key)),
             Read::End | Read::Broken => Some(self.server_over(key)),
         }
@@ -306,7 +304,7 @@ impl Core {
         head: Box<Head>,
     ) -> Step {
         self.requests_left -= 1;
-        let Core { slots, servers, .. } = self;
+        let Core { slots, servers, now, .. } = self;
         let slot = &mut slots[key as usize];
         let (Some(active), Some(server)) =
             (slot.active.as_deref_mut(), servers.get_mut(slot.owner as usize))
@@ -320,10 +318,14 @@ impl Core {
         let last = server.options.max_requests_per_socket;
         let persistent =
             meaning.persistent && !server.closing && last.is_none_or(|last| slot.sequence < last);
+        let is_whole = !active.partial;
         active.begin_exchange(&head, persistent);
         if slot.sequence != 1 {
-            // Of the first exchange it was set when the connection was accepted.
+            // Of the first exchange both were set when the connection was accepted.
             active.timeout_ticks = server.timeout_ticks;
+            if is_whole {
+                active.started = *now;
+            }
         }
         active.incoming.continue_owed =
             meaning.expect == Expect::Continue && !active.incoming.complete && input.is_empty();
@@ -402,16 +404,27 @@ impl Core {
         Step::Rest
     }
 
-    /// The client has ended its side, and the response is not ended. Where half-open connections are not
-    /// allowed, nobody waits for it.
+    /// The client has ended its side, and the response is not ended: its handler is told. Where half-open
+    /// connections are not allowed, nobody waits for it.
     #[cold]
     fn server_half_closed(&mut self, key: u32) -> Step {
+        let id = self.id(key);
         let owner = self.slots[key as usize].owner;
         let allowed =
             self.servers.get(owner as usize).is_none_or(|server| server.options.allow_half_open);
-        match allowed || !self.active(key).incoming.complete {
-            true => Step::Rest,
-            false => Step::Event(self.drop_connection(key, None)),
+        let active = self.active(key);
+        let incoming = &active.incoming;
+        if !incoming.complete && !incoming.paused {
+            // What is being read tells whether the request is whole.
+            return Step::Rest;
+        }
+        if !allowed && incoming.complete {
+            return Step::Event(self.drop_connection(key, None));
+        }
+        let callbacks = active.callbacks.as_deref_mut();
+        match callbacks.and_then(|callbacks| callbacks.half_close.take()) {
+            Some(callback) => Step::Event(Event::HalfClose { callback, id }),
+            None => Step::Rest,
         }
     }
 

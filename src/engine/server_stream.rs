@@ -4,7 +4,7 @@ use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Read;
 use crate::engine::server::RequestListener;
 use crate::engine::server_side::Step;
-use crate::engine::slot::Flags;
+use crate::engine::slot::Active;
 use crate::engine::{Core, ExchangeId};
 use crate::h1::{Expect, Framing, Head, HeadProgress, parse_request};
 
@@ -21,24 +21,6 @@ impl Core {
         let server_key = u32::from(self.slots[key as usize].owner);
         let meaning = *head.meaning();
         let callbacks = &self.servers[server_key as usize].callbacks;
-        if meaning.expect == Expect::Unknown {
-            let listens = callbacks.check_expectation.is_set();
-            let active = self.active(key);
-            if !active.incoming.complete {
-                // The client may take the answer for a no and not send its content; then its next request
-                // would be taken for it.
-                active.outgoing.forbid_persistence();
-            }
-            return match listens {
-                true => {
-                    Step::Event(self.request_event(id, head, RequestListener::CheckExpectation))
-                }
-                false => self.server_answer(key, head, 417, ""),
-            };
-        }
-        if meaning.expect == Expect::Continue && callbacks.check_continue.is_set() {
-            return Step::Event(self.request_event(id, head, RequestListener::CheckContinue));
-        }
         if meaning.connect {
             if callbacks.connect.is_set() {
                 return Step::Event(self.become_stream(id, head, true, input));
@@ -51,7 +33,32 @@ impl Core {
         if meaning.upgrade && is_asked && self.active(key).incoming.complete {
             return Step::Event(self.server_upgrade(key, input, head, id));
         }
-        Step::Event(self.request_event(id, head, RequestListener::Request))
+        Step::Event(self.request_of_expectation(id, head))
+    }
+
+    /// A request that keeps to HTTP, with an expectation or without.
+    fn request_of_expectation(&mut self, id: ExchangeId, head: Box<Head>) -> Event {
+        let server = u32::from(self.slots[id.key as usize].owner);
+        let callbacks = &self.servers[server as usize].callbacks;
+        let which = match head.meaning().expect {
+            Expect::Continue if callbacks.check_continue.is_set() => RequestListener::CheckContinue,
+            Expect::Unknown => {
+                let listens = callbacks.check_expectation.is_set();
+                let active = self.active(id.key);
+                if !active.incoming.complete {
+                    // The client may take the answer for a no and not send its content; then its next
+                    // request would be taken for it.
+                    active.outgoing.forbid_persistence();
+                }
+                if !listens {
+                    self.server_answer(id.key, head, 417, "");
+                    return Event::Continue;
+                }
+                RequestListener::CheckExpectation
+            }
+            _ => RequestListener::Request,
+        };
+        self.request_event(id, head, which)
     }
 
     /// `on_request` or another that is called with a request; 404 where nobody listens.
@@ -99,7 +106,7 @@ impl Core {
         if wanted {
             return self.become_stream(id, head, false, input);
         }
-        self.request_event(id, head, RequestListener::Request)
+        self.request_of_expectation(id, head)
     }
 
     /// Hands the connection over to `on_upgrade` or `on_connect`.
@@ -156,15 +163,20 @@ impl Core {
         let server_key = u32::from(slot.owner);
         let server = self.servers.get(server_key as usize)?;
         let last = server.options.max_requests_per_socket?;
+        // Where the content of that last request was not read to its end, what follows is content.
+        let is_read = |active: &Active| active.incoming.decoder.is_done();
         if slot.sequence < last
             || server.callbacks.drop_request.is_empty()
-            || slot.active.is_none()
-            || slot.flags.has(Flags::BROKEN)
+            || !slot.active.as_deref().is_some_and(is_read)
         {
             return None;
         }
         let limits = server.head_limits;
-        if input.is_empty() && self.fill(key, input) != Read::Some {
+        // What is dropped does not show that the client reads what waits for it.
+        let activity = self.activity;
+        let filled = if input.is_empty() { self.fill(key, input) } else { Read::Some };
+        self.activity = activity;
+        if filled != Read::Some {
             return None;
         }
         let mut head = self.pool.head();

@@ -121,7 +121,7 @@ impl Line {
 }
 
 /// The fields of a message that we send. `clear` keeps the capacity.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct FieldList {
     wire: Vec<u8>,
     lines: Vec<Line>,
@@ -194,6 +194,11 @@ impl FieldList {
             .iter()
             .filter(move |line| names_equal(line.name_in(&self.wire), name))
             .map(|line| line.value_in(&self.wire))
+    }
+
+    /// Whether all of `other` has room here, whatever it replaces.
+    pub(crate) fn has_room_for(&self, other: &FieldList) -> bool {
+        self.wire.len().saturating_add(other.wire.len()) <= SECTION_BYTES_MAX
     }
 
     /// Names and values in order.

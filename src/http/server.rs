@@ -77,7 +77,8 @@ impl Server {
 
     /// Listens on a socket that was bound elsewhere, and perhaps listens already: one inherited from a
     /// supervisor or another process, or bound with options that [`ServerOptions`] does not have.
-    /// (Node: `listen` with a handle or `fd`)
+    /// The path of a Unix socket is left where it is when the server closes. (Node: `listen` with a handle or
+    /// `fd`)
     ///
     /// # Errors
     /// The socket is not a bound stream socket (`EINVAL` and its like), `ERR_SERVER_NOT_RUNNING` once the

@@ -91,7 +91,8 @@ impl Socket {
     }
 
     /// Ends our side and closes both once everything that was written is out, whether or not the peer ends its
-    /// own. (Node: `destroySoon`)
+    /// own. A server's socket whose peer takes nothing for the server's `write_timeout` is closed then.
+    /// (Node: `destroySoon`)
     pub fn destroy_soon(&self) {
         self.shell.with(|core| core.destroy_soon(self.id));
     }

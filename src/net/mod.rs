@@ -314,6 +314,16 @@ impl Net {
         source.close();
     }
 
+    /// Closes what was made elsewhere. It lives on where there are other descriptors of it, here or in another
+    /// process, so the poller does not forget it by itself; and the path of a Unix listener is not ours.
+    pub(crate) fn release(&mut self, mut source: Source) {
+        match self {
+            Net::System(reactor) => reactor.deregister(&mut source),
+            #[cfg(feature = "sim")]
+            Net::Sim(_) => self.close(source),
+        }
+    }
+
     /// Closes with a reset: what is unsent is thrown away and no TIME_WAIT stays behind.
     pub(crate) fn reset(&mut self, source: Source) {
         #[cfg(feature = "sim")]

@@ -83,7 +83,23 @@ impl Reactor {
 
     pub(super) fn register(&self, source: &mut Source, token: usize) -> io::Result<()> {
         let interest = interest(source);
-        source.as_event_source()?.register(self.poll.registry(), Token(token), interest)
+        let (source, registry) = (source.as_event_source()?, self.poll.registry());
+        match source.register(registry, Token(token), interest) {
+            // A closed connection is remembered where it has another descriptor. This is such a one, under the
+            // number that the closed one had.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                source.reregister(registry, Token(token), interest)
+            }
+            result => result,
+        }
+    }
+
+    /// Watches a source no more. Closing it is enough where it has no other descriptor.
+    pub(super) fn deregister(&self, source: &mut Source) {
+        let result = source.as_event_source().and_then(|s| s.deregister(self.poll.registry()));
+        if let Err(error) = result {
+            log::debug!(target: "onloop::connection", "a socket is watched still: {error}");
+        }
     }
 
     #[cfg(test)]

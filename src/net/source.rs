@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use socket2::{SockRef, Socket, TcpKeepalive};
+use socket2::{SockRef, Socket, TcpKeepalive, Type};
 
 use super::Address;
 #[cfg(feature = "sim")]
@@ -233,19 +233,32 @@ pub(super) fn connect(address: &Address) -> io::Result<Source> {
 }
 
 pub(super) fn adopt_stream(socket: OwnedFd) -> io::Result<Source> {
-    let socket = Socket::from(socket);
+    let socket = stream_socket(socket)?;
+    // Fails where it is no connection.
+    socket.peer_addr()?;
     socket.set_nonblocking(true)?;
     // An accepted socket has the family of its own end; its peer may be unnamed.
     if socket.local_addr()?.is_unix() {
         return Ok(Source::Unix(UnixStream::from_std(OwnedFd::from(socket).into())));
     }
-    // Fails where it is no connection.
-    socket.peer_addr()?;
     Ok(Source::Tcp(TcpStream::from_std(OwnedFd::from(socket).into())))
 }
 
-pub(super) fn adopt_listener(socket: OwnedFd, backlog: u32) -> io::Result<Source> {
+/// Datagrams and packets have borders, and reading them as a stream loses what does not fit.
+fn stream_socket(socket: OwnedFd) -> io::Result<Socket> {
     let socket = Socket::from(socket);
+    match socket.r#type()? {
+        Type::STREAM => Ok(socket),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+pub(super) fn adopt_listener(socket: OwnedFd, backlog: u32) -> io::Result<Source> {
+    let socket = stream_socket(socket)?;
+    if socket.local_addr()?.as_socket().is_some_and(|local| local.port() == 0) {
+        // It is not bound. The system would choose a port, and open it to everybody.
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     socket.set_nonblocking(true)?;
     // Of one that listens already it sets the backlog.
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
