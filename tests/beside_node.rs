@@ -1,5 +1,6 @@
 //! Our server beside Node's: the same bytes are sent to both, the same handlers answer, and what comes back is
-//! compared byte by byte. Only the value of `Date` is left out.
+//! compared byte by byte. Only the value of `Date` is left out, and whether a connection is closed by an end or by a
+//! reset. Whether it is kept is told by one more request, the probe.
 //!
 //! The handlers are small programs that stand in the path of a request: `beside_node/server.js` carries them out
 //! with Node's `http`, `beside_node/ours.rs` with this crate. Where the two differ on purpose a case names the row
@@ -29,6 +30,7 @@ mod refusals;
 mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -88,16 +90,16 @@ fn answer(ports: &BTreeMap<String, u16>, case: &Case) -> String {
 /// What is wrong with an answer of each, if anything.
 fn judge(case: &Case, major: u32, theirs: &str, ours: &str) -> Option<String> {
     // A server that says nothing and does not close was waited for in vain.
-    let silent = theirs.ends_with("[silent]") || ours.ends_with("[silent]");
+    let silent = theirs.contains("[silent]") || ours.contains("[silent]");
     let expected = match &case.expected {
         Expected::Same if theirs == ours && !silent => return None,
         Expected::Same => "  which should be the same".to_owned(),
         Expected::SameSince { version, earlier, ours: expected } => {
-            let node = if major < *version { earlier } else { expected };
-            if theirs == node && ours == expected {
+            let fine = theirs == expected || (major < *version && theirs == earlier);
+            if fine && ours == expected {
                 return None;
             }
-            format!("  Node before {version} should say {earlier:?}\n  and all others {expected:?}")
+            format!("  should be {expected:?}\n  or, Node before {version}, {earlier:?}")
         }
         Expected::Differs { row, node, ours: expected } => {
             let fine = node.iter().any(|text| text == theirs) && ours == expected;
@@ -117,19 +119,23 @@ fn compare(cases: Vec<Case>) {
     }
     let (node, ports) = (Node::start(), ours::start());
     let mut wrong = Vec::new();
-    let mut skipped = 0;
+    let mut skipped = Vec::new();
     for case in &cases {
         let missing = |method: &str| node.missing.iter().any(|missing| missing == method);
         if node.major < case.since || case.needs.is_some_and(missing) {
-            println!("skipped, since Node {} is too old: {:?}", node.version, case.name);
-            skipped += 1;
+            skipped.push(format!("{:?}", case.name));
             continue;
         }
         let (theirs, ours) = (answer(&node.ports, case), answer(&ports, case));
         wrong.extend(judge(case, node.major, &theirs, &ours));
     }
-    assert!(skipped < cases.len(), "all were skipped: Node {} is too old", node.version);
-    let count = cases.len() - skipped;
+    if !skipped.is_empty() {
+        // Past the harness, which shows only what failing tests print.
+        let (count, names) = (skipped.len(), skipped.join(", "));
+        let line = format!("skipped: Node {} is too old for {count}: {names}\n", node.version);
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+    let count = cases.len() - skipped.len();
     let text = wrong.join("\n\n");
     assert!(wrong.is_empty(), "Node {}, {} of {count}:\n{text}", node.version, wrong.len());
 }

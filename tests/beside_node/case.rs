@@ -22,7 +22,7 @@ pub(crate) enum Step {
 pub(crate) enum Expected {
     /// From ours what comes from Node.
     Same,
-    /// The same, from Node of this version on; from earlier ones this.
+    /// The same, from Node of this version on at the latest; from earlier ones maybe this.
     SameSince { version: u32, earlier: String, ours: String },
     /// The row of the table of differences, what comes from Node (one of these, where it depends on its
     /// version), and what comes from ours.

@@ -59,11 +59,9 @@ pub(crate) fn converse(port: u16, steps: &[Step]) -> String {
 
 impl Client {
     fn send(&mut self, bytes: &[u8]) {
-        self.heads.extend(
-            String::from_utf8_lossy(bytes)
-                .split("\r\n")
-                .filter_map(|line| line.contains(" HTTP/1.").then(|| line.starts_with("HEAD "))),
-        );
+        let text = String::from_utf8_lossy(bytes);
+        let requests = text.split("\r\n").filter(|line| line.contains(" HTTP/1."));
+        self.heads.extend(requests.map(|line| line.starts_with("HEAD ")));
         // Whoever has closed is read to the end.
         let _ = self.stream.write_all(bytes);
     }

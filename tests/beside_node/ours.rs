@@ -151,6 +151,11 @@ fn go(mut run: Run) {
                 lp.set_timeout(Duration::from_millis(1), move || go(run));
                 return;
             }
+            "left" => {
+                let res = run.res;
+                res.on_half_close(move || go(run));
+                return;
+            }
             "show" => return show(run, words[0]),
             "note" => note(&run.logs, words[0], run.seen.join(" "), 2),
             "log" => {
@@ -243,46 +248,46 @@ fn act(run: &Run, name: &str, words: &[&str]) -> Result<String> {
     let number = || word(0).parse::<u16>().expect("a number");
     let seen = |flag: bool| Ok(flag.to_string());
     match name {
-        "status" => done({
+        "status" => done(|| {
             res.set_status(number());
         }),
-        "reason" => done(res.set_status_message(word(0))),
-        "set" => done(res.set_header(word(0), word(1))),
-        "set-all" => done(res.set_header_all(word(0), &words[1..])),
-        "set-many" => done(res.set_headers(pairs(words))),
-        "append" => done(res.append_header(word(0), word(1))),
+        "reason" => done(|| res.set_status_message(word(0))),
+        "set" => done(|| res.set_header(word(0), word(1))),
+        "set-all" => done(|| res.set_header_all(word(0), &words[1..])),
+        "set-many" => done(|| res.set_headers(pairs(words))),
+        "append" => done(|| res.append_header(word(0), word(1))),
         "append-all" => {
-            done(words[1..].iter().try_for_each(|value| res.append_header(word(0), value)))
+            done(|| words[1..].iter().try_for_each(|value| res.append_header(word(0), value)))
         }
-        "remove" => done(res.remove_header(word(0))),
-        "head" => done(match words {
+        "remove" => done(|| res.remove_header(word(0))),
+        "head" => done(|| match words {
             [_, reason, fields @ ..] if !reason.is_empty() => {
                 res.write_head_with_reason(number(), reason, pairs(fields))
             }
             _ => res.write_head(number(), pairs(words.get(2..).unwrap_or_default())),
         }),
-        "head-flat" | "head-pairs" => done(res.write_head(number(), pairs(&words[1..]))),
-        "flush" => done(res.flush_headers()),
+        "head-flat" | "head-pairs" => done(|| res.write_head(number(), pairs(&words[1..]))),
+        "flush" => done(|| res.flush_headers()),
         "write" => match res.try_write(word(0)) {
             Err(error) if TOLD_LATER.contains(&error.code()) => seen(false),
             taken => seen(taken?),
         },
         "end" => match res.try_end(word(0)) {
-            Err(error) if TOLD_LATER.contains(&error.code()) => done(()),
-            ended => done(ended),
+            Err(error) if TOLD_LATER.contains(&error.code()) => done(|| ()),
+            ended => done(|| ended),
         },
-        "trailers" => done(res.add_trailers(pairs(words))),
-        "continue" => done(res.write_continue()),
-        "processing" => done(res.write_processing()),
-        "hints" => done(res.write_early_hints(pairs(words))),
-        "information" => done(res.write_information(number(), pairs(&words[1..]))),
-        "strict" => done(res.set_strict_content_length(true)),
-        "undated" => done(res.set_send_date(false)),
-        "cork" => done(res.cork()),
-        "uncork" => done(res.uncork()),
+        "trailers" => done(|| res.add_trailers(pairs(words))),
+        "continue" => done(|| res.write_continue()),
+        "processing" => done(|| res.write_processing()),
+        "hints" => done(|| res.write_early_hints(pairs(words))),
+        "information" => done(|| res.write_information(number(), pairs(&words[1..]))),
+        "strict" => done(|| res.set_strict_content_length(true)),
+        "undated" => done(|| res.set_send_date(false)),
+        "cork" => done(|| res.cork()),
+        "uncork" => done(|| res.uncork()),
         "corked" => Ok(res.writable_corked().to_string()),
-        "destroy" => done(res.destroy()),
-        "destroy-request" => done(req.destroy()),
+        "destroy" => done(|| res.destroy()),
+        "destroy-request" => done(|| req.destroy()),
         "get" => Ok(match res.header_all(word(0)) {
             values if values.is_empty() => "none".to_owned(),
             values => text(&values.join(&b","[..])),
@@ -316,8 +321,8 @@ impl Done for Result<()> {
     }
 }
 
-fn done(outcome: impl Done) -> Result<String> {
-    outcome.done().map(|()| "ok".to_owned())
+fn done<T: Done>(act: impl FnOnce() -> T) -> Result<String> {
+    act().done().map(|()| "ok".to_owned())
 }
 
 /// What the handler sees of the request.

@@ -15,14 +15,14 @@ fn both(text: &str) -> (Case, Case) {
 /// Refused by both, by the same code.
 fn refused(text: &str) -> Vec<Case> {
     let (plain, telling) = both(text);
-    vec![plain.differs(17, NODE, OURS), telling]
+    vec![plain.differs(20, NODE, OURS), telling]
 }
 
 /// Refused by both, by another code.
 fn coded(row: u32, text: &str, node: &str, ours: &str) -> Vec<Case> {
     let (plain, telling) = both(text);
     let code = |code: &str| format!("code {code}[closed]");
-    vec![plain.differs(17, NODE, OURS), telling.differs(row, &code(node), &code(ours))]
+    vec![plain.differs(20, NODE, OURS), telling.differs(row, &code(node), &code(ours))]
 }
 
 /// Served by Node, and refused by us with this answer and code.
@@ -44,32 +44,37 @@ pub(crate) fn of_request_lines() -> Vec<Case> {
     const OLD: &str = "{ok, close}\nGET /[closed]";
     const VERSION: &str =
         "HTTP/1.1 505 HTTP Version Not Supported\n{last}Content-Length: 0\n\n[closed]";
+    const H2: &str = "code HPE_PAUSED_H2_UPGRADE[closed]";
+    let (preface, told) = both("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     [
         refused("nonsense\r\n\r\n"),
         refused(" GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
         refused("GET a HTTP/1.1\r\nHost: h\r\n\r\n"),
         refused("GET /\x01 HTTP/1.1\r\nHost: h\r\n\r\n"),
         refused("GET / HTTP/11\r\nHost: h\r\n\r\n"),
-        coded(47, "GET / HTTP/1.1\nHost: h\n\n", "HPE_INVALID_VERSION", "HPE_CR_EXPECTED"),
+        coded(51, "GET / HTTP/1.1\nHost: h\n\n", "HPE_INVALID_VERSION", "HPE_CR_EXPECTED"),
         coded(
-            47,
+            51,
             "GET /a b HTTP/1.1\r\nHost: h\r\n\r\n",
             "HPE_INVALID_CONSTANT",
             "HPE_INVALID_VERSION",
         ),
         coded(
-            47,
+            51,
             "GET / HTTX/1.1\r\nHost: h\r\n\r\n",
             "HPE_INVALID_CONSTANT",
             "HPE_INVALID_VERSION",
         ),
-        served(39, "GET /  HTTP/1.1\r\nHost: h\r\n\r\n", GET, OURS, "HPE_INVALID_VERSION"),
-        served(39, "GET  / HTTP/1.1\r\nHost: h\r\n\r\n", GET, OURS, "HPE_INVALID_URL"),
-        served(41, "GET / HTTP/2.0\r\nHost: h\r\n\r\n", OLD, VERSION, "HPE_INVALID_VERSION"),
-        served(41, "GET / HTTP/0.9\r\nHost: h\r\n\r\n", OLD, VERSION, "HPE_INVALID_VERSION"),
-        served(41, "GET /\r\n\r\n", OLD, OURS, "HPE_INVALID_VERSION"),
-        taken(41, "GET / HTTP/1.2\r\nHost: h\r\n\r\n", "HPE_INVALID_VERSION", GET),
-        served(41, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", NODE, VERSION, "HPE_INVALID_VERSION"),
+        served(43, "GET /  HTTP/1.1\r\nHost: h\r\n\r\n", GET, OURS, "HPE_INVALID_VERSION"),
+        served(43, "GET  / HTTP/1.1\r\nHost: h\r\n\r\n", GET, OURS, "HPE_INVALID_URL"),
+        served(45, "GET / HTTP/2.0\r\nHost: h\r\n\r\n", OLD, VERSION, "HPE_INVALID_VERSION"),
+        served(45, "GET / HTTP/0.9\r\nHost: h\r\n\r\n", OLD, VERSION, "HPE_INVALID_VERSION"),
+        served(45, "GET /\r\n\r\n", OLD, OURS, "HPE_INVALID_VERSION"),
+        taken(45, "GET / HTTP/1.2\r\nHost: h\r\n\r\n", "HPE_INVALID_VERSION", GET),
+        vec![
+            preface.differs(45, NODE, VERSION),
+            told.differs(45, H2, "code HPE_INVALID_VERSION[closed]"),
+        ],
     ]
     .concat()
 }
@@ -88,11 +93,11 @@ pub(crate) fn of_fields() -> Vec<Case> {
         refused("GET / HTTP/1.1\r\nHost: h\r\nX-A: a\r\n b\r\n\r\n"),
         refused("GET / HTTP/1.1\r\nHost: h\r\nX-A: a\rb\r\n\r\n"),
         refused("GET / HTTP/1.1\r\nHost: h\nX-A: 1\r\n\r\n"),
-        served(37, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", GET, OURS, TOKEN),
-        served(37, "GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", GET, OURS, TOKEN),
-        served(43, "POST / HTTP/1.1\r\nHost: h\r\nContent_Length: 1\r\n\r\n", POST, OURS, TOKEN),
+        served(41, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", GET, OURS, TOKEN),
+        served(41, "GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", GET, OURS, TOKEN),
+        served(47, "POST / HTTP/1.1\r\nHost: h\r\nContent_Length: 1\r\n\r\n", POST, OURS, TOKEN),
         served(
-            105,
+            41,
             "GET / HTTP/1.1\r\n\r\n",
             "HTTP/1.1 400 Bad Request\nConnection: close\nDate: D\nTransfer-Encoding: chunked\n\n0\n\n[closed]",
             OURS,
@@ -116,19 +121,19 @@ pub(crate) fn of_framing() -> Vec<Case> {
         refused(&post("Content-Length: 1\r\nContent-Length: 1\r\n")),
         refused(&post("Content-Length: 1\r\nContent-Length: 2\r\n")),
         refused(&post("Content-Length: 99999999999999999999\r\n")),
-        coded(47, &post("Content-Length: 1, 1\r\n"), LENGTH, "HPE_UNEXPECTED_CONTENT_LENGTH"),
+        coded(51, &post("Content-Length: 1, 1\r\n"), LENGTH, "HPE_UNEXPECTED_CONTENT_LENGTH"),
         refused(&post("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n")),
-        coded(47, &post("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"), LENGTH, CODING),
+        coded(51, &post("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"), LENGTH, CODING),
         refused(&post("Transfer-Encoding: chunked, gzip\r\n")),
         served(
-            42,
+            46,
             &(post("Transfer-Encoding: gzip, chunked\r\n") + "0\r\n\r\n"),
             POST,
             "HTTP/1.1 501 Not Implemented\n{last}Content-Length: 0\n\n[closed]",
             CODING,
         ),
         served(
-            42,
+            46,
             "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             "{ok, close}\nPOST /[closed]",
             OURS,
@@ -141,8 +146,8 @@ pub(crate) fn of_framing() -> Vec<Case> {
         let (plain, telling) = both(&post(&format!("Transfer-Encoding: {value}\r\n")));
         let node = "{ok}Content-Length: 6\n\nPOST /";
         let told = format!("code {CODING}[closed]");
-        cases.push(plain.differs(42, &format!("{node}[closed]"), OURS));
-        cases.push(telling.differs(42, &format!("{node}{told}"), &told));
+        cases.push(plain.differs(46, &format!("{node}[closed]"), OURS));
+        cases.push(telling.differs(46, &format!("{node}{told}"), &told));
     }
     cases
 }
@@ -171,7 +176,7 @@ pub(crate) fn of_content() -> Vec<Case> {
         refused(&post("\r\nhello")),
         refused(&post("0\r\nBad Name: 1\r\n\r\n")),
         refused(&post("0\r\nX-A: a\x01\r\n\r\n")),
-        taken(34, &post("5; a\r\nhello\r\n0\r\n\r\n"), "HPE_STRICT", HELLO),
+        taken(38, &post("5; a\r\nhello\r\n0\r\n\r\n"), "HPE_STRICT", HELLO),
     ]
     .concat();
     // The answer has begun: nothing is said any more.
@@ -197,14 +202,14 @@ pub(crate) fn of_sizes() -> Vec<Case> {
     let target = |length: usize| raw(&format!("GET /{} HTTP/1.1\nHost: h\n\n", "a".repeat(length)));
     vec![
         field(500).to("small"),
-        field(2000).to("small").differs(17, NODE, OURS),
+        field(2000).to("small").differs(20, NODE, OURS),
         field(2000).to("telling"),
-        target(2000).to("small").differs(17, NODE, OURS),
+        target(2000).to("small").differs(20, NODE, OURS),
         field(15_000),
-        field(17_000).differs(17, NODE, OURS),
+        field(17_000).differs(20, NODE, OURS),
         field(17_000).to("telling"),
         target(7000),
-        target(20_000).differs(19, NODE, TARGET),
+        target(20_000).differs(22, NODE, TARGET),
     ]
 }
 
@@ -216,10 +221,10 @@ pub(crate) fn of_later_requests() -> Vec<Case> {
     };
     let first = "{ok}Content-Length: 5\n\nhello";
     vec![
-        behind("end hello").differs(17, &format!("{first}{NODE}"), &format!("{first}{OURS}")),
+        behind("end hello").differs(20, &format!("{first}{NODE}"), &format!("{first}{OURS}")),
         behind("end hello").to("telling"),
         raw("GET {tick & end hello} HTTP/1.1\nHost: h\n\nnonsense\n\n").differs(
-            48,
+            52,
             NODE,
             &format!("{first}{OURS}"),
         ),

@@ -77,6 +77,8 @@ const waits = {
     next();
   },
   tick: (_run, _words, next) => { setTimeout(next, 1); },
+  // Until the client has ended its side.
+  left: ({ req }, _words, next) => { req.socket.once('end', next); },
   // Answers with the log of another exchange as soon as that is over.
   show: ({ res }, [key], next) => {
     const log = logOf(key);
