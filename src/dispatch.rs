@@ -30,15 +30,25 @@ pub(crate) fn drive(
         true => core.next(&mut drive.input),
         false => Event::Done,
     });
-    let mut event = first.unwrap_or(Event::Done);
+    let mut event = or_done(first);
     loop {
         event = match event {
-            Event::Done => return,
+            // Nothing is in it, and its destructor would be asked all the same.
+            Event::Done => return std::mem::forget(event),
             Event::Request { handler, server, id, head } => {
                 drive.request(handler, server, id, head)
             }
             event => drive.handle(event),
         };
+    }
+}
+
+/// Nothing more where the loop is gone. `unwrap_or` would cost the destructor of an event that never was.
+#[inline(always)]
+fn or_done(event: Option<Event>) -> Event {
+    match event {
+        Some(event) => event,
+        None => Event::Done,
     }
 }
 
@@ -93,6 +103,7 @@ impl Drive<'_> {
             ),
             Event::End { callback, id }
             | Event::Proceed { callback, id }
+            | Event::HalfClose { callback, id }
             | Event::Finish { callback, id } => self.run_once(id, |_| callback()),
             Event::Collected { callback, id, result } => self.run_once(id, |_| callback(result)),
             Event::Response { callback, id, head } => {
@@ -159,7 +170,7 @@ impl Drive<'_> {
     }
 
     fn next(&mut self) -> Event {
-        self.shell.with(|core| core.next(&mut self.input)).unwrap_or(Event::Done)
+        or_done(self.shell.with(|core| core.next(&mut self.input)))
     }
 
     /// Calls a callback that may run again: it goes back to its place afterwards, also when it panics,
@@ -187,7 +198,7 @@ impl Drive<'_> {
             }
             core.next(&mut self.input)
         });
-        next.unwrap_or(Event::Done)
+        or_done(next)
     }
 
     /// Calls a callback that runs once.

@@ -28,6 +28,9 @@ fn version_and_connection_decide() {
         ("1.0", "Connection: keep-alive, close\r\n", false, "close"),
         ("1.0", "Keep-Alive: timeout=5\r\n", false, "close"),
         ("1.9", "", true, "keep-alive"),
+        // An ordinary field, whatever proxies of old meant by it.
+        ("1.1", "Proxy-Connection: close\r\n", true, "keep-alive"),
+        ("1.0", "Proxy-Connection: keep-alive\r\n", false, "close"),
     ] {
         let mut world = World::new();
         let server = world.serve(|_req, res| res.end("x"));

@@ -4,11 +4,13 @@
 mod common;
 
 use std::cell::Cell;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::rc::Rc;
 
 use common::{Ending, Log, World, collect, get, post, url_of};
-use onloop::LoopOptions;
 use onloop::http::{self, Response, ServerOptions, Socket};
+use onloop::{Address, LoopOptions};
 
 #[test]
 fn no_name_of_a_field_is_special() {
@@ -105,6 +107,64 @@ fn content_that_stays_paused_when_the_answer_ends_is_dropped() {
     let mut peer = world.send(&server, requests);
     assert_eq!(world.answer(&mut peer).text(), "enough");
     assert_eq!(world.answer(&mut peer).text(), "enough");
+}
+
+#[test]
+fn a_paused_upload_stays_with_the_client() {
+    const LENGTH: usize = 64 << 20;
+    let kept: Rc<Cell<Option<http::Body>>> = Rc::default();
+    let keeps = Rc::clone(&kept);
+    let mut world = World::new();
+    let server = world.serve(move |req, res| {
+        if req.method() == "GET" {
+            return res.end("");
+        }
+        let total = Rc::new(Cell::new(0));
+        let counts = Rc::clone(&total);
+        req.on_data(move |chunk| counts.set(counts.get() + chunk.len()));
+        req.on_end(move || res.end(total.get().to_string()));
+        req.pause();
+        keeps.set(Some(req.body()));
+    });
+    let Some(Address::Ip(address)) = server.address() else { panic!("no address") };
+    let mut client = TcpStream::connect(address).expect("a connection");
+    let head = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {LENGTH}\r\n\r\n");
+    client.write_all(head.as_bytes()).expect("it fits");
+    client.set_nonblocking(true).expect("non-blocking");
+    let block = vec![b'x'; 1 << 20];
+    let mut sent = 0;
+    let mut send = |most: usize| {
+        let before = sent;
+        while sent < LENGTH && sent - before < most {
+            match client.write(&block[..block.len().min(LENGTH - sent)]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        (sent - before, sent)
+    };
+    // The systems of both sides hold some; it stops when whole exchanges elsewhere bring no more of it.
+    loop {
+        let (now, _) = send(LENGTH);
+        for _ in 0..3 {
+            world.ask(&server, get("/", ""));
+        }
+        if now == 0 {
+            break;
+        }
+    }
+    let (_, taken) = send(0);
+    assert!(taken < LENGTH / 2, "{taken} bytes of a paused upload were taken");
+    kept.take().expect("a request").resume();
+    world.until("the rest", || send(LENGTH).1 == LENGTH);
+    let mut answer = Vec::new();
+    world.until("the answer", || {
+        let mut buffer = [0; 1000];
+        let count = client.read(&mut buffer).unwrap_or(0);
+        answer.extend_from_slice(&buffer[..count]);
+        answer.ends_with(LENGTH.to_string().as_bytes())
+    });
 }
 
 #[test]

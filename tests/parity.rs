@@ -11,9 +11,6 @@ use std::path::{Path, PathBuf};
 
 use items::Items;
 
-/// So many rows may still say `pending` instead of a test.
-const ALLOWED_PENDING: usize = 56;
-
 /// How many rows each section has: what Node's `http` has that is not JavaScript's own.
 const ROWS: [(&str, usize); 26] = [
     ("1", 29),
@@ -265,8 +262,7 @@ fn no_row_is_lost() {
 #[test]
 fn every_row_has_its_proof() {
     let pending = page().pending();
-    println!("{} rows are pending:\n{}", pending.len(), pending.join("\n"));
-    assert!(pending.len() <= ALLOWED_PENDING, "{} rows are pending", pending.len());
+    assert!(pending.is_empty(), "{} rows are pending:\n{}", pending.len(), pending.join("\n"));
 }
 
 /// A page that is fine, and what the checker makes of it with one thing changed.

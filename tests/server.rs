@@ -267,6 +267,29 @@ fn destroy_breaks_off() {
 }
 
 #[test]
+fn destroy_does_not_recall_an_answer_that_was_ended() {
+    let log = Log::new();
+    let notes = log.clone();
+    let mut world = World::new();
+    let server = world.serve(move |req, res| {
+        res.on_finish(notes.noting("finish"));
+        res.on_close(notes.noting("close"));
+        res.set_status(413);
+        res.end("too much");
+        match req.url() {
+            "/res" => res.destroy(),
+            _ => req.destroy(),
+        }
+    });
+    for path in ["/res", "/req"] {
+        let mut peer = world.send(&server, get(path, ""));
+        assert_eq!(world.until_end(&mut peer), Ending::End);
+        assert!(peer.text().ends_with("\r\n\r\ntoo much"), "{}", peer.text());
+    }
+    assert_eq!(log.all(), ["finish", "close", "finish", "close"]);
+}
+
+#[test]
 fn a_client_that_goes_away_aborts_the_exchange() {
     let log = Log::new();
     let notes = log.clone();

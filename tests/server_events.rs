@@ -485,7 +485,8 @@ fn half_open_connections_can_be_refused() {
     for allowed in [true, false] {
         let mut world = World::new();
         let log = Log::new();
-        let options = ServerOptions::new().allow_half_open(allowed);
+        // Set when it is made, or while it runs: it is the same.
+        let options = ServerOptions::new().allow_half_open(!allowed);
         let (lp, notes) = (world.lp, log.clone());
         let server = world.serve_with(options, move |req, res| {
             res.on_close(notes.noting("close"));
@@ -496,6 +497,8 @@ fn half_open_connections_can_be_refused() {
                 })),
             }
         });
+        assert_eq!(server.allow_half_open(), !allowed);
+        server.set_allow_half_open(allowed);
         let mut peer = world.send(&server, get("/now", ""));
         peer.end();
         assert_eq!(world.answer(&mut peer).text(), "now", "what is answered at once is answered");
@@ -506,4 +509,56 @@ fn half_open_connections_can_be_refused() {
         assert_eq!(peer.text().ends_with("late"), allowed);
         world.until("both to be closed", || log.count("close") == 2);
     }
+}
+
+#[test]
+fn a_response_is_told_that_its_client_has_ended_its_side() {
+    let mut world = World::new();
+    let log = Log::new();
+    let notes = log.clone();
+    let lp = world.lp;
+    let server = world.serve(move |req, res| {
+        let told = notes.noting("half close");
+        let url = req.url().to_owned();
+        let body = req.body();
+        let listen = move || {
+            res.on_half_close(move || {
+                told();
+                match &*url {
+                    "/destroyed" => body.destroy(),
+                    _ => res.end("still wanted"),
+                }
+            });
+        };
+        match req.url() {
+            // Told of what has happened already, too.
+            "/late" => drop(lp.set_timeout(std::time::Duration::from_millis(50), listen)),
+            "/now" => {
+                listen();
+                res.end("now");
+            }
+            "/reads" => {
+                listen();
+                req.resume();
+            }
+            _ => listen(),
+        }
+        res.on_close(notes.noting("close"));
+    });
+    for (path, answer) in
+        [("/waits", "still wanted"), ("/late", "still wanted"), ("/destroyed", ""), ("/now", "now")]
+    {
+        let mut peer = world.send(&server, get(path, ""));
+        peer.end();
+        world.until_end(&mut peer);
+        assert!(peer.text().ends_with(answer), "{path}: {}", peer.text());
+    }
+    // What is not read cannot be known to be cut off; what is read is, and then that is told.
+    for (path, told) in [("/waits", 4), ("/reads", 4)] {
+        let mut peer = world.send(&server, get(path, "Content-Length: 5\r\n") + "x");
+        peer.end();
+        world.until_end(&mut peer);
+        assert_eq!(log.count("half close"), told, "{path}");
+    }
+    assert_eq!(log.count("close"), 6);
 }

@@ -214,6 +214,26 @@ fn destroy_soon_sends_what_was_written_and_then_closes_both_sides() {
 }
 
 #[test]
+fn destroy_does_not_recall_what_was_written() {
+    const REFUSED: &str = "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n";
+    let mut world = World::new();
+    let server = world.serve(|_req, res| res.end("plain"));
+    server.on_upgrade(|_req, socket, _head| {
+        socket.write(REFUSED);
+        socket.destroy();
+    });
+    server.on_client_error(|_error, socket| {
+        socket.write(REFUSED);
+        socket.destroy();
+    });
+    for request in [asks(), "nonsense\r\n\r\n".to_owned()] {
+        let mut peer = world.send(&server, request);
+        assert_eq!(world.until_end(&mut peer), Ending::End);
+        assert_eq!(peer.text(), REFUSED);
+    }
+}
+
+#[test]
 fn destroy_soon_of_an_idle_socket_closes_it_at_once() {
     let log = Log::new();
     let mut world = World::new();

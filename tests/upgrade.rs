@@ -218,3 +218,60 @@ fn an_upgrade_with_content_is_an_ordinary_request() {
         post("/", "body").replace("Host: h", "Host: h\r\nConnection: upgrade\r\nUpgrade: raw-echo");
     assert_eq!(world.ask(&server, request).text(), "raw-echo");
 }
+
+#[test]
+fn tunnels_and_upgrades_come_before_expectations() {
+    // A final answer to CONNECT makes a tunnel of the connection, whatever the answer says of its content.
+    let log = Log::new();
+    let mut world = World::new();
+    let server = world.serve(|_req, res| res.end("ordinary"));
+    let notes = log.clone();
+    server.on_check_continue(move |req, res| {
+        notes.note(format!("continue {}", req.method()));
+        res.end("");
+    });
+    let notes = log.clone();
+    server.on_check_expectation(move |req, res| {
+        notes.note(format!("expectation {}", req.method()));
+        res.end("");
+    });
+    let connect =
+        |expect: &str| format!("CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\nExpect: {expect}\r\n\r\n");
+    let upgrade =
+        |expect: &str| asks().replace("\r\n\r\n", &format!("\r\nExpect: {expect}\r\n\r\n"));
+    for expect in ["100-continue", "other"] {
+        let mut peer = world.send(&server, connect(expect) + "raw");
+        let answer = world.answer(&mut peer);
+        assert_eq!((answer.status, answer.field("Connection")), (405, Some("close")));
+        assert_eq!((world.until_end(&mut peer), peer.text().as_str()), (Ending::End, ""));
+    }
+    assert_eq!(log.all(), [""; 0], "405 it is, and nobody is asked");
+    server.on_connect(|_req, socket, head| {
+        socket.write("HTTP/1.1 200 x\r\n\r\n");
+        socket.end(head);
+    });
+    server.on_upgrade(|_req, socket, head| {
+        socket.write(SWITCHED);
+        socket.end(head);
+    });
+    for expect in ["100-continue", "other"] {
+        for (request, switched) in
+            [(connect(expect), "HTTP/1.1 200 x\r\n\r\n"), (upgrade(expect), SWITCHED)]
+        {
+            let mut peer = world.send(&server, request + "raw");
+            assert_eq!(world.until_end(&mut peer), Ending::End);
+            assert_eq!(peer.text(), format!("{switched}raw"));
+        }
+    }
+    assert_eq!(log.all(), [""; 0]);
+    // What is not upgraded is a request with an expectation.
+    server.should_upgrade(|_req| false);
+    for expect in ["100-continue", "other"] {
+        assert_eq!(world.ask(&server, upgrade(expect)).text(), "");
+    }
+    assert_eq!(log.all(), ["continue GET", "expectation GET"]);
+    server.off_check_continue();
+    server.off_check_expectation();
+    assert_eq!(world.ask(&server, upgrade("100-continue")).text(), "ordinary");
+    assert_eq!(world.ask(&server, upgrade("other")).status, 417);
+}

@@ -132,6 +132,7 @@ pub(crate) struct Callbacks {
     pub(crate) drain: Listener<HookMut>,
     pub(crate) written: Option<Box<WrittenQueue>>,
     pub(crate) finish: Option<Hook>,
+    pub(crate) half_close: Option<Hook>,
     pub(crate) outgoing_error: Option<ErrorFn>,
     pub(crate) close: Option<Hook>,
     // Of a client request.

@@ -181,6 +181,11 @@ pub(crate) enum Event {
         callback: WrittenFn,
         id: ExchangeId,
     },
+    /// `on_half_close` of a response.
+    HalfClose {
+        callback: Hook,
+        id: ExchangeId,
+    },
     Drain {
         callback: HookMut,
         id: ExchangeId,

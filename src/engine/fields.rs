@@ -245,7 +245,7 @@ pub(crate) fn headers_sent(doing: &str) -> Error {
     Error::local(
         "ERR_HTTP_HEADERS_SENT",
         format!(
-            "cannot change {doing} after the head was sent: do it before `write`, `end` or `flush_headers`"
+            "too late for {doing}: the head was sent; do it before `write`, `end` or `flush_headers`"
         ),
     )
 }

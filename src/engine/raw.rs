@@ -33,6 +33,9 @@ impl Core {
             let slot = self.slot(key);
             let flags = slot.flags;
             if flags.has(Flags::DESTROYED) {
+                // What was written before is on its way: a refusal, then `destroy`, is how upgrades are
+                // declined. What the system does not take at once is given up.
+                self.flush(key);
                 return self.drop_connection(key, None);
             }
             if flags.has(Flags::LINGERING) {

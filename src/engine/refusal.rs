@@ -70,11 +70,14 @@ impl Core {
         let Some(active) = self.exchange(id) else {
             return Some(Refusal::Destroyed);
         };
-        let is_special = active.outgoing.is_special();
-        let is_open = !active.outgoing.is_ended() && active.failure.is_none();
+        let outgoing = &active.outgoing;
+        let is_strict = outgoing.is_strict();
+        let is_choosy = is_strict || (outgoing.is_special() && outgoing.has_no_content());
+        let is_open = !outgoing.is_ended() && active.failure.is_none();
+        let slot = &self.slots[id.key as usize];
         // An end must get through where nothing can be written any more.
-        let is_dead = !last && self.slots[id.key as usize].flags.has(Flags::WRITE_DEAD);
-        if is_open && !is_dead && !is_special {
+        let is_dead = !last && slot.flags.has(Flags::WRITE_DEAD);
+        if is_open && !is_dead && (!is_choosy || (slot.kind != Kind::Server && !is_strict)) {
             return None;
         }
         self.special_refusal(id.key, length as u64, last, is_dead)

@@ -404,16 +404,27 @@ impl Core {
         Step::Rest
     }
 
-    /// The client has ended its side, and the response is not ended. Where half-open connections are not
-    /// allowed, nobody waits for it.
+    /// The client has ended its side, and the response is not ended: its handler is told. Where half-open
+    /// connections are not allowed, nobody waits for it.
     #[cold]
     fn server_half_closed(&mut self, key: u32) -> Step {
+        let id = self.id(key);
         let owner = self.slots[key as usize].owner;
         let allowed =
             self.servers.get(owner as usize).is_none_or(|server| server.options.allow_half_open);
-        match allowed || !self.active(key).incoming.complete {
-            true => Step::Rest,
-            false => Step::Event(self.drop_connection(key, None)),
+        let active = self.active(key);
+        let incoming = &active.incoming;
+        if !incoming.complete && !incoming.paused {
+            // What is being read tells whether the request is whole.
+            return Step::Rest;
+        }
+        if !allowed && incoming.complete {
+            return Step::Event(self.drop_connection(key, None));
+        }
+        let callbacks = active.callbacks.as_deref_mut();
+        match callbacks.and_then(|callbacks| callbacks.half_close.take()) {
+            Some(callback) => Step::Event(Event::HalfClose { callback, id }),
+            None => Step::Rest,
         }
     }
 

@@ -21,24 +21,6 @@ impl Core {
         let server_key = u32::from(self.slots[key as usize].owner);
         let meaning = *head.meaning();
         let callbacks = &self.servers[server_key as usize].callbacks;
-        if meaning.expect == Expect::Unknown {
-            let listens = callbacks.check_expectation.is_set();
-            let active = self.active(key);
-            if !active.incoming.complete {
-                // The client may take the answer for a no and not send its content; then its next request
-                // would be taken for it.
-                active.outgoing.forbid_persistence();
-            }
-            return match listens {
-                true => {
-                    Step::Event(self.request_event(id, head, RequestListener::CheckExpectation))
-                }
-                false => self.server_answer(key, head, 417, ""),
-            };
-        }
-        if meaning.expect == Expect::Continue && callbacks.check_continue.is_set() {
-            return Step::Event(self.request_event(id, head, RequestListener::CheckContinue));
-        }
         if meaning.connect {
             if callbacks.connect.is_set() {
                 return Step::Event(self.become_stream(id, head, true, input));
@@ -51,7 +33,32 @@ impl Core {
         if meaning.upgrade && is_asked && self.active(key).incoming.complete {
             return Step::Event(self.server_upgrade(key, input, head, id));
         }
-        Step::Event(self.request_event(id, head, RequestListener::Request))
+        Step::Event(self.request_of_expectation(id, head))
+    }
+
+    /// A request that keeps to HTTP, with an expectation or without.
+    fn request_of_expectation(&mut self, id: ExchangeId, head: Box<Head>) -> Event {
+        let server = u32::from(self.slots[id.key as usize].owner);
+        let callbacks = &self.servers[server as usize].callbacks;
+        let which = match head.meaning().expect {
+            Expect::Continue if callbacks.check_continue.is_set() => RequestListener::CheckContinue,
+            Expect::Unknown => {
+                let listens = callbacks.check_expectation.is_set();
+                let active = self.active(id.key);
+                if !active.incoming.complete {
+                    // The client may take the answer for a no and not send its content; then its next
+                    // request would be taken for it.
+                    active.outgoing.forbid_persistence();
+                }
+                if !listens {
+                    self.server_answer(id.key, head, 417, "");
+                    return Event::Continue;
+                }
+                RequestListener::CheckExpectation
+            }
+            _ => RequestListener::Request,
+        };
+        self.request_event(id, head, which)
     }
 
     /// `on_request` or another that is called with a request; 404 where nobody listens.
@@ -99,7 +106,7 @@ impl Core {
         if wanted {
             return self.become_stream(id, head, false, input);
         }
-        self.request_event(id, head, RequestListener::Request)
+        self.request_of_expectation(id, head)
     }
 
     /// Hands the connection over to `on_upgrade` or `on_connect`.

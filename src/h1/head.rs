@@ -64,8 +64,8 @@ pub(super) fn crlf_at(bytes: &[u8], at: usize) -> Option<()> {
 
 /// The reading side: what `read` fills in.
 impl Head {
-    #[inline]
     /// Forgets the last message and copies the lines of this one.
+    #[inline(always)]
     pub(super) fn begin(&mut self, window: &[u8], consumed: usize) {
         self.bytes.clear();
         self.index.clear();

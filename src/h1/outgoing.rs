@@ -181,11 +181,13 @@ impl Outgoing {
         self.special = true;
     }
 
+    #[inline]
     pub(crate) fn is_strict(&self) -> bool {
         self.strict
     }
 
     /// For a response: whatever is written, no content is sent.
+    #[inline]
     pub(crate) fn has_no_content(&self) -> bool {
         self.contentless || matches!(self.status, 204 | 205 | 304)
     }

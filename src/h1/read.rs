@@ -126,14 +126,25 @@ fn fast_request(input: &[u8], limits: &HeadLimits, head: &mut Head) -> Option<us
         Ok(Status::Complete((bytes, fields))) => {
             finish_request(window, &line, bytes, fields, limits, head)
         }
-        Err(httparse::Error::TooManyHeaders) => {
-            let mut many = [httparse::EMPTY_HEADER; FAST_FIELDS];
-            match httparse::parse_headers(section, &mut many) {
-                Ok(Status::Complete((bytes, fields))) => {
-                    finish_request(window, &line, bytes, fields, limits, head)
-                }
-                _ => None,
-            }
+        Err(httparse::Error::TooManyHeaders) => many_fields(window, &line, section, limits, head),
+        _ => None,
+    }
+}
+
+/// The same with more fields than usual.
+#[cold]
+#[inline(never)]
+fn many_fields<'a>(
+    window: &'a [u8],
+    line: &RequestLine<'a>,
+    section: &'a [u8],
+    limits: &HeadLimits,
+    head: &mut Head,
+) -> Option<usize> {
+    let mut many = [httparse::EMPTY_HEADER; FAST_FIELDS];
+    match httparse::parse_headers(section, &mut many) {
+        Ok(Status::Complete((bytes, fields))) => {
+            finish_request(window, line, bytes, fields, limits, head)
         }
         _ => None,
     }

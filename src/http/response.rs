@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::h1::FieldList;
 use crate::http::outgoing::{gather, outgoing_methods};
 use crate::http::writable::{io_write, writable_methods};
-use crate::http::{Body, Connection, HeaderValue};
+use crate::http::{Body, Connection, HeaderValue, Outcome};
 use crate::net::Address;
 use crate::net::file::regular_length;
 use crate::shell::LoopShell;
@@ -308,6 +308,29 @@ impl Response {
             outgoing.set_send_date(send);
             Ok(())
         });
+    }
+
+    /// Sets what is called once when the client has ended its side of the connection while its response is not
+    /// ended. It may be gone, or only have nothing more to say and wait: an end of stream does not tell the two
+    /// apart, so nothing else happens. Work that is not worth doing for a client that is gone can be given up
+    /// by [`Response::destroy`]. Not called where
+    /// [`allow_half_open`](crate::http::ServerOptions::allow_half_open) is false: the exchange ends then.
+    /// (Node: `'end'` of the socket)
+    ///
+    /// ```
+    /// # let mut event_loop = onloop::EventLoop::new()?;
+    /// # let lp = event_loop.handle();
+    /// # let server = onloop::http::create_server(lp, move |_req, res| {
+    /// let work = lp.set_timeout(std::time::Duration::from_secs(60), move || res.end("at last"));
+    /// res.on_half_close(move || {
+    ///     work.clear();
+    ///     res.destroy();
+    /// });
+    /// # });
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn on_half_close<R: Outcome>(&self, callback: impl FnOnce() -> R + 'static) {
+        super::set_hook(self.shell, self.id, |callbacks| &mut callbacks.half_close, callback);
     }
 
     /// The connection that the response goes to. (Node: `socket`)

@@ -115,7 +115,8 @@ impl Server {
     /// Sets what is called in place of `on_request` for a request that says `Expect: 100-continue`
     /// (RFC 9110 §10.1.1). The callback decides: it asks for the content, which sends `100 Continue`, or says
     /// so with [`Response::write_continue`], or gives a final answer instead, which closes the connection
-    /// behind it. Without it such requests are ordinary ones. (Node: `'checkContinue'`)
+    /// behind it. Without it such requests are ordinary ones. CONNECT and what is upgraded do not come here.
+    /// (Node: `'checkContinue'`)
     ///
     /// ```
     /// # let mut event_loop = onloop::EventLoop::new()?;
@@ -146,7 +147,8 @@ impl Server {
     }
 
     /// Sets what is called in place of `on_request` for a request with an expectation that is not
-    /// `100-continue`. Without it the answer is 417. (Node: `'checkExpectation'`)
+    /// `100-continue`. Without it the answer is 417. CONNECT and what is upgraded do not come here.
+    /// (Node: `'checkExpectation'`)
     pub fn on_check_expectation<R: Outcome>(
         &self,
         mut callback: impl FnMut(Request, Response) -> R + 'static,

@@ -78,6 +78,17 @@ impl Server {
         self.with(|entry| Some(entry.options.keep_alive_timeout_buffer)).unwrap_or_default()
     }
 
+    /// Sets [`allow_half_open`](ServerOptions::allow_half_open), also of the connections there are.
+    /// (Node: `httpAllowHalfOpen`)
+    pub fn set_allow_half_open(&self, allow: bool) {
+        self.change(|options| options.allow_half_open(allow));
+    }
+
+    /// What [`allow_half_open`](ServerOptions::allow_half_open) is; false when the server is closed.
+    pub fn allow_half_open(&self) -> bool {
+        self.with(|entry| Some(entry.options.allow_half_open)).unwrap_or_default()
+    }
+
     /// Sets [`max_headers_count`](ServerOptions::max_headers_count). (Node: `maxHeadersCount`)
     pub fn set_max_headers_count(&self, count: usize) {
         self.change(|options| options.max_headers_count(count));

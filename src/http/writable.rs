@@ -167,7 +167,9 @@ macro_rules! writable_methods {
             drop(displaced);
         }
 
-        /// Ends the exchange by closing its connection, whatever was sent. (Node: `destroy`)
+        /// Ends the exchange by closing its connection, whatever was sent. A response that was ended before,
+        /// and what was written to a socket, still goes out as far as the system takes it at once.
+        /// (Node: `destroy`)
         pub fn destroy(&self) {
             self.shell.with(|core| core.destroy(self.id, None));
         }

@@ -274,6 +274,7 @@ fn register_others(ctx: Ctx) {
         res.on_drain(move || res.end(""));
         res.on_finish(move || use_everything(ctx));
         res.on_timeout(move || res.destroy());
+        res.on_half_close(move || use_everything(ctx));
     }
     for &request in ctx.requests.borrow().iter() {
         request.on_drain(move || request.end(""));
