@@ -65,7 +65,8 @@ fn what_stands_behind_a_request_whose_handler_closes_the_connection_is_not_serve
         });
         let mut peer = world.send(&server, get(path, "") + &get("/behind", "").repeat(19));
         world.until_end(&mut peer);
-        assert_eq!(peer.text().ends_with("\r\n\r\nx"), path == "/finish", "{}", peer.text());
+        // An answer that was ended goes out, also where its connection is destroyed right after.
+        assert!(peer.text().ends_with("\r\n\r\nx"), "{path}: {}", peer.text());
         assert_eq!(world.ask(&server, get("/other", "")).text(), "served");
         assert_eq!(log.all(), [path, "/other"]);
     }
