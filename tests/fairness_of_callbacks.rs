@@ -12,7 +12,11 @@ use onloop::http::{Body, Response};
 const FAR_TOO_OFTEN: usize = 100_000;
 
 /// How often a callback ran before a timer did that was due all along.
-fn count_before_a_timer(start: fn(Body, Response, Rc<Cell<usize>>), request: String) -> usize {
+fn count_before_a_timer(
+    start: fn(Body, Response, Rc<Cell<usize>>),
+    request: String,
+    ends: bool,
+) -> usize {
     let mut world = World::new();
     let (count, counted) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None)));
     let lp = world.lp;
@@ -20,9 +24,14 @@ fn count_before_a_timer(start: fn(Body, Response, Rc<Cell<usize>>), request: Str
     let server = world.serve(move |req, res| {
         let (counts, told) = (Rc::clone(&counts), Rc::clone(&told));
         start(req.body(), res, Rc::clone(&counts));
-        lp.set_immediate(move || told.set(Some(counts.replace(FAR_TOO_OFTEN))));
+        // Behind the client's end, which may come later.
+        let delay = std::time::Duration::from_millis(10);
+        lp.set_timeout(delay, move || told.set(Some(counts.replace(FAR_TOO_OFTEN))));
     });
-    let _peer = world.send(&server, request);
+    let mut peer = world.send(&server, request);
+    if ends {
+        peer.end();
+    }
     world.wait("the other callback", || counted.get())
 }
 
@@ -47,6 +56,20 @@ fn again_written(res: Response, count: Rc<Cell<usize>>) {
     }
 }
 
+fn again_half_closed(res: Response, count: Rc<Cell<usize>>) {
+    count.set(count.get() + 1);
+    if count.get() < FAR_TOO_OFTEN {
+        res.on_half_close(move || again_half_closed(res, count));
+    }
+}
+
+#[test]
+fn on_half_close_that_asks_for_on_half_close() {
+    let count =
+        count_before_a_timer(|_body, res, count| again_half_closed(res, count), get("/", ""), true);
+    assert!(count < FAR_TOO_OFTEN, "{count}");
+}
+
 #[test]
 fn on_finish_that_asks_for_on_finish() {
     // The request is not complete, so the exchange goes on behind the end of its response.
@@ -57,14 +80,18 @@ fn on_finish_that_asks_for_on_finish() {
             again_finished(res, count);
         },
         get("/", "Content-Length: 10\r\n"),
+        false,
     );
     assert!(count < FAR_TOO_OFTEN, "{count}");
 }
 
 #[test]
 fn collect_that_collects() {
-    let count =
-        count_before_a_timer(|body, _res, count| again_collected(body, count), post("/", "all"));
+    let count = count_before_a_timer(
+        |body, _res, count| again_collected(body, count),
+        post("/", "all"),
+        false,
+    );
     assert!(count < FAR_TOO_OFTEN, "{count}");
 }
 
@@ -76,6 +103,7 @@ fn on_written_that_asks_for_on_written() {
             again_written(res, count);
         },
         get("/", ""),
+        false,
     );
     assert!(count < FAR_TOO_OFTEN, "{count}");
 }
