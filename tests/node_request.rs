@@ -366,3 +366,28 @@ fn a_paused_socket_is_not_read() {
     world.until("the end", || lines.has("end"));
     assert_eq!(log.all(), ["data", "end"]);
 }
+
+#[test]
+fn content_that_was_never_read_to_its_end_is_not_complete() {
+    let mut world = World::new();
+    let log = Log::new();
+    let notes = log.clone();
+    let options = ServerOptions::new().max_discarded(10);
+    let server = world.serve_with(options, move |req, res| {
+        let (body, notes) = (req.body(), notes.clone());
+        res.on_close(move || notes.note(format!("complete: {}", body.is_complete())));
+        res.end("x");
+    });
+    let unread = get("/", "Content-Length: 100000\r\n") + &"x".repeat(50_000);
+    let unasked = get("/", "Expect: 100-continue\r\nContent-Length: 5\r\n");
+    for request in [unread, unasked] {
+        let mut peer = world.send(&server, request);
+        assert_eq!(world.answer(&mut peer).text(), "x");
+        world.until_end(&mut peer);
+        assert_eq!(log.all(), ["complete: false"]);
+        log.clear();
+    }
+    world.ask(&server, post("/", "small"));
+    world.until("the end", || log.len() == 1);
+    assert_eq!(log.all(), ["complete: true"]);
+}

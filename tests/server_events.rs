@@ -562,3 +562,25 @@ fn a_response_is_told_that_its_client_has_ended_its_side() {
     }
     assert_eq!(log.count("close"), 6);
 }
+
+#[test]
+fn a_half_close_that_is_refused_is_not_told() {
+    let mut world = World::new();
+    let log = Log::new();
+    let (lp, notes) = (world.lp, log.clone());
+    let server = world.serve_with(ServerOptions::new().allow_half_open(false), move |req, res| {
+        res.on_half_close(notes.noting("half close"));
+        res.on_close(notes.noting("close"));
+        // Its content is here, and so is the end behind it, but neither was looked at.
+        let body = req.body();
+        let notes = notes.clone();
+        lp.set_timeout(std::time::Duration::from_millis(20), move || {
+            notes.note("resumed");
+            body.resume();
+        });
+    });
+    let mut peer = world.send(&server, post("/", "content"));
+    peer.end();
+    world.until_end(&mut peer);
+    assert_eq!(log.all(), ["resumed", "close"]);
+}

@@ -217,7 +217,15 @@ impl Core {
         let id = ExchangeId { key, generation: slot.generation, sequence: slot.sequence };
         let incoming = &mut active.incoming;
         if let Some(callbacks) = active.callbacks.as_deref_mut().filter(|_| !waits_for_pool) {
+            if incoming.collected && callbacks.collect.is_some() {
+                if self.requests_left == 0 {
+                    self.mark_dirty_later(key);
+                    return Content::Idle;
+                }
+                self.requests_left -= 1;
+            }
             if let Some(collect) = callbacks.collect.take() {
+                incoming.collected = true;
                 let (callback, result) = collect.finish(!incoming.discarding);
                 return Content::Event(Event::Collected { callback, id, result });
             }

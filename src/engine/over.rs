@@ -31,7 +31,8 @@ impl Active {
             id,
             ended: self.outgoing.is_ended(),
             finished: self.is_request_sent(),
-            complete: self.incoming.complete,
+            // Of content that is not worth reading the rest is given up.
+            complete: self.incoming.complete && self.incoming.decoder.is_done(),
             taken,
             bytes_read: self.incoming.received_bytes,
             bytes_written: taken.saturating_add(unsent).saturating_sub(self.stream_start),

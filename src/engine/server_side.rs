@@ -408,7 +408,7 @@ impl Core {
     /// connections are not allowed, nobody waits for it.
     #[cold]
     fn server_half_closed(&mut self, key: u32) -> Step {
-        let id = self.id(key);
+        let (id, budget) = (self.id(key), self.requests_left);
         let owner = self.slots[key as usize].owner;
         let allowed =
             self.servers.get(owner as usize).is_none_or(|server| server.options.allow_half_open);
@@ -418,13 +418,26 @@ impl Core {
             // What is being read tells whether the request is whole.
             return Step::Rest;
         }
-        if !allowed && incoming.complete {
-            return Step::Event(self.drop_connection(key, None));
+        match (allowed, incoming.complete) {
+            (true, _) => {}
+            (false, true) => return Step::Event(self.drop_connection(key, None)),
+            // Its end will be read, and the exchange ends then.
+            (false, false) => return Step::Rest,
         }
-        let callbacks = active.callbacks.as_deref_mut();
-        match callbacks.and_then(|callbacks| callbacks.half_close.take()) {
-            Some(callback) => Step::Event(Event::HalfClose { callback, id }),
-            None => Step::Rest,
+        let Some(callbacks) = active.callbacks.as_deref_mut().filter(|c| c.half_close.is_some())
+        else {
+            return Step::Rest;
+        };
+        // It may ask for itself again.
+        match callbacks.half_close.take_if(|_| budget > 0) {
+            Some(callback) => {
+                self.requests_left -= 1;
+                Step::Event(Event::HalfClose { callback, id })
+            }
+            None => {
+                self.mark_dirty_later(key);
+                Step::Rest
+            }
         }
     }
 

@@ -181,6 +181,8 @@ pub(crate) struct Incoming {
     pub(crate) complete: bool,
     /// `on_end` was delivered, or is not owed any more.
     pub(crate) ended: bool,
+    /// What was there to be collected was given away; whoever asks for it again gets nothing, many times.
+    pub(crate) collected: bool,
     /// Content is read and dropped: nobody wants it.
     pub(crate) discarding: bool,
     pub(crate) discarded_bytes: usize,

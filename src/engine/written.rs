@@ -100,7 +100,16 @@ impl Core {
             }
         }
         // A client's whole request, or a response while its request still comes in.
-        let callback = callbacks.finish.take_if(|_| is_sent)?;
+        let callback = callbacks.finish.take_if(|_| is_sent && budget > 0);
+        let Some(callback) = callback else {
+            // One may ask for the next.
+            if is_sent && callbacks.finish.is_some() {
+                self.mark_dirty_later(key);
+                return Some(Event::Done);
+            }
+            return None;
+        };
+        self.requests_left -= 1;
         Some(Event::Finish { callback, id })
     }
 

@@ -81,6 +81,7 @@ pub(crate) fn start(client: Client, ask: Ask, random: &mut Random) -> onloop::Re
         Ask::Head => "HEAD",
         Ask::Piped { .. } | Ask::Echoed { .. } | Ask::Proxied { .. } | Ask::Unread { .. } => "POST",
         Ask::Expecting { .. } => "POST",
+        Ask::Mixed(mix) if mix.request_content().is_some() => "POST",
         _ => "GET",
     };
     let options = RequestOptions::new(method, format!("http://sim.test{}", ask.target()))
@@ -155,6 +156,7 @@ fn send(
             request.flush_headers();
             request.on_continue(move || request.end(content(start, length)));
         }
+        Ask::Mixed(mix) => request.end(mix.request_content().unwrap_or_default()),
         Ask::Unread { length } => request.end(content(0, length)),
         Ask::Upgrade { length } => {
             request.set_header("Connection", "upgrade")?;

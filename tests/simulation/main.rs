@@ -5,6 +5,7 @@
 //! `ONLOOP_SEEDS=1000` sets how many seeds there are, `ONLOOP_SEED=7` runs one of them alone.
 
 mod client;
+mod mixed;
 mod peers;
 mod plan;
 mod run;

@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::mixed::Mix;
+
 /// The most content that one message carries.
 pub(crate) const LARGE: usize = 300_000;
 
@@ -84,6 +86,8 @@ pub(crate) enum Ask {
     Stream {
         length: usize,
     },
+    /// The response is made in any combination of ways.
+    Mixed(Mix),
     /// `Connection: close`.
     Closing,
     Upgrade {
@@ -98,7 +102,8 @@ impl Ask {
             0..600 => Ask::Hello,
             600..630 => Ask::Head,
             630..700 => Ask::Late { millis: random.below(50) },
-            700..790 => Ask::Piped { start, length: random.below(2000) },
+            700..740 => Ask::Mixed(Mix::draw(random)),
+            740..790 => Ask::Piped { start, length: random.below(2000) },
             790..860 => Ask::Echoed { start, length: random.below(2000), waits: false },
             860..880 => Ask::Echoed { start, length: random.below(500), waits: true },
             880..900 => Ask::Unread { length: random.below(3000) },
@@ -133,6 +138,7 @@ impl Ask {
             Ask::Never { begins: true } => "/breaks".into(),
             Ask::Failing => "/fails".into(),
             Ask::Stream { length } => format!("/stream/{length}"),
+            Ask::Mixed(mix) => mix.target(),
             Ask::Upgrade { .. } => "/upgrade".into(),
         }
     }
@@ -152,7 +158,9 @@ impl Ask {
             Ask::Unread { .. } => Some((200, b"unread")),
             Ask::Never { .. } => None,
             Ask::Failing => Some((500, b"")),
-            Ask::Stream { length } => Some((200, content(0, length))),
+            Ask::Stream { length } | Ask::Mixed(Mix { length, .. }) => {
+                Some((200, content(0, length)))
+            }
             Ask::Upgrade { length } => Some((101, content(0, length))),
         }
     }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use onloop::http::{self, Connection, Request, Response, Server, ServerOptions, Socket};
 use onloop::{Error, LoopHandle};
 
+use crate::mixed;
 use crate::plan::content;
 
 pub(crate) type Site = &'static ServerSite;
 
 /// What the server saw.
 pub(crate) struct ServerSite {
-    lp: LoopHandle,
+    pub(crate) lp: LoopHandle,
     exchanges: RefCell<Vec<Exchange>>,
     open: Cell<usize>,
     /// Those that `on_connection` has told of.
@@ -53,6 +54,15 @@ pub(crate) fn serve(lp: LoopHandle) -> onloop::Result<(Server, Site)> {
         connections.retain(Connection::is_open);
         assert!(!connections.contains(&connection), "a connection is told twice");
         connections.push(connection);
+        // Some are told of silence before their first response, and some change their minds.
+        match connections.len() % 3 {
+            0 => {}
+            1 => connection.set_timeout(Duration::from_millis(300)),
+            _ => {
+                connection.set_timeout(Duration::from_millis(300));
+                connection.set_timeout(Duration::ZERO);
+            }
+        }
     });
     server.on_timeout(move |connection| {
         let mut inactive = site.inactive.borrow_mut();
@@ -114,11 +124,9 @@ fn handle(site: Site, req: Request, res: Response) -> onloop::Result<()> {
         "pipe" | "expecting" => req.pipe(res),
         // Every other echo waits for all of the content.
         "echo" if tracked % 2 == 0 => {
-            site.exchanges.borrow_mut()[tracked].collects += 1;
+            site.collects(tracked);
             req.collect(3000, move |content| {
-                let exchange = &mut site.exchanges.borrow_mut()[tracked];
-                exchange.collected += 1;
-                assert_eq!(exchange.closes, 0, "collected after on_close");
+                site.collected(tracked);
                 res.end(content?);
                 Ok(())
             });
@@ -133,6 +141,7 @@ fn handle(site: Site, req: Request, res: Response) -> onloop::Result<()> {
             res.on_drain(move || body.resume());
             req.on_end(move || res.end(""));
         }
+        "mixed" => return mixed::handle(site, &req, res, tracked, &req.url()["/mixed/".len()..]),
         "proxy" => return proxy(site, &req, res, tracked),
         "unread" => res.end("unread"),
         "breaks" => {
@@ -201,15 +210,7 @@ fn stream(site: Site, number: usize, res: Response, length: usize, sent: &Cell<u
             let size = (length - sent.get()).min(10_000);
             wants_more = res.write(content(sent.get(), size));
             sent.set(sent.get() + size);
-            site.exchanges.borrow_mut()[number].awaited += 1;
-            let awaited = res.on_written(move |_| {
-                let exchange = &mut site.exchanges.borrow_mut()[number];
-                exchange.awaited -= 1;
-                assert!(exchange.finishes == 0 && exchange.closes == 0, "told too late");
-            });
-            if awaited.is_err() {
-                site.exchanges.borrow_mut()[number].awaited -= 1;
-            }
+            site.await_written(res, number);
         }
         res.uncork();
         if !wants_more && sent.get() < length {
@@ -260,6 +261,29 @@ impl ServerSite {
     /// Exchanges that have not had their `on_close`.
     pub(crate) fn open(&self) -> usize {
         self.open.get()
+    }
+
+    /// Sets a callback for what was written so far.
+    pub(crate) fn await_written(&'static self, res: Response, number: usize) {
+        self.exchanges.borrow_mut()[number].awaited += 1;
+        let awaited = res.on_written(move |_| {
+            let exchange = &mut self.exchanges.borrow_mut()[number];
+            exchange.awaited -= 1;
+            assert!(exchange.finishes == 0 && exchange.closes == 0, "told too late");
+        });
+        if awaited.is_err() {
+            self.exchanges.borrow_mut()[number].awaited -= 1;
+        }
+    }
+
+    pub(crate) fn collects(&self, number: usize) {
+        self.exchanges.borrow_mut()[number].collects += 1;
+    }
+
+    pub(crate) fn collected(&self, number: usize) {
+        let exchange = &mut self.exchanges.borrow_mut()[number];
+        exchange.collected += 1;
+        assert_eq!(exchange.closes, 0, "collected after on_close");
     }
 
     pub(crate) fn check(&self) {
