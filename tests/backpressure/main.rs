@@ -1,5 +1,7 @@
 //! A slow reader slows the writer down, all the way: nothing piles up in between.
 
+#[path = "../counting/mod.rs"]
+mod counting;
 mod memory;
 mod pipes;
 

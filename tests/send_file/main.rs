@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../counting/mod.rs"]
+mod counting;
 mod failing;
 mod memory;
 mod misuse;
