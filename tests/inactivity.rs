@@ -4,91 +4,23 @@ mod common;
 
 use std::time::Duration;
 
+use common::clocked::{Clocked, assert_about, seconds};
 use common::{Log, get};
-use onloop::http::{Outcome, Request, Response, Server, ServerOptions};
-use onloop::sim::{SimNet, SimPeer};
-use onloop::{EventLoop, LoopOptions};
+use onloop::http::ServerOptions;
 
-/// A deadline may be late by the sweep and what the network takes.
-const LATE: Duration = Duration::from_millis(200);
-
-fn seconds(count: u64) -> Duration {
-    Duration::from_secs(count)
-}
-
-struct Clocked {
-    net: SimNet,
-    event_loop: EventLoop,
-    log: Log,
-}
-
-impl Clocked {
-    fn new() -> Clocked {
-        let net = SimNet::new(1);
-        let event_loop = net.event_loop(LoopOptions::default());
-        Clocked { net, event_loop, log: Log::new() }
-    }
-
-    fn serve<R: Outcome>(
-        &self,
-        options: ServerOptions,
-        on_request: impl FnMut(Request, Response) -> R + 'static,
-    ) -> Server {
-        let server = Server::new(self.event_loop.handle(), options).expect("a server");
-        server.on_request(on_request);
-        server.listen("127.0.0.1:80").expect("a free port");
-        server
-    }
-
-    fn send(&self, bytes: &str) -> SimPeer {
-        let peer =
-            self.net.connect(&"127.0.0.1:80".parse::<std::net::SocketAddr>().unwrap().into());
-        assert_eq!(peer.write(bytes.as_bytes()), bytes.len());
-        peer
-    }
-
-    /// Notes with the second in which it is called.
-    fn noting(&self, line: &'static str) -> impl Fn() + 'static {
-        let (log, net) = (self.log.clone(), self.net.clone());
-        move || log.note(format!("{line} {}", net.now().as_secs()))
-    }
-
-    fn pass(&mut self, time: Duration) {
-        let end = self.net.now() + time;
-        while self.net.now() < end {
-            let left = end - self.net.now();
-            self.event_loop.turn(Some(left)).expect("a turn");
-            if self.net.now() < end && self.net.stalled() {
-                self.net.advance(end - self.net.now());
-            }
-        }
-    }
-
-    #[track_caller]
-    fn until_end(&mut self, peer: &SimPeer) -> (Duration, String) {
-        let begin = self.net.now();
-        let mut received = Vec::new();
-        while !peer.is_eof() && !peer.is_reset() {
-            received.extend(peer.read());
-            self.event_loop.turn(Some(LATE / 10)).expect("a turn");
-            assert!(self.net.now() - begin < seconds(10_000), "it never ends");
-        }
-        received.extend(peer.read());
-        (self.net.now() - begin, String::from_utf8_lossy(&received).into_owned())
-    }
-}
-
-#[track_caller]
-fn assert_about(took: Duration, expected: Duration) {
-    assert!(took >= expected, "{took:?} is earlier than {expected:?}");
-    assert!(took <= expected + LATE, "{took:?} is later than {expected:?}");
+/// Notes with the second in which it is called.
+fn noting(log: &Log, clocked: &Clocked, line: &'static str) -> impl Fn() + 'static {
+    let (log, net) = (log.clone(), clocked.net.clone());
+    move || log.note(format!("{line} {}", net.now().as_secs()))
 }
 
 #[test]
 fn request_response_and_server_are_told_in_this_order_and_once() {
     let mut clocked = Clocked::new();
-    let (req_told, res_told) = (clocked.noting("request"), clocked.noting("response"));
-    let server_told = clocked.noting("server");
+    let log = Log::new();
+    let (req_told, res_told) =
+        (noting(&log, &clocked, "request"), noting(&log, &clocked, "response"));
+    let server_told = noting(&log, &clocked, "server");
     let mut tellers = Some((req_told, res_told));
     let server = clocked.serve(ServerOptions::new().timeout(seconds(5)), move |req, res| {
         let (req_told, res_told) = tellers.take().expect("one request");
@@ -103,11 +35,11 @@ fn request_response_and_server_are_told_in_this_order_and_once() {
     });
     let peer = clocked.send(&get("/", "Content-Length: 2\r\n"));
     clocked.pass(seconds(20));
-    assert_eq!(clocked.log.all(), ["request 5", "response 5", "server 5"], "once, not every 5 s");
+    assert_eq!(log.all(), ["request 5", "response 5", "server 5"], "once, not every 5 s");
     // Something moves: it can be told anew, and the message is complete then.
     peer.write(b"x");
     clocked.pass(seconds(7));
-    assert_eq!(clocked.log.all()[3..], ["request 25", "response 25", "server 25"]);
+    assert_eq!(log.all()[3..], ["request 25", "response 25", "server 25"]);
     peer.write(b"x");
     clocked.pass(seconds(1));
     assert!(String::from_utf8_lossy(&peer.read()).ends_with("late"));
@@ -116,7 +48,9 @@ fn request_response_and_server_are_told_in_this_order_and_once() {
 #[test]
 fn a_complete_request_is_not_told() {
     let mut clocked = Clocked::new();
-    let (req_told, res_told) = (clocked.noting("request"), clocked.noting("response"));
+    let log = Log::new();
+    let (req_told, res_told) =
+        (noting(&log, &clocked, "request"), noting(&log, &clocked, "response"));
     let mut tellers = Some((req_told, res_told));
     clocked.serve(ServerOptions::new(), move |req, res| {
         let (req_told, res_told) = tellers.take().expect("one request");
@@ -131,13 +65,14 @@ fn a_complete_request_is_not_told() {
     let (took, text) = clocked.until_end(&peer);
     assert_about(took, seconds(3));
     assert!(text.ends_with("late"), "{text}");
-    assert_eq!(clocked.log.all(), ["response 3"]);
+    assert_eq!(log.all(), ["response 3"]);
 }
 
 #[test]
 fn where_nobody_listens_the_connection_ends() {
     let mut clocked = Clocked::new();
-    let closed = clocked.noting("close");
+    let log = Log::new();
+    let closed = noting(&log, &clocked, "close");
     let mut closed = Some(closed);
     clocked.serve(ServerOptions::new().timeout(seconds(4)), move |_req, res| {
         res.on_close(closed.take().expect("one request"));
@@ -145,14 +80,15 @@ fn where_nobody_listens_the_connection_ends() {
     let peer = clocked.send(&get("/", ""));
     let (took, text) = clocked.until_end(&peer);
     assert_about(took, seconds(4));
-    assert_eq!((text.as_str(), clocked.log.all()), ("", vec!["close 4".to_owned()]));
+    assert_eq!((text.as_str(), log.all()), ("", vec!["close 4".to_owned()]));
 }
 
 #[test]
 fn a_connection_that_says_nothing_is_inactive_from_accept_on() {
     for listens in [true, false] {
         let mut clocked = Clocked::new();
-        let told = clocked.noting("server");
+        let log = Log::new();
+        let told = noting(&log, &clocked, "server");
         let server =
             clocked.serve(ServerOptions::new().timeout(seconds(4)), |_req, res| res.end(""));
         if listens {
@@ -162,20 +98,21 @@ fn a_connection_that_says_nothing_is_inactive_from_accept_on() {
         let (took, _) = clocked.until_end(&peer);
         // Told or not, the clock of the head runs, too.
         assert_about(took, seconds(if listens { 60 } else { 4 }));
-        assert_eq!(clocked.log.len(), usize::from(listens));
+        assert_eq!(log.len(), usize::from(listens));
     }
 }
 
 #[test]
 fn the_timeout_is_not_that_of_an_idle_connection() {
     let mut clocked = Clocked::new();
-    let told = clocked.noting("server");
+    let log = Log::new();
+    let told = noting(&log, &clocked, "server");
     let server = clocked.serve(ServerOptions::new().timeout(seconds(4)), |_req, res| res.end("x"));
     server.on_timeout(move |_connection| told());
     let peer = clocked.send(&get("/", ""));
     let (took, _) = clocked.until_end(&peer);
     assert_about(took, seconds(66));
-    assert_eq!(clocked.log.len(), 0);
+    assert_eq!(log.len(), 0);
 }
 
 #[test]
@@ -205,7 +142,8 @@ fn bytes_in_either_direction_are_activity() {
 #[test]
 fn a_connection_sets_its_own_timeout_until_its_first_response() {
     let mut clocked = Clocked::new();
-    let told = clocked.noting("server");
+    let log = Log::new();
+    let told = noting(&log, &clocked, "server");
     let server = clocked.serve(ServerOptions::new(), |req, res| match req.url() {
         "/slow" => {}
         _ => res.end("x"),
@@ -224,14 +162,14 @@ fn a_connection_sets_its_own_timeout_until_its_first_response() {
         assert_about(took, seconds(2));
         assert_eq!(text, "", "{opening:?}");
     }
-    assert_eq!(clocked.log.len(), 3);
+    assert_eq!(log.len(), 3);
     // After the first response the idle clock runs, and a later exchange has the server's timeout: none.
     let peer = clocked.send(&get("/", ""));
     clocked.pass(seconds(30));
     peer.write(get("/slow", "").as_bytes());
     clocked.pass(seconds(1000));
     assert!(!peer.is_eof() && !peer.is_reset());
-    assert_eq!(clocked.log.len(), 3);
+    assert_eq!(log.len(), 3);
 }
 
 #[test]
@@ -317,6 +255,7 @@ fn clocks_can_be_changed_while_the_server_runs() {
 fn a_silent_connection_whose_timeout_is_turned_off_has_its_other_clocks_and_no_less_time() {
     for when in ["at once", "when it is told"] {
         let mut clocked = Clocked::new();
+        let log = Log::new();
         let options = ServerOptions::new().timeout(seconds(2)).headers_timeout(seconds(10));
         // Without this clock nothing would end it.
         let options = options.keep_alive_timeout(Duration::ZERO);
@@ -326,7 +265,7 @@ fn a_silent_connection_whose_timeout_is_turned_off_has_its_other_clocks_and_no_l
                 connection.set_timeout(Duration::ZERO);
             }
         });
-        let told = clocked.noting("told");
+        let told = noting(&log, &clocked, "told");
         server.on_timeout(move |connection| {
             told();
             connection.set_timeout(Duration::ZERO);
@@ -334,7 +273,7 @@ fn a_silent_connection_whose_timeout_is_turned_off_has_its_other_clocks_and_no_l
         let silent = clocked.send("");
         let (took, text) = clocked.until_end(&silent);
         assert_about(took, seconds(10));
-        assert_eq!((text.as_str(), clocked.log.len()), ("", usize::from(when != "at once")));
+        assert_eq!((text.as_str(), log.len()), ("", usize::from(when != "at once")));
         let late = clocked.send("");
         clocked.pass(seconds(5));
         late.write(get("/", "").as_bytes());

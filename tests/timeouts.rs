@@ -7,85 +7,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use common::clocked::{Clocked, LATE, assert_about, seconds};
 use common::{Log, get};
-use onloop::http::{self, Outcome, Request, RequestOptions, Response, Server, ServerOptions};
-use onloop::sim::{self, SimNet, SimOptions, SimPeer};
+use onloop::http::{self, RequestOptions, ServerOptions};
+use onloop::sim::{self, SimNet, SimOptions};
 use onloop::{Clock, ErrorKind, EventLoop, LoopOptions};
-
-/// A deadline may be late by two ticks of 50 ms, a sweep of 50 ms, and what the network takes.
-const LATE: Duration = Duration::from_millis(200);
-
-fn seconds(count: u64) -> Duration {
-    Duration::from_secs(count)
-}
-
-struct Clocked {
-    net: SimNet,
-    event_loop: EventLoop,
-}
-
-impl Clocked {
-    fn new() -> Clocked {
-        let net = SimNet::new(1);
-        let event_loop = net.event_loop(LoopOptions::default());
-        Clocked { net, event_loop }
-    }
-
-    fn serve<R: Outcome>(
-        &self,
-        options: ServerOptions,
-        on_request: impl FnMut(Request, Response) -> R + 'static,
-    ) -> Server {
-        let server = Server::new(self.event_loop.handle(), options).expect("a server");
-        server.on_request(on_request);
-        server.listen("127.0.0.1:80").expect("a free port");
-        server
-    }
-
-    fn send(&self, bytes: &str) -> SimPeer {
-        let peer =
-            self.net.connect(&"127.0.0.1:80".parse::<std::net::SocketAddr>().unwrap().into());
-        assert_eq!(peer.write(bytes.as_bytes()), bytes.len());
-        peer
-    }
-
-    /// Lets time pass.
-    fn pass(&mut self, time: Duration) {
-        let end = self.net.now() + time;
-        while self.net.now() < end {
-            let left = end - self.net.now();
-            self.event_loop.turn(Some(left)).expect("a turn");
-            if self.net.now() < end && self.net.stalled() {
-                self.net.advance(end - self.net.now());
-            }
-        }
-    }
-
-    /// What the peer received until its connection ended, and how long that took.
-    #[track_caller]
-    fn until_end(&mut self, peer: &SimPeer) -> (Duration, String) {
-        let begin = self.net.now();
-        let mut received = Vec::new();
-        while !peer.is_eof() && !peer.is_reset() {
-            received.extend(peer.read());
-            self.event_loop.turn(Some(LATE / 10)).expect("a turn");
-            let passed = self.net.now() - begin;
-            assert!(
-                passed < seconds(10_000),
-                "it never ends: {}",
-                String::from_utf8_lossy(&received)
-            );
-        }
-        received.extend(peer.read());
-        (self.net.now() - begin, String::from_utf8_lossy(&received).into_owned())
-    }
-}
-
-#[track_caller]
-fn assert_about(took: Duration, expected: Duration) {
-    assert!(took >= expected, "{took:?} is earlier than {expected:?}");
-    assert!(took <= expected + LATE, "{took:?} is later than {expected:?}");
-}
 
 #[test]
 fn a_connection_that_says_nothing_is_closed_without_a_word() {
