@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use common::{Ending, Log, World, echo, get, post};
 use onloop::LoopOptions;
-use onloop::http::Response;
+use onloop::http::{Response, ServerOptions};
 
 #[test]
 fn answers_come_in_order_however_late_the_handlers() {
@@ -185,5 +185,49 @@ fn answers_that_nobody_reads_stop_the_reading() {
     peer.read_on();
     for _ in 0..REQUESTS {
         assert_eq!(world.answer(&mut peer).content.len(), 10_000);
+    }
+}
+
+#[test]
+fn an_exchange_that_breaks_off_does_not_take_along_the_answers_before_it() {
+    // All of them in one read, so that nothing of the answers is out when the last one breaks off.
+    let breaking = [
+        ("/error", get("/error", "")),
+        ("/destroy", get("/destroy", "")),
+        ("/destroy, begun", get("/destroy-begun", "")),
+        ("/connection", get("/connection", "")),
+        ("/malformed", get("/malformed", "Transfer-Encoding: chunked\r\n") + "z"),
+        ("/too much", get("/too-much", "")),
+    ];
+    for (what, last) in breaking {
+        let mut world = World::new();
+        let options = ServerOptions::new().max_buffered(1_000);
+        let server = world.serve_with(options, |req, res| {
+            match req.url() {
+                "/destroy" => res.destroy(),
+                "/connection" => res.connection().destroy(),
+                "/too-much" => {
+                    res.write(vec![b'x'; 2_000]);
+                    res.write("and still more");
+                }
+                "/destroy-begun" | "/malformed" | "/error" => {
+                    req.resume();
+                    res.write("begun");
+                }
+                _ => res.end("answer"),
+            }
+            match req.url() {
+                "/destroy-begun" => res.destroy(),
+                "/error" => return Err(onloop::Error::other("as it should")),
+                _ => {}
+            }
+            Ok(())
+        });
+        let mut peer = world.send(&server, get("/1", "") + &get("/2", "") + &last);
+        for _ in 0..2 {
+            assert_eq!(world.answer(&mut peer).text(), "answer", "{what}");
+        }
+        world.until_end(&mut peer);
+        assert!(!peer.text().ends_with("0\r\n\r\n"), "{what}: it looks complete");
     }
 }

@@ -192,12 +192,6 @@ impl Core {
         let slot = self.slot(key);
         let flags = slot.flags;
         if flags.has(Flags::DESTROYED) {
-            let ended = |active: &Active| active.outgoing.is_ended();
-            if slot.active.as_deref().is_some_and(ended) {
-                // An answer that was ended before is on its way: `end`, then `destroy` refuses an upload with
-                // a reason. What the system does not take at once is given up.
-                self.flush(key);
-            }
             return Step::Event(self.drop_connection(key, None));
         }
         if flags.has(Flags::BROKEN) {

@@ -300,8 +300,8 @@ impl Net {
     /// Closes. Bytes that were read by nobody make the kernel send a reset in place of FIN, and that
     /// can overtake what was written last: linger before, where it matters.
     ///
-    /// No deregistration is needed with any back end: epoll and kqueue forget a closed descriptor,
-    /// and mio's `poll(2)` sources deregister in their own `Drop`. The path of a Unix listener is
+    /// No deregistration is needed with any back end: epoll and kqueue forget a closed descriptor that
+    /// has no copy ([`Net::release`]), and mio's `poll(2)` sources deregister in their own `Drop`. The path of a Unix listener is
     /// removed, as libuv does.
     pub(crate) fn close(&mut self, source: Source) {
         #[cfg(feature = "sim")]
