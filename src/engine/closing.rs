@@ -11,7 +11,6 @@ use crate::engine::incoming::Read;
 use crate::engine::over::Over;
 use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Stage};
 use crate::error::{Error, ErrorKind};
-use crate::h1::Delimiter;
 
 /// How long a closed connection is read and dropped while the peer has not closed its side (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(2);
@@ -37,14 +36,6 @@ impl Active {
             && self.progress.is_blank()
             && self.input.is_empty()
             && self.output.is_empty()
-    }
-
-    /// A message that is not ended, and whose end is told by that of the connection: nothing would show that it
-    /// is cut off.
-    fn would_look_whole(&self) -> bool {
-        self.outgoing.head_is_sent()
-            && !self.outgoing.is_ended()
-            && self.outgoing.delimiter() == Delimiter::Close
     }
 
     /// Ends the exchange wherever it stands: nothing of it may go along to the next one that this state
@@ -73,12 +64,8 @@ impl Core {
             return Event::Done;
         };
         let (kind, id) = (slot.kind, self.id(key));
-        if kind == Kind::Server
-            && slot.active.as_deref().is_some_and(|active| !active.would_look_whole())
-        {
-            // Answers that were ended before are on their way: those to earlier requests, and `end`, then `destroy`,
-            // which refuses an upload with a reason. What the system does not take at once is given up.
-            self.flush(key);
+        if kind == Kind::Server {
+            self.flush_answers(key);
         }
         let Some(mut active) = self.remove_slot(key) else {
             return Event::Done;
@@ -90,6 +77,23 @@ impl Core {
         active.output.recycle(&mut self.trash);
         self.pool.recycle_active(active);
         self.finale_of(remains, error).map_or(Event::Done, Event::Final)
+    }
+
+    /// The connection goes: answers that were ended before are on their way, those to earlier requests, and `end`,
+    /// then `destroy`, which refuses an upload with a reason. What the system does not take at once is given
+    /// up, and of a response that was only begun nothing more is sent.
+    fn flush_answers(&mut self, key: u32) {
+        let Core { slots, trash, .. } = self;
+        let Some(active) = slots[key as usize].active.as_deref_mut() else {
+            return;
+        };
+        if active.outgoing.head_is_sent() && !active.outgoing.is_ended() {
+            if active.output.taken() >= active.message_start {
+                return;
+            }
+            active.output.cut(active.message_start, trash);
+        }
+        self.flush(key);
     }
 
     /// The calls that are owed to an exchange that ended early; tells those it was piped with.

@@ -39,6 +39,16 @@ impl Piece {
             Piece::Shared(bytes) => bytes,
         }
     }
+
+    /// Forgets the last bytes, of which there are so many.
+    fn cut(&mut self, count: usize) {
+        let keep = self.as_slice().len().saturating_sub(count);
+        match self {
+            Piece::Copied(bytes) | Piece::Owned(bytes) => bytes.truncate(keep),
+            #[cfg(feature = "bytes")]
+            Piece::Shared(bytes) => bytes.truncate(keep),
+        }
+    }
 }
 
 /// The unsent bytes of one connection, in order.
@@ -245,6 +255,26 @@ impl Output {
         }
     }
 
+    /// Forgets what stands behind a place up to which not everything is written.
+    pub(crate) fn cut(&mut self, place: u64, trash: &mut Trash) {
+        let mut excess = self.end().saturating_sub(place) as usize;
+        while excess > 0 {
+            let Some(last) = self.pieces.back_mut() else {
+                self.buffer.truncate(self.buffer.len().saturating_sub(excess));
+                return;
+            };
+            let cut = last.as_slice().len().min(excess);
+            excess -= cut;
+            self.pieces_bytes -= cut;
+            last.cut(cut);
+            if last.as_slice().is_empty() {
+                if let Some(piece) = self.pieces.pop_back() {
+                    trash.push(piece);
+                }
+            }
+        }
+    }
+
     /// Forgets everything, since the connection takes no more.
     pub(crate) fn lose(&mut self, trash: &mut Trash) {
         self.lost = true;
@@ -389,6 +419,28 @@ mod tests {
         assert_eq!(output.end(), expected.len() as u64);
         assert_eq!(drain(&mut output, 1000), expected);
         assert_eq!((output.taken(), output.end()), (expected.len() as u64, expected.len() as u64));
+    }
+
+    #[test]
+    fn what_is_cut_off_at_any_place_is_never_written() {
+        let mut places = vec![0, 1];
+        let mut total = 0;
+        for round in 0.. {
+            let mut output = Output::default();
+            let mut expected = Vec::new();
+            for (index, size) in [3, PIECE_BYTES_MIN, 5, PIECE_BYTES_MIN + 1].iter().enumerate() {
+                let bytes = vec![b'a' + index as u8; *size];
+                expected.extend_from_slice(&bytes);
+                total += if round == 0 { *size } else { 0 };
+                places.extend([total - 1, total, total + 1].into_iter().filter(|_| round == 0));
+                output.push(Chunk::Owned(bytes), &mut Trash::default());
+            }
+            let Some(&place) = places.get(round) else { break };
+            output.cut(place as u64, &mut Trash::default());
+            expected.truncate(place);
+            assert_eq!((output.len(), output.is_empty()), (expected.len(), expected.is_empty()));
+            assert_eq!(drain(&mut output, 1000), expected, "cut at {place}");
+        }
     }
 
     #[test]
