@@ -8,10 +8,10 @@ use crate::engine::cork::Corked;
 use crate::engine::deadlines::ticks;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Read;
+use crate::engine::output::Trash;
 use crate::engine::over::Over;
 use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Stage};
 use crate::error::{Error, ErrorKind};
-use crate::h1::Delimiter;
 
 /// How long a closed connection is read and dropped while the peer has not closed its side (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(2);
@@ -39,12 +39,11 @@ impl Active {
             && self.output.is_empty()
     }
 
-    /// A message that is not ended, and whose end is told by that of the connection: nothing would show that it
-    /// is cut off.
-    fn would_look_whole(&self) -> bool {
-        self.outgoing.head_is_sent()
-            && !self.outgoing.is_ended()
-            && self.outgoing.delimiter() == Delimiter::Close
+    /// What waits of a message that is not ended is not sent: its end would not come. Answers before it are.
+    fn drop_unended(&mut self, trash: &mut Trash) {
+        if self.outgoing.head_is_sent() && !self.outgoing.is_ended() {
+            self.output.cut_at(self.message_start, trash);
+        }
     }
 
     /// Ends the exchange wherever it stands: nothing of it may go along to the next one that this state
@@ -73,11 +72,14 @@ impl Core {
             return Event::Done;
         };
         let (kind, id) = (slot.kind, self.id(key));
-        if kind == Kind::Server
-            && slot.active.as_deref().is_some_and(|active| !active.would_look_whole())
-        {
-            // Answers that were ended before are on their way: those to earlier requests, and `end`, then `destroy`,
-            // which refuses an upload with a reason. What the system does not take at once is given up.
+        if kind == Kind::Server {
+            let Core { slots, trash, .. } = self;
+            if let Some(active) = slots[key as usize].active.as_deref_mut() {
+                active.drop_unended(trash);
+            }
+            // Answers that were ended before are on their way: those to earlier requests, and `end`, then
+            // `destroy`, which refuses an upload with a reason. What the system does not take at once is given
+            // up.
             self.flush(key);
         }
         let Some(mut active) = self.remove_slot(key) else {

@@ -61,6 +61,9 @@ impl Active {
 
     #[cold]
     fn release(&mut self, corked: Corked) {
+        if !corked.head.is_empty() {
+            self.message_start = self.output.end();
+        }
         self.output.tail().bytes.extend_from_slice(&corked.head);
         let length = corked.content.len();
         if length > 0 {

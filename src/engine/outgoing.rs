@@ -265,6 +265,7 @@ impl Core {
         let Some(active) = slot.active.as_deref_mut() else {
             return;
         };
+        active.message_start = active.output.end();
         let tail;
         let out = match active.corked.as_deref_mut() {
             Some(corked) => &mut corked.head,

@@ -32,6 +32,14 @@ enum Piece {
 }
 
 impl Piece {
+    fn truncate(&mut self, length: usize) {
+        match self {
+            Piece::Copied(bytes) | Piece::Owned(bytes) => bytes.truncate(length),
+            #[cfg(feature = "bytes")]
+            Piece::Shared(bytes) => bytes.truncate(length),
+        }
+    }
+
     fn as_slice(&self) -> &[u8] {
         match self {
             Piece::Copied(bytes) | Piece::Owned(bytes) => bytes,
@@ -245,6 +253,39 @@ impl Output {
         }
     }
 
+    /// Forgets what waits from this place on.
+    pub(crate) fn cut_at(&mut self, place: u64, trash: &mut Trash) {
+        let keep = place.saturating_sub(self.taken) as usize;
+        let mut excess = self.len().saturating_sub(keep);
+        while let Some(last) = self.pieces.back_mut().filter(|_| excess > 0) {
+            let length = last.as_slice().len();
+            // Of the first piece a part may be written already, which is no excess.
+            let is_first = self.buffer.is_empty() && self.pieces_bytes == length;
+            let waiting = if is_first { length - self.position } else { length };
+            if excess < waiting {
+                last.truncate(length - excess);
+                self.pieces_bytes -= excess;
+                return;
+            }
+            excess -= waiting;
+            self.pieces_bytes -= length;
+            if is_first {
+                self.position = 0;
+            }
+            if let Some(piece) = self.pieces.pop_back() {
+                trash.push(piece);
+            }
+        }
+        if excess == 0 {
+            return;
+        }
+        self.buffer.truncate(self.buffer.len() - excess);
+        if self.position == self.buffer.len() {
+            self.buffer.clear();
+            self.position = 0;
+        }
+    }
+
     /// Forgets everything, since the connection takes no more.
     pub(crate) fn lose(&mut self, trash: &mut Trash) {
         self.lost = true;
@@ -389,6 +430,31 @@ mod tests {
         assert_eq!(output.end(), expected.len() as u64);
         assert_eq!(drain(&mut output, 1000), expected);
         assert_eq!((output.taken(), output.end()), (expected.len() as u64, expected.len() as u64));
+    }
+
+    #[test]
+    fn what_waits_can_be_cut_off_anywhere() {
+        let sizes = [5, PIECE_BYTES_MIN, 7, PIECE_BYTES_MIN + 3, PIECE_BYTES_MIN, 2];
+        let total: usize = sizes.iter().sum();
+        let places = [0, 3, 5, 6, PIECE_BYTES_MIN, PIECE_BYTES_MIN + 5, PIECE_BYTES_MIN + 9];
+        let places = places.into_iter().chain([total - 3, total - 2, total - 1, total, total + 1]);
+        for (written, cut) in places.clone().flat_map(|a| places.clone().map(move |b| (a, b))) {
+            let mut output = Output::default();
+            let mut trash = Trash::default();
+            let mut expected = Vec::new();
+            for (index, size) in sizes.into_iter().enumerate() {
+                let bytes = vec![b'a' + index as u8; size];
+                expected.extend_from_slice(&bytes);
+                output.push(Chunk::Owned(bytes), &mut trash);
+            }
+            let written = written.min(total);
+            output.advance(written, &mut trash);
+            output.cut_at(cut as u64, &mut trash);
+            let kept = cut.clamp(written, total);
+            assert_eq!(output.len(), kept - written, "{written} {cut}");
+            assert_eq!(drain(&mut output, 1000), expected[written..kept], "{written} {cut}");
+            assert!(output.is_empty() && output.position == 0 && output.pieces_bytes == 0);
+        }
     }
 
     #[test]

@@ -134,6 +134,8 @@ pub(crate) struct Active {
     pub(crate) incoming: Incoming,
     pub(crate) outgoing: Outgoing,
     pub(crate) output: Output,
+    /// The place in the output where the head begins that was rendered last, where its content may follow.
+    pub(crate) message_start: u64,
     /// What is held back between `cork` and `uncork`.
     pub(crate) corked: Option<Box<Corked>>,
     /// Where the output was when it became a byte stream.
