@@ -8,6 +8,7 @@ use crate::engine::cork::Corked;
 use crate::engine::deadlines::ticks;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Read;
+use crate::engine::output::Trash;
 use crate::engine::over::Over;
 use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Stage};
 use crate::error::{Error, ErrorKind};
@@ -38,6 +39,13 @@ impl Active {
             && self.output.is_empty()
     }
 
+    /// What waits of a message that is not ended is not sent: its end would not come. Answers before it are.
+    fn drop_unended(&mut self, trash: &mut Trash) {
+        if self.outgoing.head_is_sent() && !self.outgoing.is_ended() {
+            self.output.cut_at(self.message_start, trash);
+        }
+    }
+
     /// Ends the exchange wherever it stands: nothing of it may go along to the next one that this state
     /// serves.
     pub(super) fn end_early(&mut self, id: ExchangeId, kind: Kind) -> Remains {
@@ -65,7 +73,14 @@ impl Core {
         };
         let (kind, id) = (slot.kind, self.id(key));
         if kind == Kind::Server {
-            self.flush_answers(key);
+            let Core { slots, trash, .. } = self;
+            if let Some(active) = slots[key as usize].active.as_deref_mut() {
+                active.drop_unended(trash);
+            }
+            // Answers that were ended before are on their way: those to earlier requests, and `end`, then
+            // `destroy`, which refuses an upload with a reason. What the system does not take at once is given
+            // up.
+            self.flush(key);
         }
         let Some(mut active) = self.remove_slot(key) else {
             return Event::Done;
@@ -77,23 +92,6 @@ impl Core {
         active.output.recycle(&mut self.trash);
         self.pool.recycle_active(active);
         self.finale_of(remains, error).map_or(Event::Done, Event::Final)
-    }
-
-    /// The connection goes: answers that were ended before are on their way, those to earlier requests, and `end`,
-    /// then `destroy`, which refuses an upload with a reason. What the system does not take at once is given
-    /// up, and of a response that was only begun nothing more is sent.
-    fn flush_answers(&mut self, key: u32) {
-        let Core { slots, trash, .. } = self;
-        let Some(active) = slots[key as usize].active.as_deref_mut() else {
-            return;
-        };
-        if active.outgoing.head_is_sent() && !active.outgoing.is_ended() {
-            if active.output.taken() >= active.message_start {
-                return;
-            }
-            active.output.cut(active.message_start, trash);
-        }
-        self.flush(key);
     }
 
     /// The calls that are owed to an exchange that ended early; tells those it was piped with.

@@ -32,21 +32,19 @@ enum Piece {
 }
 
 impl Piece {
+    fn truncate(&mut self, length: usize) {
+        match self {
+            Piece::Copied(bytes) | Piece::Owned(bytes) => bytes.truncate(length),
+            #[cfg(feature = "bytes")]
+            Piece::Shared(bytes) => bytes.truncate(length),
+        }
+    }
+
     fn as_slice(&self) -> &[u8] {
         match self {
             Piece::Copied(bytes) | Piece::Owned(bytes) => bytes,
             #[cfg(feature = "bytes")]
             Piece::Shared(bytes) => bytes,
-        }
-    }
-
-    /// Forgets the last bytes, of which there are so many.
-    fn cut(&mut self, count: usize) {
-        let keep = self.as_slice().len().saturating_sub(count);
-        match self {
-            Piece::Copied(bytes) | Piece::Owned(bytes) => bytes.truncate(keep),
-            #[cfg(feature = "bytes")]
-            Piece::Shared(bytes) => bytes.truncate(keep),
         }
     }
 }
@@ -255,23 +253,36 @@ impl Output {
         }
     }
 
-    /// Forgets what stands behind a place up to which not everything is written.
-    pub(crate) fn cut(&mut self, place: u64, trash: &mut Trash) {
-        let mut excess = self.end().saturating_sub(place) as usize;
-        while excess > 0 {
-            let Some(last) = self.pieces.back_mut() else {
-                self.buffer.truncate(self.buffer.len().saturating_sub(excess));
+    /// Forgets what waits from this place on.
+    pub(crate) fn cut_at(&mut self, place: u64, trash: &mut Trash) {
+        let keep = place.saturating_sub(self.taken) as usize;
+        let mut excess = self.len().saturating_sub(keep);
+        while let Some(last) = self.pieces.back_mut().filter(|_| excess > 0) {
+            let length = last.as_slice().len();
+            // Of the first piece a part may be written already, which is no excess.
+            let is_first = self.buffer.is_empty() && self.pieces_bytes == length;
+            let waiting = if is_first { length - self.position } else { length };
+            if excess < waiting {
+                last.truncate(length - excess);
+                self.pieces_bytes -= excess;
                 return;
-            };
-            let cut = last.as_slice().len().min(excess);
-            excess -= cut;
-            self.pieces_bytes -= cut;
-            last.cut(cut);
-            if last.as_slice().is_empty() {
-                if let Some(piece) = self.pieces.pop_back() {
-                    trash.push(piece);
-                }
             }
+            excess -= waiting;
+            self.pieces_bytes -= length;
+            if is_first {
+                self.position = 0;
+            }
+            if let Some(piece) = self.pieces.pop_back() {
+                trash.push(piece);
+            }
+        }
+        if excess == 0 {
+            return;
+        }
+        self.buffer.truncate(self.buffer.len() - excess);
+        if self.position == self.buffer.len() {
+            self.buffer.clear();
+            self.position = 0;
         }
     }
 
@@ -422,24 +433,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_at_any_place_is_never_written() {
-        let mut places = vec![0, 1];
-        let mut total = 0;
-        for round in 0.. {
+    fn what_waits_can_be_cut_off_anywhere() {
+        let sizes = [5, PIECE_BYTES_MIN, 7, PIECE_BYTES_MIN + 3, PIECE_BYTES_MIN, 2];
+        let total: usize = sizes.iter().sum();
+        let places = [0, 3, 5, 6, PIECE_BYTES_MIN, PIECE_BYTES_MIN + 5, PIECE_BYTES_MIN + 9];
+        let places = places.into_iter().chain([total - 3, total - 2, total - 1, total, total + 1]);
+        for (written, cut) in places.clone().flat_map(|a| places.clone().map(move |b| (a, b))) {
             let mut output = Output::default();
+            let mut trash = Trash::default();
             let mut expected = Vec::new();
-            for (index, size) in [3, PIECE_BYTES_MIN, 5, PIECE_BYTES_MIN + 1].iter().enumerate() {
-                let bytes = vec![b'a' + index as u8; *size];
+            for (index, size) in sizes.into_iter().enumerate() {
+                let bytes = vec![b'a' + index as u8; size];
                 expected.extend_from_slice(&bytes);
-                total += if round == 0 { *size } else { 0 };
-                places.extend([total - 1, total, total + 1].into_iter().filter(|_| round == 0));
-                output.push(Chunk::Owned(bytes), &mut Trash::default());
+                output.push(Chunk::Owned(bytes), &mut trash);
             }
-            let Some(&place) = places.get(round) else { break };
-            output.cut(place as u64, &mut Trash::default());
-            expected.truncate(place);
-            assert_eq!((output.len(), output.is_empty()), (expected.len(), expected.is_empty()));
-            assert_eq!(drain(&mut output, 1000), expected, "cut at {place}");
+            let written = written.min(total);
+            output.advance(written, &mut trash);
+            output.cut_at(cut as u64, &mut trash);
+            let kept = cut.clamp(written, total);
+            assert_eq!(output.len(), kept - written, "{written} {cut}");
+            assert_eq!(drain(&mut output, 1000), expected[written..kept], "{written} {cut}");
+            assert!(output.is_empty() && output.position == 0 && output.pieces_bytes == 0);
         }
     }
 

@@ -134,10 +134,10 @@ pub(crate) struct Active {
     pub(crate) incoming: Incoming,
     pub(crate) outgoing: Outgoing,
     pub(crate) output: Output,
+    /// The place in the output where the head begins that was rendered last, where its content may follow.
+    pub(crate) message_start: u64,
     /// What is held back between `cork` and `uncork`.
     pub(crate) corked: Option<Box<Corked>>,
-    /// Where in the output the response began, where it was not ended with its head.
-    pub(crate) message_start: u64,
     /// Where the output was when it became a byte stream.
     pub(crate) stream_start: u64,
     /// What goes out behind `output` and ends the message, which nothing can be added to any more.
