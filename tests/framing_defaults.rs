@@ -410,3 +410,21 @@ fn requests_are_framed_by_method_and_content() {
         assert_eq!(world.expect(&mut peer, content), content);
     }
 }
+
+#[test]
+fn content_that_ends_with_the_connection_is_cut_off_by_a_reset() {
+    let mut world = World::new();
+    let server = world.serve(|req, res| {
+        res.write("a part");
+        match req.url() {
+            "/whole" => res.end(""),
+            _ => res.on_written(move |_| res.destroy()).expect("it is open"),
+        }
+    });
+    for (path, ending) in [("/whole", Ending::End), ("/part", Ending::Reset)] {
+        let mut peer = world.send(&server, format!("GET {path} HTTP/1.0\r\n\r\n"));
+        assert_eq!(world.until_end(&mut peer), ending, "{path}");
+        // A reset may overtake what came before it.
+        assert!(peer.text().is_empty() || peer.text().ends_with("\r\n\r\na part"), "{path}");
+    }
+}

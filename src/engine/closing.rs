@@ -12,6 +12,7 @@ use crate::engine::output::Trash;
 use crate::engine::over::Over;
 use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Stage};
 use crate::error::{Error, ErrorKind};
+use crate::h1::Delimiter;
 
 /// How long a closed connection is read and dropped while the peer has not closed its side (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(2);
@@ -81,6 +82,7 @@ impl Core {
             // `destroy`, which refuses an upload with a reason. What the system does not take at once is given
             // up.
             self.flush(key);
+            self.reset_what_would_look_whole(key);
         }
         let Some(mut active) = self.remove_slot(key) else {
             return Event::Done;
@@ -92,6 +94,22 @@ impl Core {
         active.output.recycle(&mut self.trash);
         self.pool.recycle_active(active);
         self.finale_of(remains, error).map_or(Event::Done, Event::Final)
+    }
+
+    /// A response whose end is told by that of the connection, and which is not ended, is cut off by a reset:
+    /// an end of stream would make it look whole (RFC 9112 §8).
+    fn reset_what_would_look_whole(&mut self, key: u32) {
+        let Core { slots, net, .. } = self;
+        let slot = &mut slots[key as usize];
+        let would = |active: &Active| {
+            active.outgoing.head_is_sent()
+                && !active.outgoing.is_ended()
+                && active.outgoing.delimiter() == Delimiter::Close
+        };
+        if slot.active.as_deref().is_some_and(would) {
+            net.reset(slot.source.take());
+            self.retry_blocked_listeners();
+        }
     }
 
     /// The calls that are owed to an exchange that ended early; tells those it was piped with.
