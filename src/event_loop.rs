@@ -162,8 +162,8 @@ impl EventLoop {
     /// One turn: waits for readiness until the next deadline, at most for `max` (`None`: no bound; zero: do
     /// not wait), and runs all callbacks that are due. Returns how many events were handled.
     ///
-    /// The order within a turn: I/O, names that were found, posts, timers, immediates, then everything that
-    /// was done to connections meanwhile is flushed.
+    /// The order within a turn: I/O, names that were found, files that were read, posts, timers, immediates,
+    /// then everything that was done to connections meanwhile is flushed.
     ///
     /// # Errors
     /// The poller fails.

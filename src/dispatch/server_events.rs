@@ -30,9 +30,10 @@ impl Drive<'_> {
                     id,
                     handler,
                     |handler, _| handler(request, Response::new(shell, id)),
-                    |core, handler| match core.servers.get_mut(server as usize) {
-                        Some(entry) => entry.request_listener(which).put_back(handler),
-                        None => Some(handler),
+                    |core, handler| {
+                        put_back(core, server, handler, |callbacks, h| {
+                            callbacks.request_listener(which).put_back(h)
+                        })
                     },
                 )
             }
@@ -42,9 +43,10 @@ impl Drive<'_> {
                     id,
                     handler,
                     |handler, input| handler(request, Socket::new(shell, id), input.slice(rest)),
-                    |core, handler| match core.servers.get_mut(server as usize) {
-                        Some(entry) => entry.stream_listener(is_connect).put_back(handler),
-                        None => Some(handler),
+                    |core, handler| {
+                        put_back(core, server, handler, |callbacks, h| {
+                            callbacks.stream_listener(is_connect).put_back(h)
+                        })
                     },
                 )
             }
@@ -133,9 +135,8 @@ impl Drive<'_> {
     ) -> Event {
         let request = Request::new(self.shell, id, head);
         let mut wanted = false;
-        let restore = |core: &mut Core, handler| match core.servers.get_mut(server as usize) {
-            Some(entry) => entry.callbacks.should_upgrade.put_back(handler),
-            None => Some(handler),
+        let restore = |core: &mut Core, handler| {
+            put_back(core, server, handler, |callbacks, h| callbacks.should_upgrade.put_back(h))
         };
         let mut running = Running { drive: self, id, callback: Some((handler, restore)) };
         let result = running.call(|handler, _| {

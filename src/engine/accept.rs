@@ -3,11 +3,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::engine::Core;
 use crate::engine::deadlines::ticks;
 use crate::engine::event::Event;
 use crate::engine::server_side::Step;
 use crate::engine::slot::{Flags, Kind, Slot};
+use crate::engine::{Core, ServerEntry};
 use crate::error::{Error, Limit, Result};
 use crate::http::DropInfo;
 use crate::net::{Address, ListenOptions, Source};
@@ -20,12 +20,7 @@ impl Core {
         generation: u32,
         address: &Address,
     ) -> Result<()> {
-        let Some(server) = self.servers.get(server_key as usize) else {
-            return Err(not_running());
-        };
-        if server.generation != generation || server.closing {
-            return Err(not_running());
-        }
+        let server = self.running_server(server_key, generation)?;
         let options = ListenOptions {
             backlog: server.options.backlog,
             reuse_port: server.options.reuse_port,
@@ -46,13 +41,18 @@ impl Core {
         generation: u32,
         listener: OwnedFd,
     ) -> Result<()> {
-        if !self.is_server(server_key, generation) || self.servers[server_key as usize].closing {
-            return Err(not_running());
-        }
-        let backlog = self.servers[server_key as usize].options.backlog;
+        let backlog = self.running_server(server_key, generation)?.options.backlog;
         let source = self.net.adopt_listener(listener, backlog);
         let source = source.map_err(|error| Error::io(&error, "listen"))?;
         self.add_listener(server_key, source, Flags::ADOPTED)
+    }
+
+    /// The server of a handle, where it is not closed.
+    fn running_server(&self, key: u32, generation: u32) -> Result<&ServerEntry> {
+        match self.servers.get(key as usize) {
+            Some(server) if server.generation == generation && !server.closing => Ok(server),
+            _ => Err(not_running()),
+        }
     }
 
     fn add_listener(&mut self, server_key: u32, source: Source, origin: Flags) -> Result<()> {
@@ -195,12 +195,9 @@ impl Core {
         generation: u32,
         stream: OwnedFd,
     ) -> Result<()> {
-        if !self.is_server(server_key, generation) || self.servers[server_key as usize].closing {
-            return Err(not_running());
-        }
+        let before = self.running_server(server_key, generation)?.connections;
         let source = self.net.adopt_stream(stream).map_err(|error| Error::io(&error, "adopt"))?;
         self.catch_up();
-        let before = self.servers[server_key as usize].connections;
         let event = self.accepted(source, server_key as u16);
         if let Some(Event::Drop { handler, .. }) = event {
             // The call itself tells.

@@ -38,6 +38,24 @@ pub(crate) struct ServerCallbacks {
     pub(crate) close: Option<Hook>,
 }
 
+impl ServerCallbacks {
+    pub(crate) fn request_listener(&mut self, which: RequestListener) -> &mut Listener<RequestFn> {
+        match which {
+            RequestListener::Request => &mut self.request,
+            RequestListener::CheckContinue => &mut self.check_continue,
+            RequestListener::CheckExpectation => &mut self.check_expectation,
+        }
+    }
+
+    /// Who is handed a connection that ceases to be one of HTTP: by CONNECT, else by an upgrade.
+    pub(crate) fn stream_listener(&mut self, is_connect: bool) -> &mut Listener<ServerUpgradeFn> {
+        match is_connect {
+            true => &mut self.connect,
+            false => &mut self.upgrade,
+        }
+    }
+}
+
 /// Who is called for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestListener {
@@ -115,22 +133,6 @@ impl ServerEntry {
         self.block_second = u64::MAX;
         if options.max_connections_per_address.is_some() {
             self.addresses.get_or_insert_default();
-        }
-    }
-
-    pub(crate) fn request_listener(&mut self, which: RequestListener) -> &mut Listener<RequestFn> {
-        match which {
-            RequestListener::Request => &mut self.callbacks.request,
-            RequestListener::CheckContinue => &mut self.callbacks.check_continue,
-            RequestListener::CheckExpectation => &mut self.callbacks.check_expectation,
-        }
-    }
-
-    /// Who is handed a connection that ceases to be one of HTTP: by CONNECT, else by an upgrade.
-    pub(crate) fn stream_listener(&mut self, is_connect: bool) -> &mut Listener<ServerUpgradeFn> {
-        match is_connect {
-            true => &mut self.callbacks.connect,
-            false => &mut self.callbacks.upgrade,
         }
     }
 

@@ -189,15 +189,10 @@ impl Core {
 
     /// Gives a connection that was just accepted a state, which keeps its timeout until its first request.
     pub(super) fn keep_first_timeout(&mut self, key: u32, ticks: u32) {
-        let mut active = self.pool.active();
-        active.stage = Stage::Head;
-        active.progress = Default::default();
-        active.partial = false;
-        active.started = self.accepted_at(key);
+        let (started, now) = (self.accepted_at(key), self.tick);
+        let active = self.await_head(key, started);
         active.timeout_ticks = ticks;
-        active.moved = self.tick;
-        active.inactivity = Inactivity::None;
-        self.slots[key as usize].active = Some(active);
+        active.moved = now;
         self.server_deadline(key);
     }
 }

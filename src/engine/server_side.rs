@@ -122,15 +122,11 @@ impl Core {
     pub(super) fn server_wake(&mut self, key: u32, input: &mut Input<'_>) -> Step {
         match self.read(key, input) {
             Read::Some => {
-                let mut active = self.pool.active();
-                active.stage = Stage::Head;
-                active.progress = HeadProgress::default();
-                active.partial = false;
-                active.started = match self.slots[key as usize].sequence {
+                let started = match self.slots[key as usize].sequence {
                     0 => self.accepted_at(key),
                     _ => self.now,
                 };
-                self.slots[key as usize].active = Some(active);
+                self.await_head(key, started);
                 Step::Again
             }
             Read::Nothing => {
@@ -143,6 +139,17 @@ impl Core {
             }
             Read::End | Read::Broken => Step::Event(self.drop_connection(key, None)),
         }
+    }
+
+    /// Gives a connection a state, in which a head is awaited that began then.
+    #[inline(always)]
+    pub(super) fn await_head(&mut self, key: u32, started: Time) -> &mut Active {
+        let mut active = self.pool.active();
+        active.stage = Stage::Head;
+        active.progress = HeadProgress::default();
+        active.partial = false;
+        active.started = started;
+        self.slots[key as usize].active.insert(active)
     }
 
     /// When the connection was accepted, as the clock of its first head tells, which has run since then: a

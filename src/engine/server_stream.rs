@@ -64,7 +64,7 @@ impl Core {
     /// `on_request` or another that is called with a request; 404 where nobody listens.
     fn request_event(&mut self, id: ExchangeId, head: Box<Head>, which: RequestListener) -> Event {
         let server = u32::from(self.slots[id.key as usize].owner);
-        match self.servers[server as usize].request_listener(which).take() {
+        match self.servers[server as usize].callbacks.request_listener(which).take() {
             Some(handler) if which == RequestListener::Request => {
                 Event::Request { handler, server, id, head }
             }
@@ -121,7 +121,7 @@ impl Core {
         let Some(entry) = self.servers.get_mut(server as usize) else {
             return Event::Continue;
         };
-        let Some(handler) = entry.stream_listener(is_connect).take() else {
+        let Some(handler) = entry.callbacks.stream_listener(is_connect).take() else {
             // `should_upgrade` has said yes, and there is nobody to take the connection.
             log::error!(target: "onloop::server", "an upgrade was accepted without `on_upgrade`: closed");
             self.pool.recycle_head(head);
