@@ -215,7 +215,7 @@ impl Core {
             let more = !self.client(key).addresses.is_empty();
             log::debug!(target: "onloop::client", "request {key}: connecting to {address}");
             let generation = self.slots[key as usize].generation;
-            let result = self.net.connect(&address).and_then(|mut source| {
+            let result = self.net.connect(&address, None).and_then(|mut source| {
                 match self.net.register(&mut source, token(key, generation)) {
                     Ok(()) => Ok(source),
                     Err(error) => {
