@@ -55,6 +55,8 @@ pub use validate::{
 };
 pub use value::{HeaderValue, Outcome};
 
+pub use crate::net::Family;
+
 /// 16,384 (Node: `http.maxHeaderSize`).
 pub use crate::h1::MAX_HEADER_SIZE;
 /// The methods that Node's parser knows, sorted (Node: `http.METHODS`). Others are served as well.

@@ -28,6 +28,7 @@ use std::time::{Duration, SystemTime};
 pub use address::Address;
 pub(crate) use reactor::Reactor;
 pub(crate) use readiness::{Readiness, Ready};
+pub use resolve::Family;
 pub(crate) use source::Source;
 pub(crate) use time::Time;
 
