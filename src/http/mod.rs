@@ -11,6 +11,7 @@
 //! # HTTP/2
 //! Is not in this crate. Connections speak HTTP/1.1 and HTTP/1.0.
 
+mod block_list;
 mod client;
 mod connection;
 #[cfg(feature = "http")]
@@ -42,6 +43,7 @@ use crate::shell::LoopShell;
 #[cfg(feature = "http")]
 pub use convert::request_from_http;
 
+pub use block_list::BlockList;
 pub use client::{ClientRequest, RequestOptions, get, request, request_with};
 pub use connection::{Connection, DropInfo};
 pub use listen::ListenAddress;
