@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// What the engine may name of the public face.
-const ENGINE_FROM_HTTP: [&str; 10] = [
+const ENGINE_FROM_HTTP: [&str; 11] = [
     "AgentOptions",
     "Connection",
     "DropInfo",
@@ -34,6 +34,7 @@ const ENGINE_FROM_HTTP: [&str; 10] = [
     "Information",
     "Request",
     "Response",
+    "Retries",
     "Scheduling",
     "ServerOptions",
     "Socket",

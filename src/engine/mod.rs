@@ -21,6 +21,7 @@ mod files;
 pub(crate) mod immediates;
 mod incoming;
 mod informational;
+mod journey;
 pub(crate) mod options;
 mod outgoing;
 pub(crate) mod output;
@@ -30,8 +31,10 @@ mod places;
 pub(crate) mod pool;
 mod racing;
 pub(crate) mod raw;
+mod redirects;
 mod refusal;
 mod repetition;
+mod retries;
 pub(crate) mod server;
 mod server_clock;
 mod server_failure;
@@ -66,6 +69,7 @@ use event::{Event, Input};
 pub(crate) use fields::{Place, field_error, gone, set_field};
 use files::Files;
 use immediates::Immediates;
+pub(crate) use journey::JourneyOptions;
 use options::LoopOptions;
 pub(crate) use outgoing::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
 use output::Trash;
@@ -80,6 +84,8 @@ use slot::{Active, Flags, Kind, Slot, Stage};
 pub(crate) enum TimerTask {
     Once(Hook),
     Every(HookMut),
+    /// Of a client request: its deadline, or the end of a pause.
+    Exchange(ExchangeId),
 }
 
 /// No slot is being driven.
