@@ -73,7 +73,11 @@ impl Core {
 
     /// The origin of a request, and whether its connection is to be kept.
     #[inline]
-    pub(super) fn origin_of(&mut self, agent: Option<AgentId>, client: &ClientState) -> Result<(u16, bool)> {
+    pub(super) fn origin_of(
+        &mut self,
+        agent: Option<AgentId>,
+        client: &ClientState,
+    ) -> Result<(u16, bool)> {
         if agent.is_none() && !client.keep_alive {
             // Node's `agent: false`: a connection of its own, which nobody counts.
             return Ok((NO_ORIGIN, false));
