@@ -249,7 +249,7 @@ impl RequestOptions {
     /// let lp = event_loop.handle();
     /// let server = http::create_server(lp, |_req, _res| {}); // which never answers
     /// server.listen("127.0.0.1:0")?;
-    /// let url = format!("http://{}/", server.local_address().unwrap());
+    /// let url = format!("http://{}/", server.address().unwrap());
     ///
     /// let options = RequestOptions::new("GET", url).deadline(Duration::from_millis(50));
     /// let request = http::request_with(lp, options)?;
@@ -300,7 +300,7 @@ impl RequestOptions {
     ///     Ok(())
     /// });
     /// server.listen("127.0.0.1:0")?;
-    /// let url = format!("http://{}/old", server.local_address().unwrap());
+    /// let url = format!("http://{}/old", server.address().unwrap());
     ///
     /// let request = http::request_with(lp, RequestOptions::new("GET", url).redirects(5))?;
     /// request.on_response(move |response| {
@@ -334,7 +334,7 @@ impl RequestOptions {
     ///     res.end("");
     /// });
     /// server.listen("127.0.0.1:0")?;
-    /// let url = format!("http://{}/", server.local_address().unwrap());
+    /// let url = format!("http://{}/", server.address().unwrap());
     ///
     /// let retries = Retries::new(3).delay(Duration::from_millis(10)).on_status(true);
     /// let request = http::request_with(lp, RequestOptions::new("GET", url).retries(retries))?;
