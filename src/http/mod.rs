@@ -16,6 +16,7 @@ mod agent_options;
 mod block_list;
 mod client;
 mod connection;
+mod connector;
 #[cfg(feature = "http")]
 mod convert;
 mod listen;
@@ -51,6 +52,7 @@ pub use agent_options::{AgentOptions, Scheduling};
 pub use block_list::BlockList;
 pub use client::{ClientRequest, get, request, request_with};
 pub use connection::{Connection, DropInfo};
+pub use connector::{ConnectTarget, Connector, LookupAnswer};
 pub use listen::ListenAddress;
 pub use message::{Body, IncomingResponse, Information, PipeTarget, Request};
 pub use options::ServerOptions;
