@@ -15,10 +15,14 @@ mod client;
 mod connection;
 #[cfg(feature = "http")]
 mod convert;
+mod credentials;
 mod listen;
 mod message;
 mod options;
 mod outgoing;
+// What asks for a route comes with the agent's options.
+#[cfg_attr(not(test), allow(dead_code))]
+mod proxy;
 mod response;
 mod server;
 mod server_events;
@@ -47,6 +51,7 @@ pub use connection::{Connection, DropInfo};
 pub use listen::ListenAddress;
 pub use message::{Body, IncomingResponse, Information, PipeTarget, Request};
 pub use options::ServerOptions;
+pub use proxy::ProxyOptions;
 pub use response::Response;
 pub use server::Server;
 pub use socket::{ReadyState, Socket};
