@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::process::Output;
 use std::thread::{JoinHandle, spawn};
 
+use program::others::Scratch;
 use program::rig::head_of;
 use program::{Program, Wire, run, text_of};
 use serde_json::{Value, json};
@@ -74,25 +75,34 @@ fn refusing_port() -> (socket2::Socket, u16) {
 fn every_client_says_how_it_is_used_and_why_it_fails() {
     let (_held, port) = refusing_port();
     let refusing = format!("http://127.0.0.1:{port}/");
-    for (name, rest) in CLIENTS {
+    let scratch = Scratch::new("clients");
+    let file = scratch.0.join("file").display().to_string();
+    let clients = [("get", &[][..]), ("post_json", &[]), ("download", &[file.as_str()])];
+    for (name, rest) in clients {
         for (url, reason) in [
             (refusing.as_str(), "ECONNREFUSED"),
             ("https://localhost/", "https is not supported"),
             ("localhost", "http://"),
         ] {
-            let arguments: Vec<&str> = [url].iter().chain(*rest).copied().collect();
+            let arguments: Vec<&str> = [url].iter().chain(rest).copied().collect();
             fails(name, &arguments, reason);
         }
     }
-    for (name, arguments) in [("get", &[][..]), ("get", &["-i"]), ("get", &["a", "b"])] {
+    assert_eq!(scratch.0.read_dir().expect("it is there").count(), 0, "nothing is left behind");
+    for (name, arguments) in [
+        ("get", &[][..]),
+        ("get", &["-i"]),
+        ("get", &["a", "b"]),
+        ("download", &[]),
+        ("download", &["http://a/"]),
+        ("download", &["http://a/", "file", "often"]),
+        ("download", &["http://a/", "file", "5", "more"]),
+    ] {
         let output = run(name, arguments);
         assert_eq!(output.status.code(), Some(2), "{name} {arguments:?}");
         assert!(errors_of(&output).starts_with(&format!("usage: {name} ")));
     }
 }
-
-/// Clients that take a URL first, and what else they need.
-const CLIENTS: &[(&str, &[&str])] = &[("get", &[]), ("post_json", &[])];
 
 // ---- get
 
