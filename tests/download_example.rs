@@ -370,6 +370,16 @@ fn parts_that_nobody_can_go_on_with_are_not_gone_on_with() {
 }
 
 #[test]
+fn a_part_of_something_else_is_not_completed_by_what_nobody_asked_for() {
+    let server = Server::new(|listener| answer(listener, &part(b"abcdef", 3, 6, A), b"def"));
+    let place = Place::new();
+    place.leave("http://elsewhere/file", b"xyz", json!("\"a\""));
+    place.has_not(&place.download(&server.url, 0), "not asked for");
+    assert_eq!(server.end(), Asked::whole());
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
 fn answers_that_are_not_the_rest_are_refused_and_the_part_is_kept() {
     const LENGTH: &str = "Content-Length: 700";
     for (head, reason) in [

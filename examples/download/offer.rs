@@ -58,8 +58,11 @@ impl Validators {
     }
 }
 
+/// The first and the last byte.
+type Span = (u64, u64);
+
 /// Bytes and size of a `Content-Range` (RFC 9110 §14.4); a star is nothing.
-fn content_range(value: &str) -> Option<(Option<(u64, u64)>, Option<u64>)> {
+fn content_range(value: &str) -> Option<(Option<Span>, Option<u64>)> {
     let (unit, rest) = value.split_once(' ')?;
     let (range, size) = rest.trim().split_once('/')?;
     let size = if size == "*" { None } else { Some(number(size)?) };
