@@ -257,7 +257,7 @@ fn closing_with_unread_bytes_resets_and_so_do_bytes_that_come_too_late() {
 fn connections_are_made_refused_retried_or_left_hanging() {
     let sim = SimNet::new(12);
     let mut net = Net::simulated(&sim);
-    let mut refused = net.connect(&address(80)).unwrap();
+    let mut refused = net.connect(&address(80), None).unwrap();
     net.register(&mut refused, STREAM).unwrap();
     assert!(!net.connect_result(&mut refused).unwrap());
     assert_eq!(kind(net.write(&mut refused, b"x")), ErrorKind::WouldBlock);
@@ -268,7 +268,7 @@ fn connections_are_made_refused_retried_or_left_hanging() {
     let server = sim.listen(&address(80)).unwrap();
     assert!(sim.listen(&address(80)).is_none());
     assert_eq!(server.address(), address(80));
-    let mut made = net.connect(&address(80)).unwrap();
+    let mut made = net.connect(&address(80), None).unwrap();
     net.register(&mut made, STREAM).unwrap();
     assert_eq!(poll(&mut net, None), [event(Readiness::WRITABLE)]);
     assert!(net.connect_result(&mut made).unwrap());
@@ -278,11 +278,92 @@ fn connections_are_made_refused_retried_or_left_hanging() {
     net.close(made);
 
     sim.set_options(SimOptions::default().connect_silence(1000));
-    let mut silent = net.connect(&address(80)).unwrap();
+    let mut silent = net.connect(&address(80), None).unwrap();
     net.register(&mut silent, STREAM).unwrap();
     assert!(poll(&mut net, Some(Duration::from_secs(3600))).is_empty());
     net.close(silent);
     assert_eq!(sim.open_sockets(), 0);
+}
+
+#[test]
+fn a_connection_comes_from_the_address_that_was_asked_for() {
+    let sim = SimNet::new(12);
+    let server = sim.listen(&address(80)).unwrap();
+    let mut net = Net::simulated(&sim);
+    let asked: SocketAddr = "127.0.0.9:4000".parse().unwrap();
+    let mut stream = net.connect(&address(80), Some(asked)).unwrap();
+    net.register(&mut stream, STREAM).unwrap();
+    assert_eq!(net.local_address(&stream), Some(Address::Ip(asked)));
+    assert_eq!(kind(net.connect(&address(80), Some(asked))), ErrorKind::AddrInUse);
+    let other_family: SocketAddr = "[::1]:0".parse().unwrap();
+    assert_eq!(kind(net.connect(&address(80), Some(other_family))), ErrorKind::AddrNotAvailable);
+    poll(&mut net, None);
+    assert_eq!(server.accept().unwrap().remote_address(), Some(Address::Ip(asked)));
+    net.close(stream);
+    // Its port is free again, and an unspecified address is the system's choice.
+    let again = net.connect(&address(80), Some(asked)).unwrap();
+    net.close(again);
+    let chosen = net.connect(&address(80), Some("0.0.0.0:4000".parse().unwrap())).unwrap();
+    assert_eq!(net.local_address(&chosen), Some(address(4000)));
+    net.close(chosen);
+}
+
+/// A connection to port 80 of an address: when it was decided, and how.
+fn outcome(sim: &SimNet, ip: &str) -> (Duration, Result<(), ErrorKind>) {
+    let (mut net, began) = (Net::simulated(sim), sim.now());
+    let to = Address::Ip(SocketAddr::new(ip.parse().unwrap(), 80));
+    let mut stream = match net.connect(&to, None) {
+        Ok(stream) => stream,
+        Err(error) => return (sim.now() - began, Err(error.kind())),
+    };
+    net.register(&mut stream, STREAM).unwrap();
+    while poll(&mut net, None).is_empty() {
+        assert!(!sim.stalled(), "{ip} is never decided");
+    }
+    let result = net.connect_result(&mut stream);
+    net.close(stream);
+    (sim.now() - began, result.map(|made| assert!(made)).map_err(|error| error.kind()))
+}
+
+#[test]
+fn each_address_has_a_route_of_its_own() {
+    let sim = SimNet::new(21);
+    let any: Address = "[::]:80".parse::<SocketAddr>().unwrap().into();
+    let _server = sim.listen(&any).unwrap();
+    let usual = Duration::from_micros(50);
+    let slow = Duration::from_millis(300);
+    for (ip, route, expected) in [
+        ("192.0.2.1", Route::Open, (usual, Ok(()))),
+        ("192.0.2.2", Route::Delayed(slow), (slow, Ok(()))),
+        ("192.0.2.3", Route::Refused, (usual, Err(ErrorKind::ConnectionRefused))),
+        ("192.0.2.4", Route::Silent, (Duration::from_secs(127), Err(ErrorKind::TimedOut))),
+        ("2001:db8::1", Route::Unreachable, (Duration::ZERO, Err(ErrorKind::NetworkUnreachable))),
+    ] {
+        assert_eq!(outcome(&sim, ip), (usual, Ok(())), "{ip} before");
+        sim.set_route(ip.parse().unwrap(), route);
+        assert_eq!(outcome(&sim, ip), expected, "{ip} {route:?}");
+    }
+    assert_eq!(outcome(&sim, "192.0.2.5"), (usual, Ok(())), "an address without a route");
+    let lost = sim.connect(&"[2001:db8::1]:80".parse::<SocketAddr>().unwrap().into());
+    assert!(!lost.is_connected() && lost.write(b"x") == 0);
+    assert_eq!(sim.open_sockets(), 0);
+}
+
+#[test]
+fn a_listener_takes_the_families_that_a_kernel_would_give_it() {
+    for (bound, v4, v6) in [
+        ("127.0.0.1:80", true, false),
+        ("[::1]:80", false, true),
+        ("0.0.0.0:80", true, false),
+        ("[::]:80", true, true),
+    ] {
+        let sim = SimNet::new(22);
+        let bound: Address = bound.parse::<SocketAddr>().unwrap().into();
+        let _server = sim.listen(&bound).unwrap();
+        assert_eq!(outcome(&sim, "127.0.0.1").1.is_ok(), v4, "{bound}");
+        assert_eq!(outcome(&sim, "::1").1.is_ok(), v6, "{bound}");
+        assert_eq!(outcome(&sim, "0.0.0.0").1.is_ok(), v4, "{bound}");
+    }
 }
 
 #[test]
