@@ -193,9 +193,12 @@ fn network(text: &str) -> Option<Hosts> {
 mod tests {
     use super::*;
 
-    /// A list; the hosts at ports that it has, and those that it has not.
+    /// Hosts at ports.
+    type Places = &'static [(&'static str, u16)];
+
+    /// A list; what it has, and what it has not.
     #[rustfmt::skip]
-    const LISTS: &[(&str, &[(&str, u16)], &[(&str, u16)])] = &[
+    const LISTS: &[(&str, Places, Places)] = &[
         ("", &[], &[("a", 80), ("", 80), ("::", 80)]),
         (" , ,, ", &[], &[("a", 80), ("", 80)]),
         // All of them.
