@@ -92,7 +92,10 @@ fn connect_makes_a_tunnel() {
     request.end("");
     let mut peer = world.accept(&listener);
     let head = world.expect(&mut peer, "\r\n\r\n");
-    assert!(head.starts_with("CONNECT example.com:25 HTTP/1.1\r\nHost: example.com:25\r\n"), "{head}");
+    assert!(
+        head.starts_with("CONNECT example.com:25 HTTP/1.1\r\nHost: example.com:25\r\n"),
+        "{head}"
+    );
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n220 hi");
     world.expect(&mut peer, "QUIT\r\n");
     peer.send("221 bye");
