@@ -53,7 +53,7 @@ use crate::engine::options::LoopOptions;
 pub use crate::engine::stats::LoopStats;
 use crate::event_loop::EventLoop;
 use crate::net::Net;
-pub use crate::net::sim::{SimListener, SimNet, SimOptions, SimPeer};
+pub use crate::net::sim::{SimListener, SimNet, SimOptions, SimPeer, SimTap};
 
 impl SimNet {
     /// An event loop on this network. Several loops may share one; turn them in any order, each gives way to

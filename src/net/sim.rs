@@ -33,7 +33,7 @@ use std::time::Duration;
 
 pub(crate) use driver::SimLoop;
 pub use options::SimOptions;
-pub use peer::{SimListener, SimPeer};
+pub use peer::{SimListener, SimPeer, SimTap};
 use state::State;
 
 use super::Address;
