@@ -344,7 +344,7 @@ impl Core {
     }
 
     fn connect_failed(&mut self, key: u32, error: Error) -> Event {
-        let error = error.with_sent(crate::error::Sent::NothingSent);
+        let error = error.with_sent(self.sent(key));
         self.drop_connection(key, Some(error))
     }
 }

@@ -125,6 +125,7 @@ fn our_own_server_closes_idle_connections() {
             res.set_header("Keep-Alive", "timeout=5")?;
             let posts = std::rc::Rc::clone(&posts);
             let is_post = req.method() == "POST";
+            req.resume();
             req.on_end(move || {
                 if is_post {
                     posts.borrow_mut().push(path.clone());

@@ -14,5 +14,4 @@ const server = http.createServer((req, res) => {
 });
 server.keepAliveTimeout = Number(process.argv[2]);
 server.keepAliveTimeoutBuffer = 0;
-server.maxRequestsPerSocket = 50;
 server.listen(0, '127.0.0.1', () => console.log(`listening on ${server.address().port}`));
