@@ -12,8 +12,8 @@ use crate::engine::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::h1::HeadLimits;
 use crate::http::AgentOptions;
-use crate::net::Time;
 use crate::net::resolve::LookupKey;
+use crate::net::{Family, Time};
 
 /// No origin: the connection belongs to no agent.
 pub(crate) const NO_ORIGIN: u16 = u16::MAX;
@@ -290,6 +290,16 @@ impl std::fmt::Display for OriginText<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let endpoint = self.0;
         write!(f, "{}:{}:", endpoint.host, endpoint.port)?;
+        match endpoint.local {
+            Some(local) if local.port() != 0 => write!(f, "{local}")?,
+            Some(local) => write!(f, "{}", local.ip())?,
+            None => {}
+        }
+        match endpoint.family {
+            Some(Family::V4) => f.write_str(":4")?,
+            Some(Family::V6) => f.write_str(":6")?,
+            None => {}
+        }
         if let Some(path) = &endpoint.unix {
             write!(f, ":{}", path.display())?;
         }

@@ -1,7 +1,6 @@
 //! What a client request does next: connect, send, receive, and back to the pool.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::error::{Error, ErrorKind, Limit, Sent};
 use crate::h1::{
     Asked, BodyDecoder, Framing, Head, HeadLimits, HeadProgress, StartLine, parse_response,
 };
-use crate::net::{Address, Time};
+use crate::net::{Address, Family, Time};
 
 /// Most informational responses to one request.
 const INFORMATIONAL_MAX: u16 = 64;
@@ -97,14 +96,9 @@ impl ClientState {
         self.answered || self.informational > 0
     }
 
-    /// Where to connect from.
-    pub(super) fn local(&self) -> Option<SocketAddr> {
-        self.endpoint.as_deref().and_then(|endpoint| endpoint.local)
-    }
-
-    /// The addresses to try, the first one first: the families in turn (RFC 8305 §4).
-    pub(super) fn take_addresses(&mut self, addresses: &[SocketAddr]) {
-        self.addresses.extend(addresses.iter().rev().map(|address| Address::Ip(*address)));
+    /// Which addresses are wanted.
+    pub(super) fn family(&self) -> Option<Family> {
+        self.endpoint.as_deref().and_then(|endpoint| endpoint.family)
     }
 
     fn asked(&self) -> Asked {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::agent::OriginName;
+use crate::net::Family;
 
 /// A place on the network and what requests to it say of it.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(crate) struct Endpoint {
     pub(crate) has_path: bool,
     /// Connect from here.
     pub(crate) local: Option<SocketAddr>,
+    /// Connect to addresses of this family only.
+    pub(crate) family: Option<Family>,
     /// Connect here instead of to `host`.
     pub(crate) unix: Option<PathBuf>,
     /// Of the URL's credentials.
@@ -48,6 +51,7 @@ impl Clone for Endpoint {
             target: self.target.clone(),
             has_path: self.has_path,
             local: self.local,
+            family: self.family,
             unix: self.unix.clone(),
             authorization: self.authorization.clone(),
             hint: AtomicU64::new(0),

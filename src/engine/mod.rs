@@ -134,8 +134,13 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(mut net: Net, options: Rc<LoopOptions>, first_generation: u32) -> Self {
         let now = net.now();
-        let resolver_options =
-            ResolverOptions { pending_max: options.lookups_max, ..ResolverOptions::default() };
+        let resolver_options = ResolverOptions {
+            pending_max: options.lookups_max,
+            threads_max: options.lookup_threads,
+            cache_ttl: options.lookup_cache,
+            lookup: options.lookup.clone(),
+            ..ResolverOptions::default()
+        };
         let resolver = Resolver::new(&net, resolver_options);
         let files = Files::new(&net);
         let mut date = DateCache::new();

@@ -1,11 +1,13 @@
 //! What can be set on an agent.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::LoopOptions;
 use crate::engine::agent::CONNECTION_ATTEMPT_DELAY;
 use crate::error::{Error, Result};
+use crate::http::{BlockList, Family};
 
 /// Which of several free connections a request is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -39,6 +41,9 @@ pub struct AgentOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) keep_alive_timeout_buffer: Duration,
     pub(crate) connection_attempt_delay: Duration,
+    pub(crate) family: Option<Family>,
+    pub(crate) local_address: Option<IpAddr>,
+    pub(crate) block_list: Option<BlockList>,
 }
 
 impl Default for AgentOptions {
@@ -55,6 +60,9 @@ impl Default for AgentOptions {
             timeout: None,
             keep_alive_timeout_buffer: Duration::from_secs(1),
             connection_attempt_delay: CONNECTION_ATTEMPT_DELAY,
+            family: None,
+            local_address: None,
+            block_list: None,
         }
     }
 }
@@ -160,6 +168,35 @@ impl AgentOptions {
     /// `autoSelectFamilyAttemptTimeout`)
     pub fn connection_attempt_delay(mut self, delay: Duration) -> Self {
         self.connection_attempt_delay = delay.max(Duration::from_millis(10));
+        self
+    }
+
+    /// Connects to addresses of this family only, whatever the requests say. Default: both, in turn.
+    /// (Node: `family`)
+    pub fn family(mut self, family: Family) -> Self {
+        self.family = Some(family);
+        self
+    }
+
+    /// Connects from this address of the machine, whatever the requests say. (Node: `localAddress`)
+    pub fn local_address(mut self, address: IpAddr) -> Self {
+        self.local_address = Some(address);
+        self
+    }
+
+    /// Addresses that are not connected to, whatever name they were found by; where a request has no other
+    /// address it fails with `ERR_IP_BLOCKED`. (Node: `blockList`)
+    ///
+    /// ```
+    /// use onloop::http::{AgentOptions, BlockList};
+    /// let mut private = BlockList::new();
+    /// private.add_subnet("10.0.0.0".parse()?, 8)?;
+    /// let options = AgentOptions::new().block_list(private);
+    /// # drop(options);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn block_list(mut self, list: BlockList) -> Self {
+        self.block_list = Some(list);
         self
     }
 }

@@ -13,6 +13,7 @@
 
 mod agent;
 mod agent_options;
+mod block_list;
 mod client;
 mod connection;
 #[cfg(feature = "http")]
@@ -47,6 +48,7 @@ pub use convert::request_from_http;
 
 pub use agent::{Agent, global_agent, set_global_agent};
 pub use agent_options::{AgentOptions, Scheduling};
+pub use block_list::BlockList;
 pub use client::{ClientRequest, get, request, request_with};
 pub use connection::{Connection, DropInfo};
 pub use listen::ListenAddress;
@@ -60,6 +62,8 @@ pub use validate::{
     is_valid_header_name, is_valid_header_value, validate_header_name, validate_header_value,
 };
 pub use value::{HeaderValue, Outcome};
+
+pub use crate::net::Family;
 
 /// 16,384 (Node: `http.maxHeaderSize`).
 pub use crate::h1::MAX_HEADER_SIZE;

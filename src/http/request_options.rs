@@ -13,7 +13,7 @@ use crate::engine::{ClientState, Place, set_field};
 use crate::error::{Error, Result};
 use crate::h1::{FieldList, HeadLimits, METHODS, is_token};
 use crate::http::url::{Url, UrlError};
-use crate::http::{Agent, HeaderValue};
+use crate::http::{Agent, Family, HeaderValue};
 
 /// What a client request is made from: method and URL, and what overrides the URL's parts.
 ///
@@ -161,6 +161,14 @@ impl RequestOptions {
         self.change(|endpoint| {
             let ip = endpoint.local.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |local| local.ip());
             endpoint.local = Some(SocketAddr::new(ip, port));
+            Ok(())
+        })
+    }
+
+    /// Connects to addresses of this family only. Default: both, in turn. (Node: `family`)
+    pub fn family(self, family: Family) -> Self {
+        self.change(|endpoint| {
+            endpoint.family = Some(family);
             Ok(())
         })
     }
