@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use onloop::sim::{SimListener, SimNet, SimOptions, SimPeer, SimTap};
 
-use crate::shape::{Arrival, Shape, arrival};
+use crate::shape::{Arrival, Shape, arrival, find};
 
 /// The most that the network holds for one side, where a run says nothing else.
 pub(crate) const CAPACITY: usize = 64 * 1024;
@@ -61,8 +61,10 @@ pub(crate) struct Conn {
     tap: SimTap,
     /// What was read of the present request.
     got: Vec<u8>,
-    /// Requests that were answered, and how many bytes were sent of each answer.
+    /// Requests that were answered, and how many bytes were sent to each, interim responses included.
     replies: Vec<usize>,
+    /// How many of the interim response to the present one.
+    interim: usize,
     is_going: bool,
     /// The bytes that were taken when it was last looked at, and which request was under way when the last of
     /// them came.
@@ -131,8 +133,8 @@ impl Server {
         while let Some(peer) = self.listener.as_ref().and_then(SimListener::accept) {
             let tap = peer.tap();
             let (peer, got, replies) = (Some(peer), Vec::new(), Vec::new());
-            let (is_going, seen, last_id) = (false, 0, 0);
-            self.conns.push(Conn { peer, tap, got, replies, is_going, seen, last_id });
+            let (interim, is_going, seen, last_id) = (0, false, 0, 0);
+            self.conns.push(Conn { peer, tap, got, replies, interim, is_going, seen, last_id });
             let number = self.conns.len() - 1;
             let fault = self.fault(number, 0).filter(|fault| fault.when == When::Accepted);
             if let Some(fault) = fault {
@@ -167,34 +169,58 @@ impl Server {
         let fault = self.fault(number, request);
         let conn = &mut self.conns[number];
         let Some(peer) = &conn.peer else { return false };
-        match fault.map(|fault| fault.when) {
+        let when = fault.map(|fault| fault.when);
+        let goes = match when {
             Some(When::Read(count)) => {
                 conn.got.extend(peer.read_up_to(count - conn.got.len()));
-                if conn.got.len() == count {
-                    self.go(number, fault.expect("there is one").how);
-                }
-                return false;
+                conn.got.len() == count
             }
-            Some(When::Come(count)) => {
-                if peer.available() >= count {
-                    self.go(number, fault.expect("there is one").how);
-                }
-                return false;
+            Some(When::Come(count)) => peer.available() >= count,
+            _ => {
+                conn.got.extend(peer.read());
+                false
             }
-            _ => conn.got.extend(peer.read()),
+        };
+        if goes || self.welcomes(number, shape, when) {
+            self.go(number, fault.expect("there is one").how);
+            return false;
         }
+        self.answer(number, shape, fault)
+    }
+
+    /// Says that the content is wanted, once the head is there; true where the server goes meanwhile.
+    fn welcomes(&mut self, number: usize, shape: Shape, when: Option<When>) -> bool {
+        let conn = &mut self.conns[number];
+        let interim = shape.interim();
+        if conn.interim > 0 || interim.is_empty() || find(&conn.got, b"\r\n\r\n").is_none() {
+            return false;
+        }
+        let cut = match when {
+            Some(When::Sent(count)) => count.min(interim.len()),
+            _ => interim.len(),
+        };
+        conn.interim = cut;
+        assert_eq!(conn.peer.as_ref().map(|peer| peer.write(&interim[..cut])), Some(cut));
+        when.is_some_and(|when| matches!(when, When::Sent(count) if count <= interim.len()))
+    }
+
+    /// Answers a request that is there.
+    fn answer(&mut self, number: usize, shape: Shape, fault: Option<Fault>) -> bool {
+        let conn = &mut self.conns[number];
         let Some(whole) = arrival(&conn.got).filter(|arrival| arrival.is_whole) else {
             return false;
         };
+        let Some(peer) = &conn.peer else { return false };
         assert_eq!(whole.length, conn.got.len(), "a client does not pipeline");
         conn.got.clear();
         let answer = shape.answer(whole.id.expect("it is whole"));
+        let interim = std::mem::take(&mut conn.interim);
         let cut = match fault.map(|fault| fault.when) {
-            Some(When::Sent(count)) => count.min(answer.len()),
+            Some(When::Sent(count)) => (count - interim).min(answer.len()),
             _ => answer.len(),
         };
         assert_eq!(peer.write(&answer[..cut]), cut, "there is room for an answer");
-        conn.replies.push(cut);
+        conn.replies.push(interim + cut);
         if let Some(fault) = fault {
             self.go(number, fault.how);
         } else {
@@ -234,7 +260,7 @@ impl Server {
         while let Some(mut arrival) = arrival(rest) {
             arrival.id = arrival.id.or(Some(conn.last_id));
             rest = &rest[arrival.length..];
-            let replied = conn.replies.get(found.len()).copied().unwrap_or(0);
+            let replied = conn.replies.get(found.len()).copied().unwrap_or(conn.interim);
             found.push(Attempt { arrival, replied });
         }
         found

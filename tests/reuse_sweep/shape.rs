@@ -19,6 +19,8 @@ pub(crate) enum Content {
     Chunked(usize),
     /// In pieces, each some time after the one before.
     Streamed(usize),
+    /// When the server has said that it wants it.
+    Expected(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub(crate) const fn shape(method: &'static str, content: Content) -> Shape {
 }
 
 /// What is small enough for a fault at every byte.
-pub(crate) const SMALL: [Shape; 14] = [
+pub(crate) const SMALL: [Shape; 16] = [
     shape("GET", Content::None),
     shape("HEAD", Content::None),
     shape("OPTIONS", Content::None),
@@ -43,9 +45,11 @@ pub(crate) const SMALL: [Shape; 14] = [
     shape("PUT", Content::Declared(9)),
     shape("PUT", Content::Chunked(9)),
     shape("PUT", Content::Streamed(9)),
+    shape("PUT", Content::Expected(9)),
     shape("POST", Content::None),
     shape("POST", Content::Whole(9)),
     shape("POST", Content::Streamed(9)),
+    shape("POST", Content::Expected(9)),
     shape("PATCH", Content::Chunked(9)),
 ];
 
@@ -76,7 +80,8 @@ impl Shape {
             Content::Whole(length)
             | Content::Declared(length)
             | Content::Chunked(length)
-            | Content::Streamed(length) => length,
+            | Content::Streamed(length)
+            | Content::Expected(length) => length,
         }
     }
 
@@ -111,11 +116,24 @@ impl Shape {
                 return true;
             }
             (Content::Streamed(_), _) => request.end(""),
+            (Content::Expected(_), _) => {
+                request.set_header("Expect", "100-continue").expect("nothing is sent yet");
+                request.flush_headers();
+                request.on_continue(move || request.end(bytes));
+            }
         }
         false
     }
 
-    /// What every answer to it is.
+    /// What the server says when it has the head.
+    pub(crate) fn interim(&self) -> &'static [u8] {
+        match self.content {
+            Content::Expected(_) => b"HTTP/1.1 100 Continue\r\n\r\n",
+            _ => b"",
+        }
+    }
+
+    /// What every answer to it is, after that.
     pub(crate) fn answer(&self, id: u32) -> Vec<u8> {
         let content = if self.method == "HEAD" { String::new() } else { format!("{id:08}") };
         format!("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{content}").into_bytes()
@@ -196,7 +214,6 @@ fn chunks(bytes: &[u8]) -> (Vec<u8>, Option<usize>) {
     }
 }
 
-fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    // The head is all that is looked for, or a chunk's line.
+pub(crate) fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
 }
