@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use crate::engine::connector::AgentHooks;
 use crate::engine::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::h1::HeadLimits;
@@ -86,6 +87,7 @@ pub(super) struct Origin {
 pub(crate) struct AgentEntry {
     pub(crate) generation: u32,
     pub(crate) options: AgentOptions,
+    pub(crate) hooks: AgentHooks,
     /// No more requests are taken.
     pub(crate) is_closed: bool,
     /// Connections of all its origins.
@@ -135,10 +137,15 @@ impl Agents {
     }
 
     /// One more agent.
-    pub(super) fn add(&mut self, options: AgentOptions, generation: u32) -> AgentId {
+    pub(super) fn add(&mut self, mut options: AgentOptions, generation: u32) -> AgentId {
+        let mut hooks = AgentHooks::default();
+        // Nothing of the user's is displaced: there was none.
+        let _ = hooks.create_connection.replace(options.create_connection.take());
+        let _ = hooks.lookup.replace(options.lookup.take());
         let entry = AgentEntry {
             generation,
             options,
+            hooks,
             is_closed: false,
             connections: 0,
             waiting: 0,
@@ -299,6 +306,9 @@ impl std::fmt::Display for OriginText<'_> {
             Some(Family::V4) => f.write_str(":4")?,
             Some(Family::V6) => f.write_str(":6")?,
             None => {}
+        }
+        if let Some(tunnel) = &endpoint.tunnel {
+            write!(f, ":{}", tunnel.authority)?;
         }
         if let Some(path) = &endpoint.unix {
             write!(f, ":{}", path.display())?;

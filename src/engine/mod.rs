@@ -11,6 +11,7 @@ pub(crate) mod client_side;
 pub(crate) mod closing;
 mod connect;
 mod connection;
+pub(crate) mod connector;
 mod cork;
 mod date;
 mod deadlines;
@@ -40,6 +41,7 @@ mod server_stream;
 pub(crate) mod slot;
 #[cfg(feature = "sim")]
 pub(crate) mod stats;
+mod tunnel;
 mod written;
 
 use std::collections::VecDeque;

@@ -229,6 +229,36 @@ impl ClientRequest {
         self.set_timeout(Duration::ZERO);
     }
 
+    /// Sets what is called when a proxy, asked by CONNECT, has made the tunnel: with its response, the connection
+    /// as a byte stream, and the bytes that came behind the head. Any answer but a 2xx comes to `on_response`. A
+    /// tunnel that nobody waits for is closed, and an error. (Node: `'connect'`)
+    ///
+    /// ```no_run
+    /// # let mut event_loop = onloop::EventLoop::new()?;
+    /// # let lp = event_loop.handle();
+    /// use onloop::http::{self, RequestOptions};
+    /// let options = RequestOptions::new("CONNECT", "http://localhost:3128/").path("example.com:25");
+    /// let request = http::request_with(lp, options)?;
+    /// request.on_connect(|_response, socket, _head| {
+    ///     socket.on_data(|bytes| print!("{}", String::from_utf8_lossy(bytes)));
+    ///     socket.write("QUIT\r\n");
+    /// });
+    /// request.on_response(|response| eprintln!("no tunnel: {}", response.status()));
+    /// request.end("");
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn on_connect<R: Outcome>(
+        &self,
+        callback: impl FnOnce(IncomingResponse, Socket, &[u8]) -> R + 'static,
+    ) {
+        let mut callback: Option<UpgradeFn> = Some(Box::new(move |response, socket, head| {
+            callback(response, socket, head).into_result()
+        }));
+        let displaced =
+            self.shell.with(|core| replace(&mut core.callbacks(self.id)?.connect, callback.take()));
+        drop(displaced);
+    }
+
     /// The request is sent on a connection that served another one before. (Node: `reusedSocket`)
     pub fn is_reused(&self) -> bool {
         self.shell.with(|core| core.is_reused(self.id)).unwrap_or(false)

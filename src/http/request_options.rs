@@ -12,6 +12,7 @@ use crate::engine::server::fields_max;
 use crate::engine::{ClientState, Place, set_field};
 use crate::error::{Error, Result};
 use crate::h1::{FieldList, HeadLimits, METHODS, is_token};
+use crate::http::credentials::basic;
 use crate::http::url::{Url, UrlError};
 use crate::http::{Agent, Family, HeaderValue};
 
@@ -336,33 +337,4 @@ fn check_target(method: &str, target: &str) -> Result<()> {
         _ => format!("the path must begin with a slash, or be an absolute URL (got {target:?})"),
     };
     Err(Error::local("ERR_INVALID_ARG_VALUE", message))
-}
-
-/// `Basic` credentials (RFC 7617).
-fn basic(user: &str, password: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let plain = format!("{user}:{password}");
-    let mut text = String::from("Basic ");
-    for group in plain.as_bytes().chunks(3) {
-        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
-        let bits = bits << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * place)) as usize & 63];
-            text.push(if place <= group.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::basic;
-
-    #[test]
-    fn credentials_are_base64() {
-        assert_eq!(basic("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        assert_eq!(basic("a", "b"), "Basic YTpi");
-        assert_eq!(basic("", ""), "Basic Og==");
-        assert_eq!(basic("ab", "c"), "Basic YWI6Yw==");
-    }
 }
