@@ -37,8 +37,8 @@ struct Load {
     reused: Cell<u32>,
 }
 
-/// Runs the plan on a loop of its own until every request has ended.
-pub(crate) fn run(plan: &Plan) -> Ends {
+/// Runs the plan on a loop of its own until every request has ended; says how many were made again, too.
+pub(crate) fn run(plan: &Plan) -> (Ends, u64) {
     let began = Instant::now();
     let mut event_loop = EventLoop::new().expect("a loop");
     let load = Rc::new(Load {
@@ -59,12 +59,12 @@ pub(crate) fn run(plan: &Plan) -> Ends {
     assert_eq!(ends.len(), plan.requests as usize, "each request ends");
     let failed = ends.values().filter(|end| end.is_err()).count();
     let (Plan { name, method, requests, .. }, reused) = (plan, load.reused.get());
+    let (repeated, seconds) = (left.repeated_requests, began.elapsed().as_secs_f64());
     println!(
-        "{name}: {requests} {method}, {failed} failed, {reused} begun on a connection that was used before, \
-         {:.1} s",
-        began.elapsed().as_secs_f64()
+        "{name}: {requests} {method}, {reused} begun on a kept connection, {repeated} repeated, \
+         {failed} failed, {seconds:.1} s"
     );
-    ends
+    (ends, repeated)
 }
 
 fn ask(load: &Rc<Load>) {

@@ -8,15 +8,18 @@ mod load;
 #[path = "../program/mod.rs"]
 mod program;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use load::{Ends, Plan, run};
 use onloop::http::{Server, ServerOptions};
-use onloop::{EventLoop, Sent};
+use onloop::{EventLoop, LoopHandle, Remote, Sent};
 use program::nginx::Nginx;
 use program::others::{curl, has};
 use program::{PATIENCE, Program};
@@ -62,8 +65,10 @@ fn check_posts(ends: &Ends, arrived: &str) {
 
 /// GETs, then POSTs; `arrived` gives the POSTs that have come.
 fn race(plan: Plan, arrived: impl FnOnce() -> String) {
-    check_gets(&run(&plan));
-    let ends = run(&Plan { method: "POST", requests: POSTS, ..plan });
+    let (ends, repeated) = run(&plan);
+    check_gets(&ends);
+    assert!(repeated > 0, "the server never closed in that moment: nothing is proven");
+    let (ends, _) = run(&Plan { method: "POST", requests: POSTS, ..plan });
     check_posts(&ends, &arrived());
 }
 
@@ -106,48 +111,78 @@ fn script(name: &'static str, interpreter: &str, file: &str) {
     race(plan(name, server.port, idle_millis), || curl(&[&server.url("/posts")]));
 }
 
+/// Our own server on a thread of its own, until it is told to stop; it gives the POSTs that have come.
+struct Own {
+    port: u16,
+    remote: Remote,
+    thread: JoinHandle<String>,
+}
+
+impl Own {
+    /// `idle` ends each connection so long after an answer; else the server's clock does.
+    fn start(idle: Option<Duration>) -> Own {
+        let (told, telling) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let mut event_loop = EventLoop::new().expect("a loop");
+            let posts = Rc::new(RefCell::new(Vec::new()));
+            let server = own_server(event_loop.handle(), idle, Rc::clone(&posts));
+            let port = server.address().and_then(|address| address.port()).expect("it listens");
+            told.send((port, event_loop.remote())).expect("the test waits for it");
+            event_loop.run().expect("the poller works");
+            posts.take().join("\n")
+        });
+        let (port, remote) = telling.recv_timeout(PATIENCE).expect("it listens");
+        Own { port, remote, thread }
+    }
+
+    fn stop(self) -> String {
+        self.remote.post(|lp| lp.stop()).expect("it runs");
+        self.thread.join().expect("the server does not panic")
+    }
+}
+
+fn own_server(lp: LoopHandle, idle: Option<Duration>, posts: Rc<RefCell<Vec<String>>>) -> Server {
+    // As short as its clock can be.
+    let options = ServerOptions::new()
+        .keep_alive_timeout(Duration::from_millis(50))
+        .keep_alive_timeout_buffer(Duration::ZERO);
+    let server = Server::new(lp, options).expect("a server");
+    server.on_request(move |req, res| {
+        // Of its own it says that nothing is kept for even a second.
+        res.set_header("Keep-Alive", "timeout=5")?;
+        let (path, connection) = (req.url().to_owned(), req.connection());
+        let posts = (req.method() == "POST").then(|| Rc::clone(&posts));
+        if let Some(idle) = idle {
+            lp.set_timeout(idle, move || connection.destroy());
+        }
+        // While a handler is at work the next request of another connection comes.
+        std::thread::sleep(Duration::from_micros(50));
+        req.resume();
+        req.on_end(move || {
+            if let Some(posts) = posts {
+                posts.borrow_mut().push(path.clone());
+            }
+            res.end(path);
+        });
+        Ok(())
+    });
+    server.listen("127.0.0.1:0").expect("a free port");
+    server
+}
+
 #[test]
 fn our_own_server_closes_idle_connections() {
-    let (port, told) = mpsc::channel();
-    let (end, ending) = mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        let mut event_loop = EventLoop::new().expect("a loop");
-        // As short as its clock can be.
-        let options = ServerOptions::new()
-            .keep_alive_timeout(Duration::from_millis(50))
-            .keep_alive_timeout_buffer(Duration::ZERO);
-        let server = Server::new(event_loop.handle(), options).expect("a server");
-        let posts = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-        let arrived = std::rc::Rc::clone(&posts);
-        server.on_request(move |req, res| {
-            let path = req.url().to_owned();
-            // Else it says that nothing is to be kept for even a second.
-            res.set_header("Keep-Alive", "timeout=5")?;
-            let posts = std::rc::Rc::clone(&posts);
-            let is_post = req.method() == "POST";
-            req.resume();
-            req.on_end(move || {
-                if is_post {
-                    posts.borrow_mut().push(path.clone());
-                }
-                res.end(path);
-            });
-            Ok(())
-        });
-        server.listen("127.0.0.1:0").expect("a free port");
-        let address = server.address().and_then(|address| address.port());
-        end.send(event_loop.remote()).expect("the test waits for it");
-        port.send(address.expect("a port")).expect("the test waits for it");
-        event_loop.run().expect("the poller works");
-        let arrived = arrived.borrow();
-        arrived.join("\n")
-    });
-    let port = told.recv_timeout(PATIENCE).expect("it listens");
-    let remote = ending.recv_timeout(PATIENCE).expect("it listens");
+    let own = Own::start(None);
     // Its clock goes in steps of that length: more chains instead of shorter pauses.
-    let plan = Plan { chains: 256, pause: (40_000, 110_000), ..plan("our own", port, 50) };
-    race(plan, || {
-        remote.post(|lp| lp.stop()).expect("it runs");
-        thread.join().expect("the server does not panic")
-    });
+    let plan = Plan { chains: 256, pause: (40_000, 110_000), ..plan("our own", own.port, 50) };
+    // It reads once more before it closes, so that next to none is to be repeated.
+    check_gets(&run(&plan).0);
+    let (ends, _) = run(&Plan { method: "POST", requests: POSTS, ..plan });
+    check_posts(&ends, &own.stop());
+}
+
+#[test]
+fn connections_of_our_own_server_end_while_they_are_idle() {
+    let own = Own::start(Some(Duration::from_millis(5)));
+    race(plan("our own, ended", own.port, 5), || own.stop());
 }
