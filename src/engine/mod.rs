@@ -481,6 +481,7 @@ impl Core {
         event
     }
 
+    #[inline(never)]
     fn next_of_other(&mut self, key: u32, input: &mut Input<'_>) -> Event {
         let slot = &self.slots[key as usize];
         if slot.generation != self.current_generation {

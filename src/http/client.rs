@@ -1,5 +1,6 @@
 //! The request that a client sends.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::mem::replace;
 use std::time::Duration;
@@ -61,7 +62,7 @@ pub fn get(
     Ok(request)
 }
 
-/// Starts a request with options.
+/// Starts a request with options, which are taken or only looked at: many requests can be made from the same.
 ///
 /// # Errors
 /// As [`request`].
@@ -80,7 +81,8 @@ pub fn get(
 /// event_loop.run()
 /// # ; Ok::<(), onloop::Error>(())
 /// ```
-pub fn request_with(lp: LoopHandle, options: RequestOptions) -> Result<ClientRequest> {
+pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Result<ClientRequest> {
+    let options = options.borrow();
     options.check()?;
     let agent = match options.agent {
         Some(agent) => Some(agent.on(lp)?),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::agent::OriginText;
+use crate::engine::agent::push_origin_name;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::server::fields_max;
 use crate::engine::{ClientState, Place, set_field};
@@ -219,7 +219,11 @@ impl RequestOptions {
     /// Of the connections that it can use.
     pub(super) fn origin_name(&self) -> Result<String> {
         match &self.endpoint {
-            Ok(endpoint) => Ok(OriginText(endpoint).to_string()),
+            Ok(endpoint) => {
+                let mut name = String::new();
+                push_origin_name(&mut name, endpoint);
+                Ok(name)
+            }
             Err(error) => Err(error.clone()),
         }
     }
