@@ -26,12 +26,15 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// What the engine may name of the public face.
-const ENGINE_FROM_HTTP: [&str; 11] = [
+const ENGINE_FROM_HTTP: [&str; 14] = [
     "AgentOptions",
+    "ConnectTarget",
     "Connection",
+    "Connector",
     "DropInfo",
     "IncomingResponse",
     "Information",
+    "LookupAnswer",
     "Request",
     "Response",
     "Retries",

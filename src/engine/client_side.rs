@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Core;
-use crate::engine::callbacks::Finale;
+use crate::engine::callbacks::{Finale, UpgradeFn};
+use crate::engine::connector;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::{Content, Read};
@@ -13,6 +14,7 @@ use crate::engine::journey::Journey;
 use crate::engine::racing::Attempt;
 use crate::engine::server_failure::violation_error;
 use crate::engine::slot::{ExchangeId, Flags, Inactivity, Kind, Stage};
+use crate::engine::tunnel::Tunnel;
 use crate::error::{Error, ErrorKind, Limit, Sent};
 use crate::h1::{
     Asked, BodyDecoder, Framing, Head, HeadLimits, HeadProgress, StartLine, parse_response,
@@ -36,6 +38,10 @@ pub(crate) struct ClientState {
     pub(crate) looking_up: bool,
     /// It waits for one of its agent's connections.
     pub(crate) queued: bool,
+    /// What it was asked the user for.
+    pub(super) waits_for: connector::Asked,
+    /// It is connected to a proxy, which is being asked for a tunnel.
+    pub(super) tunnel: Option<Box<Tunnel>>,
     /// The address that is being tried in the request's own slot.
     pub(crate) address: Option<Address>,
     /// The others that are being tried.
@@ -79,6 +85,10 @@ impl ClientState {
 
     pub(crate) fn start_line(&self) -> StartLine<'_> {
         let (target, authority) = match &self.endpoint {
+            // RFC 9112 §3.2.3: the host of a tunnel is what it leads to.
+            Some(endpoint) if self.asked() == Asked::Connect => {
+                (endpoint.target.as_str(), endpoint.target.as_str())
+            }
             Some(endpoint) => (endpoint.target.as_str(), endpoint.authority.as_str()),
             None => ("/", ""),
         };
@@ -139,7 +149,7 @@ impl Core {
                 }
             }
             let step = match self.active(key).stage {
-                Stage::Unconnected => self.client_connect(key),
+                Stage::Unconnected => self.client_connect(key, input),
                 Stage::Head => self.client_head(key, input),
                 Stage::Exchange => self.client_exchange(key, input),
                 Stage::Leaving => self.client_leaving(key, input),
@@ -239,7 +249,7 @@ impl Core {
                 input.consume(consumed);
                 active.partial = false;
                 active.progress = HeadProgress::default();
-                self.heard(key, head.status());
+                self.heard(key);
                 self.client_answered(key, head, input)
             }
             Ok(None) => {
@@ -278,18 +288,11 @@ impl Core {
         Some(self.information_event(key, head))
     }
 
-    /// A byte of a reply came: the request is not made again. What could not be sent of it is not needed.
-    fn heard(&mut self, key: u32, status: u16) {
-        let Core { slots, trash, .. } = self;
-        let slot = &mut slots[key as usize];
-        if let Some(active) = slot.active.as_deref_mut() {
-            if active.client.as_deref().is_some_and(|client| client.journey.is_some()) {
-                return self.heard_on_journey(key, status);
-            }
-            active.output.release(trash);
-            if slot.flags.has(Flags::WRITE_DEAD) {
-                active.output.lose(trash);
-            }
+    /// A byte of a reply came: the request is not made again, unless the reply says so.
+    #[inline]
+    fn heard(&mut self, key: u32) {
+        if self.client(key).journey.is_none() {
+            self.keep_no_more(key);
         }
     }
 
@@ -325,6 +328,9 @@ impl Core {
         }
         if status < 200 {
             return Some(self.client_informed(key, head));
+        }
+        if status < 300 && self.client(key).asked() == Asked::Connect {
+            return Some(self.client_tunneled(key, head, input));
         }
         log::debug!(target: "onloop::client", "request {key}: answered {status}");
         if self.client(key).journey.is_some() {
@@ -389,8 +395,7 @@ impl Core {
     }
 
     /// 101: the connection is the user's, or an error where nobody asked for it.
-    fn client_upgraded(&mut self, key: u32, mut head: Box<Head>, input: &mut Input<'_>) -> Event {
-        let id = self.id(key);
+    fn client_upgraded(&mut self, key: u32, head: Box<Head>, input: &mut Input<'_>) -> Event {
         let callbacks = self.active(key).callbacks.as_deref_mut();
         let Some(callback) = callbacks.and_then(|callbacks| callbacks.upgrade.take()) else {
             self.pool.recycle_head(head);
@@ -399,6 +404,31 @@ impl Core {
             return self.drop_connection(key, Some(error));
         };
         log::debug!(target: "onloop::client", "request {key}: upgraded");
+        self.give_stream(key, callback, head, input)
+    }
+
+    /// 2xx to CONNECT: the same.
+    fn client_tunneled(&mut self, key: u32, head: Box<Head>, input: &mut Input<'_>) -> Event {
+        let callbacks = self.active(key).callbacks.as_deref_mut();
+        let Some(callback) = callbacks.and_then(|callbacks| callbacks.connect.take()) else {
+            self.pool.recycle_head(head);
+            let error = self.hang_up(key, "a tunnel was made and on_connect is not set");
+            return self.drop_connection(key, Some(error));
+        };
+        log::debug!(target: "onloop::client", "request {key}: connected through");
+        self.give_stream(key, callback, head, input)
+    }
+
+    /// The connection is the user's from now on, as a stream.
+    fn give_stream(
+        &mut self,
+        key: u32,
+        callback: UpgradeFn,
+        mut head: Box<Head>,
+        input: &mut Input<'_>,
+    ) -> Event {
+        let id = self.id(key);
+        self.keep_no_more(key);
         if let Some(client) = self.active(key).client.take() {
             self.client_over(client);
         }

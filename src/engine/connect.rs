@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use crate::engine::agent::{AgentId, NO_ORIGIN};
 use crate::engine::agent_calls::agent_closed;
 use crate::engine::client_side::ClientState;
+use crate::engine::connector::Asked;
 use crate::engine::deadlines::{duration_of, ticks};
-use crate::engine::event::Event;
+use crate::engine::event::{Event, Input};
 use crate::engine::journey::Journey;
 use crate::engine::slot::{ExchangeId, Flags, Kind, Stage};
 use crate::engine::{Core, token};
@@ -110,15 +111,19 @@ impl Core {
     }
 
     /// The request has no connection yet. `None` is rest.
-    pub(crate) fn client_connect(&mut self, key: u32) -> Option<Event> {
+    pub(crate) fn client_connect(&mut self, key: u32, input: &mut Input<'_>) -> Option<Event> {
         let flags = self.slots[key as usize].flags;
         if flags.has(Flags::EXPIRED) {
             return self.connecting_expired(key);
         }
         let client = self.client(key);
         let is_pausing = client.journey.as_deref().is_some_and(Journey::is_pausing);
-        if client.queued || client.looking_up || is_pausing {
+        let is_asked = client.waits_for != Asked::Nothing;
+        if client.queued || client.looking_up || is_asked || is_pausing {
             return None;
+        }
+        if client.tunnel.is_some() {
+            return self.tunnel_next(key, input);
         }
         if !self.slots[key as usize].source.is_none() {
             if !flags.has(Flags::WRITE_BLOCKED) || flags.has(Flags::BROKEN.and(Flags::HANGUP)) {
@@ -139,6 +144,9 @@ impl Core {
             }
             if let Some(error) = client.connect_error.take() {
                 return Some(self.connect_failed(key, error));
+            }
+            if let Some(event) = self.ask_user(key) {
+                return Some(event);
             }
             match self.look_up(key) {
                 Ok(true) => {}
@@ -316,7 +324,7 @@ impl Core {
     }
 
     /// The addresses of a name that may be tried, in the order of RFC 8305 §4.
-    fn take_addresses(&mut self, key: u32, found: &[SocketAddr]) {
+    pub(super) fn take_addresses(&mut self, key: u32, found: &[SocketAddr]) {
         let owner = self.slots[key as usize].owner;
         let of_agent = self.agents.agent_of(owner).and_then(|entry| entry.options.family);
         let client = self.client(key);
@@ -345,7 +353,9 @@ impl Core {
                 slot.flags.unset(Flags::BROKEN.and(Flags::HANGUP));
                 slot.deadline = 0;
                 self.connected(key);
-                self.active(key).stage = Stage::Head;
+                if self.begin_tunnel(key) {
+                    self.active(key).stage = Stage::Head;
+                }
                 Some(Event::Continue)
             }
             Ok(false) => {

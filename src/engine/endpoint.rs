@@ -25,10 +25,21 @@ pub(crate) struct Endpoint {
     pub(crate) family: Option<Family>,
     /// Connect here instead of to `host`.
     pub(crate) unix: Option<PathBuf>,
+    /// Ask the host, which is a proxy, for a tunnel to there.
+    pub(crate) tunnel: Option<TunnelRoute>,
     /// Of the URL's credentials.
     pub(crate) authorization: Option<String>,
     /// Which origin of which loop this was found to be, so that it need not be looked for again.
     pub(crate) hint: AtomicU64,
+}
+
+/// Where a tunnel is to lead, and what the proxy wants to know.
+#[derive(Debug, Clone)]
+pub(crate) struct TunnelRoute {
+    /// Host and port.
+    pub(crate) authority: String,
+    /// The value of `Proxy-Authorization`.
+    pub(crate) authorization: Option<String>,
 }
 
 impl Endpoint {
@@ -53,6 +64,7 @@ impl Clone for Endpoint {
             local: self.local,
             family: self.family,
             unix: self.unix.clone(),
+            tunnel: self.tunnel.clone(),
             authorization: self.authorization.clone(),
             hint: AtomicU64::new(0),
         }

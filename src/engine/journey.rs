@@ -175,16 +175,9 @@ impl Core {
 
     // ---- answers that are not the user's
 
-    /// A byte of an answer came. What was sent may still have to be sent again, but not on an upgraded connection.
-    #[cold]
-    pub(super) fn heard_on_journey(&mut self, key: u32, status: u16) {
-        if status == 101 {
-            self.keep_no_more(key);
-        }
-    }
-
-    /// The request is not sent again.
-    fn keep_no_more(&mut self, key: u32) {
+    /// The request is not made again. What could not be sent of it is not needed.
+    #[inline]
+    pub(super) fn keep_no_more(&mut self, key: u32) {
         let Core { slots, trash, .. } = self;
         let slot = &mut slots[key as usize];
         if let Some(active) = slot.active.as_deref_mut() {
@@ -289,13 +282,14 @@ impl Core {
         let slot = self.slot(key);
         let mut source = slot.source.take();
         let flags = slot.flags;
+        slot.flags.unset(Flags::OF_THE_SOCKET);
         // The place goes along with the socket.
         slot.owner = NO_ORIGIN;
         let name = token(aside, self.slots[aside as usize].generation);
         let moved = self.net.reregister(&mut source, name);
         let slot = self.slot(aside);
         slot.source = source;
-        slot.flags.set(flags.only(Flags::OF_THE_SOCKET).and(Flags::READABLE));
+        slot.flags.set(flags.only(Flags::OF_THE_SOCKET.and(Flags::REUSED)).and(Flags::READABLE));
         if moved.is_err() || !self.keep_connection(aside, hint) {
             self.drop_connection(aside, None);
         }

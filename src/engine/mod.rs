@@ -11,6 +11,7 @@ pub(crate) mod client_side;
 pub(crate) mod closing;
 mod connect;
 mod connection;
+pub(crate) mod connector;
 mod cork;
 mod date;
 mod deadlines;
@@ -21,7 +22,7 @@ mod files;
 pub(crate) mod immediates;
 mod incoming;
 mod informational;
-mod journey;
+pub(crate) mod journey;
 pub(crate) mod options;
 mod outgoing;
 pub(crate) mod output;
@@ -43,6 +44,7 @@ mod server_stream;
 pub(crate) mod slot;
 #[cfg(feature = "sim")]
 pub(crate) mod stats;
+mod tunnel;
 mod written;
 
 use std::collections::VecDeque;
@@ -69,7 +71,6 @@ use event::{Event, Input};
 pub(crate) use fields::{Place, field_error, gone, set_field};
 use files::Files;
 use immediates::Immediates;
-pub(crate) use journey::JourneyOptions;
 use options::LoopOptions;
 pub(crate) use outgoing::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
 use output::Trash;
@@ -485,6 +486,7 @@ impl Core {
         event
     }
 
+    #[inline(never)]
     fn next_of_other(&mut self, key: u32, input: &mut Input<'_>) -> Event {
         let slot = &self.slots[key as usize];
         if slot.generation != self.current_generation {

@@ -49,6 +49,7 @@ impl Core {
             && has_left
             && !upgrades
             && client.method != "CONNECT"
+            && from.tunnel.is_none()
             && from.target.starts_with('/');
         let mut locations = head.find_all("location").filter(|location| !location.is_empty());
         let Some(location) = locations.next().filter(|_| follows) else {

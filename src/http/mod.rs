@@ -16,12 +16,17 @@ mod agent_options;
 mod block_list;
 mod client;
 mod connection;
+mod connector;
 #[cfg(feature = "http")]
 mod convert;
+mod credentials;
 mod listen;
 mod message;
 mod options;
 mod outgoing;
+// What asks for a route comes with the agent's options.
+#[cfg_attr(not(test), allow(dead_code))]
+mod proxy;
 mod request_options;
 mod response;
 mod retries;
@@ -51,9 +56,11 @@ pub use agent_options::{AgentOptions, Scheduling};
 pub use block_list::BlockList;
 pub use client::{ClientRequest, get, request, request_with};
 pub use connection::{Connection, DropInfo};
+pub use connector::{ConnectTarget, Connector, LookupAnswer};
 pub use listen::ListenAddress;
 pub use message::{Body, IncomingResponse, Information, PipeTarget, Request};
 pub use options::ServerOptions;
+pub use proxy::ProxyOptions;
 pub use request_options::RequestOptions;
 pub use response::Response;
 pub use retries::Retries;

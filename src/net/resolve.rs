@@ -326,7 +326,8 @@ fn not_found(reason: &str) -> LookupError {
     LookupError { code: "ENOTFOUND", message: reason.into() }
 }
 
-fn literal(host: &str) -> Option<IpAddr> {
+/// The address that a host is, where it is no name.
+pub(crate) fn literal(host: &str) -> Option<IpAddr> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     match bare {
         Some(bare) => bare.parse().ok().map(IpAddr::V6),

@@ -264,6 +264,17 @@ fn the_system_knows_localhost() {
     assert!(answer.unwrap().iter().all(|address| address.ip().is_loopback()));
 }
 
+#[test]
+fn the_system_finds_no_name_that_cannot_be() {
+    let mut net = Net::system(8).unwrap();
+    let mut resolver = Resolver::new(&net, ResolverOptions::default());
+    // A label has 63 octets at most (RFC 1035 §2.3.4), so no server is asked.
+    pending(&mut resolver, &"a".repeat(64));
+    let error = wait(&mut net, &mut resolver, Time(0)).1.unwrap_err();
+    assert!(["ENOTFOUND", "EAI_AGAIN"].contains(&error.code), "{error:?}");
+    assert!(!error.message.contains("aaa"), "{error:?}");
+}
+
 #[cfg(feature = "sim")]
 #[test]
 fn the_simulation_answers_from_its_host_table() {
