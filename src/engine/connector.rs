@@ -8,7 +8,7 @@ use crate::engine::callbacks::Listener;
 use crate::engine::event::Event;
 use crate::engine::slot::{ExchangeId, Flags, Stage};
 use crate::engine::{Core, token};
-use crate::error::{Error, ErrorKind, Result, Sent};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{ConnectTarget, Connector, LookupAnswer};
 use crate::net::resolve::literal;
 
@@ -138,8 +138,12 @@ impl Core {
         Ok(())
     }
 
+    /// Nothing is sent on a connection that there is not, but something was before where the request is made again.
     fn fail_unsent(&mut self, id: ExchangeId, error: Error) {
-        self.fail_exchange(id, error.with_sent(Sent::NothingSent));
+        if self.exchange(id).is_some() {
+            let sent = self.sent(id.key);
+            self.fail_exchange(id, error.with_sent(sent));
+        }
     }
 
     /// Puts a hook back after its run.

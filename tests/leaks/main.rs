@@ -101,7 +101,7 @@ impl Run {
         for count in [&counts.answered, &counts.failed] {
             assert!(count.get() > requests / 10, "{counts:?}");
         }
-        assert!(counts.refused.get() > 0 && repeated > 0, "{counts:?}");
+        assert!(counts.refused.get() > 0, "{counts:?}");
     }
 }
 
@@ -127,6 +127,7 @@ fn a_hundred_thousand_requests_with_random_failures_leave_nothing() {
     }
     println!("held after each stretch: {held:?}");
     run.check(requests / STRETCHES * STRETCHES);
+    assert!(stats(&run.event_loop).repeated_requests > 0);
     let (first, second) = held.split_at(STRETCHES / 2);
     let growth = second.iter().max().expect("some") - first.iter().max().expect("some");
     assert!(growth < GROWTH_MAX, "{growth} bytes more: {held:?}");
@@ -137,8 +138,7 @@ fn a_hundred_thousand_requests_with_random_failures_leave_nothing() {
 #[test]
 fn thousands_of_requests_over_real_sockets_leave_nothing() {
     let requests = number("ONLOOP_REQUESTS").unwrap_or(100_000) as usize / 20;
-    let mut run =
-        Run::new(Wires::Loopback(Instant::now()), number("ONLOOP_SEED").unwrap_or(1));
+    let mut run = Run::new(Wires::Loopback(Instant::now()), number("ONLOOP_SEED").unwrap_or(1));
     let before = open_files();
     for _ in 0..STRETCHES {
         run.stretch(requests / STRETCHES);
