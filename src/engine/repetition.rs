@@ -2,6 +2,7 @@
 //! in the moment in which it is used, and nobody has to know (RFC 9112 §9.3.1).
 
 use crate::engine::Core;
+use crate::engine::agent::NO_ORIGIN;
 use crate::engine::event::Input;
 use crate::engine::slot::{Flags, Stage};
 
@@ -32,7 +33,9 @@ impl Core {
         let Some(client) = active.client.as_deref() else {
             return false;
         };
+        // One that was taken out of its agent has nobody to ask for another connection.
         slot.flags.has(Flags::REUSED)
+            && slot.owner != NO_ORIGIN
             && !client.repeated
             && !client.has_heard()
             && !active.partial
