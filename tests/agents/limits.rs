@@ -384,7 +384,8 @@ fn more_origins_than_can_be_told_apart_are_refused_and_do_not_go_without_their_a
         http::request_with(world.lp, options).expect("one of many");
     }
     // Beyond, no limit and no block list would be anybody's.
-    let beyond = || http::request_with(world.lp, of(agent, "http://beyond.test/"));
+    let lp = world.lp;
+    let beyond = move || http::request_with(lp, of(agent, "http://beyond.test/"));
     assert_eq!(beyond().unwrap_err().code(), "ERR_AGENT_QUEUE_FULL");
     let same = http::request_with(world.lp, of(agent, "http://origin-7.test/")).expect("known");
     assert_eq!(agent.total_socket_count(), 1);
