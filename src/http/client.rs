@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::LoopHandle;
 use crate::engine::callbacks::{InformationFn, ResponseFn, SocketFn, UpgradeFn};
+use crate::engine::endpoint::Endpoint;
 use crate::engine::{ClientState, ExchangeId};
 use crate::error::Result;
 use crate::http::outgoing::outgoing_methods;
@@ -64,7 +65,7 @@ pub fn get(
 /// Starts a request with options.
 ///
 /// # Errors
-/// As [`request`].
+/// As [`request`]; what is wrong with the options, and `ERR_AGENT_CLOSED`, `ERR_AGENT_QUEUE_FULL`.
 ///
 /// ```no_run
 /// use onloop::{http, EventLoop};
@@ -80,14 +81,18 @@ pub fn get(
 /// event_loop.run()
 /// # ; Ok::<(), onloop::Error>(())
 /// ```
-pub fn request_with(lp: LoopHandle, options: RequestOptions) -> Result<ClientRequest> {
+pub fn request_with(lp: LoopHandle, mut options: RequestOptions) -> Result<ClientRequest> {
     options.check()?;
     let agent = match options.agent {
         Some(agent) => Some(agent.on(lp)?),
         None => None,
     };
     let made = lp.with(|core| {
-        let timeout = options.timeout.or_else(|| core.agents.timeout(agent));
+        let defaults = core.agents.options_of(agent);
+        let timeout = options.timeout.or(defaults.and_then(|defaults| defaults.timeout));
+        if let Some(proxy) = defaults.and_then(|defaults| defaults.proxy.as_ref()) {
+            options.go_through(proxy)?;
+        }
         let fill = |client: &mut ClientState| options.fill(client);
         let id = core.start_client_request(agent, fill, options.expects_content())?;
         if let Some(timeout) = timeout {
@@ -178,15 +183,19 @@ impl ClientRequest {
         self.told(|client| client.method.to_string())
     }
 
-    /// The request target: path and query, or what [`RequestOptions::path`] has set. Empty once the exchange is
-    /// over. (Node: `path`)
+    /// The request target: path and query, or what [`RequestOptions::path`] has set; through a proxy, too, which is
+    /// told the whole URL. Empty once the exchange is over. (Node: `path`)
     pub fn path(&self) -> String {
-        self.told(|client| client.endpoint.as_deref().map_or("", |e| &e.target).to_string())
+        self.told(|client| {
+            client.endpoint.as_deref().map_or("", Endpoint::target_asked_for).to_string()
+        })
     }
 
     /// The host that the request goes to, without port. Empty once the exchange is over. (Node: `host`)
     pub fn host(&self) -> String {
-        self.told(|client| client.endpoint.as_deref().map_or("", |e| &e.host).to_string())
+        self.told(|client| {
+            client.endpoint.as_deref().map_or("", Endpoint::host_asked_for).to_string()
+        })
     }
 
     /// `http:`. (Node: `protocol`)

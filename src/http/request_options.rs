@@ -13,6 +13,7 @@ use crate::engine::{ClientState, Place, set_field};
 use crate::error::{Error, Result};
 use crate::h1::{FieldList, HeadLimits, METHODS, is_token};
 use crate::http::credentials::basic;
+use crate::http::proxy::AgentProxy;
 use crate::http::url::{Url, UrlError};
 use crate::http::{Agent, Family, HeaderValue};
 
@@ -177,7 +178,12 @@ impl RequestOptions {
     /// Changes where the request goes.
     fn change(mut self, change: impl FnOnce(&mut Endpoint) -> Result<()>) -> Self {
         let changed = match &mut self.endpoint {
-            Ok(endpoint) => change(Arc::make_mut(endpoint)),
+            Ok(endpoint) => {
+                let endpoint = Arc::make_mut(endpoint);
+                // A request that was made from these options may have left something here.
+                endpoint.forget_findings();
+                change(endpoint)
+            }
             Err(_) => Ok(()),
         };
         self.fail(changed)
@@ -216,12 +222,44 @@ impl RequestOptions {
         !matches!(&*self.method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE" | "CONNECT")
     }
 
-    /// Of the connections that it can use.
-    pub(super) fn origin_name(&self) -> Result<String> {
-        match &self.endpoint {
-            Ok(endpoint) => Ok(OriginText(endpoint).to_string()),
-            Err(error) => Err(error.clone()),
+    /// Of the connections that it can use, by this agent's proxy where there is one.
+    pub(super) fn origin_name(&self, proxy: Option<&AgentProxy>) -> Result<String> {
+        let endpoint = self.endpoint.as_ref().map_err(Clone::clone)?;
+        match proxy.and_then(|proxy| self.detour(proxy, endpoint)) {
+            Some(detour) => Ok(OriginText(&detour).to_string()),
+            None => Ok(OriginText(endpoint).to_string()),
         }
+    }
+
+    /// Makes the way of the request the one through this proxy, where it takes one.
+    #[cold]
+    pub(super) fn go_through(&mut self, proxy: &AgentProxy) -> Result<()> {
+        let Ok(endpoint) = &self.endpoint else {
+            return Ok(());
+        };
+        let Some(detour) = self.detour(proxy, endpoint) else {
+            return Ok(());
+        };
+        let has_credentials = self.fields.has(b"proxy-authorization");
+        if has_credentials && detour.tunnel.is_some() {
+            let message = "Proxy-Authorization would go through the tunnel to the server: give the \
+                           proxy's user and password to its URL";
+            return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
+        }
+        let credentials = detour.proxied.as_ref().and_then(|it| it.authorization.as_deref());
+        if let Some(credentials) = credentials.filter(|_| !has_credentials) {
+            let value = credentials.as_bytes();
+            set_field(&mut self.fields, "Proxy-Authorization", value, Place::Behind)?;
+        }
+        self.endpoint = Ok(detour);
+        Ok(())
+    }
+
+    /// The way through a proxy.
+    fn detour(&self, proxy: &AgentProxy, endpoint: &Arc<Endpoint>) -> Option<Arc<Endpoint>> {
+        // What the user says to a proxy is said to that one.
+        let is_meant = self.method != "CONNECT" && endpoint.unix.is_none();
+        is_meant.then(|| proxy.detour(endpoint, self.fields.has(b"upgrade"))).flatten()
     }
 
     /// After so long without a byte in either direction `on_timeout` is called; connecting counts, too. It
@@ -241,11 +279,11 @@ impl RequestOptions {
 
     /// Connects to this Unix socket instead of to the URL's host, which only makes the `Host` field
     /// (Node's `socketPath`).
-    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
-        if let Ok(endpoint) = &mut self.endpoint {
-            Arc::make_mut(endpoint).unix = Some(path.into());
-        }
-        self
+    pub fn unix_socket(self, path: impl Into<PathBuf>) -> Self {
+        self.change(|endpoint| {
+            endpoint.unix = Some(path.into());
+            Ok(())
+        })
     }
 
     /// Most bytes of a response head; more is an error. Default: 16,384; at most 65,535.
