@@ -93,6 +93,7 @@ fn every_client_says_how_it_is_used_and_why_it_fails() {
         ("get", &[][..]),
         ("get", &["-i"]),
         ("get", &["a", "b"]),
+        ("get", &["http://a/", "--proxy"]),
         ("download", &[]),
         ("download", &["http://a/"]),
         ("download", &["http://a/", "file", "often"]),
@@ -164,14 +165,14 @@ fn get_fails_where_not_all_of_the_answer_came() {
 
 #[test]
 fn get_ends_when_nobody_reads_its_output_any_more() {
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
     let server = Played::new(|listener| {
         let mut wire = accept(listener);
         head_of(&mut wire);
         wire.send("HTTP/1.1 200 OK\r\n\r\n");
         while wire.try_send([b'x'; 64 * 1024]) {}
     });
-    let mut command = Command::new(program::example("get"));
+    let mut command = program::command("get");
     let child = command.arg(server.url("/")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("it runs");
     drop(child.stdout.take());
@@ -179,6 +180,65 @@ fn get_ends_when_nobody_reads_its_output_any_more() {
     let output = child.wait_with_output().expect("it is our child");
     assert_eq!(output.status.code(), Some(1));
     assert!(errors_of(&output).contains("EPIPE"), "{output:?}");
+}
+
+/// `get`, with these variables and no other that tells of proxies.
+fn get_by(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    program::finish(program::command("get").args(arguments).envs(variables.iter().copied()))
+}
+
+#[test]
+fn get_goes_through_the_proxy_of_the_environment() {
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy"] {
+        let proxy = answers(ANSWER);
+        let url = proxy.url("/").replace("http://", "http://user:secret@");
+        let variables = [(name, url.as_str()), ("no_proxy", "b.test,127.0.0.1")];
+        let output = get_by(&variables, &["http://a.test:8080/b?c"]);
+        assert_eq!(text_of(&output, 0), "\0bytes", "{name}");
+        let head = proxy.end();
+        assert_eq!(head[0], "GET http://a.test:8080/b?c HTTP/1.1");
+        for field in ["Host: a.test:8080", "Proxy-Authorization: Basic dXNlcjpzZWNyZXQ="] {
+            assert!(head.contains(&field.to_string()), "{head:?}");
+        }
+        // What stands on the list does not.
+        let server = answers(ANSWER);
+        assert_eq!(text_of(&get_by(&variables, &[&server.url("/")]), 0), "\0bytes");
+        let head = server.end();
+        assert_eq!(head[0], "GET / HTTP/1.1");
+        assert!(!head.iter().any(|line| line.starts_with("Proxy-")), "{head:?}");
+    }
+}
+
+#[test]
+fn get_goes_through_the_proxy_that_it_is_told_of() {
+    let proxy = answers(ANSWER);
+    let variables = [("http_proxy", "http://127.0.0.1:1/"), ("no_proxy", "*")];
+    let output = get_by(&variables, &["--proxy", &proxy.url("/"), "http://a.test/"]);
+    assert_eq!(text_of(&output, 0), "\0bytes");
+    assert_eq!(proxy.end()[0], "GET http://a.test/ HTTP/1.1");
+
+    let server = answers(ANSWER);
+    let output =
+        get_by(&[("http_proxy", "http://127.0.0.1:1/")], &["--proxy", "", &server.url("/")]);
+    assert_eq!(text_of(&output, 0), "\0bytes");
+    assert_eq!(server.end()[0], "GET / HTTP/1.1");
+}
+
+#[test]
+fn get_fails_where_its_proxy_is_none() {
+    let (_held, port) = refusing_port();
+    let refusing = format!("http://127.0.0.1:{port}");
+    for (proxy, reason) in [
+        (refusing.as_str(), "ECONNREFUSED"),
+        ("https://user:secret@p.test", "http_proxy: a proxy that is reached by https"),
+        ("socks5://p.test", "http_proxy: only proxies that are reached by http"),
+    ] {
+        let output = get_by(&[("http_proxy", proxy)], &["http://a.test/"]);
+        let told = errors_of(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.starts_with("get: ") && told.contains(reason), "{told}");
+        assert!(!told.contains("secret"), "{told}");
+    }
 }
 
 // ---- post_json
