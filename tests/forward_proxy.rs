@@ -90,7 +90,8 @@ fn many_requests_share_few_connections_to_a_proxy() {
         counts.set(counts.get() + 1);
         if req.header("proxy-authorization") != Some("Basic dTpw") {
             res.set_status(407);
-            return Ok(res.end(""));
+            res.end("");
+            return Ok(());
         }
         forward(lp, req, res)
     });

@@ -301,6 +301,7 @@ impl fmt::Debug for AgentOptions {
             .field("max_total_sockets", &self.max_total_sockets)
             .field("max_free_sockets", &self.max_free_sockets)
             .field("scheduling", &self.scheduling)
+            .field("proxy", &self.proxy)
             .finish_non_exhaustive()
     }
 }
