@@ -12,7 +12,7 @@ use crate::engine::event::{Event, Input};
 use crate::engine::options::PanicPolicy;
 use crate::engine::{Core, ExchangeId, log_failure};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{IncomingResponse, Information, Request, Response, Socket};
+use crate::http::{Connection, IncomingResponse, Information, Request, Response, Socket};
 use crate::net::Readiness;
 use crate::shell::LoopShell;
 
@@ -159,6 +159,14 @@ impl Drive<'_> {
                     },
                 )
             }
+            Event::Socket { callback, id } => self.run(
+                id,
+                callback,
+                |callback, _| callback(Connection::new(shell, id)),
+                |core, callback| {
+                    put_back(core, id, callback, |callbacks, c| callbacks.socket.put_back(c))
+                },
+            ),
             Event::ClientUpgrade { callback, id, head, rest } => {
                 let response = IncomingResponse::new(shell, id, head);
                 self.run_once(id, |input| {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Who may use whom by `crate::`. The first word of a path below `src/` is the layer; `lib` sees everything.
 ///
 /// One edge goes against the arrows: the engine keeps the users' callbacks, so it names what they are called
-/// with, and the options that a server is made from. [`ENGINE_FROM_HTTP`] holds it to that.
+/// with, and the options that servers and agents are made from. [`ENGINE_FROM_HTTP`] holds it to that.
 const ARROWS: [(&str, &[&str]); 12] = [
     ("h1", &["h1"]),
     ("net", &["net"]),
@@ -26,13 +26,15 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// What the engine may name of the public face.
-const ENGINE_FROM_HTTP: [&str; 8] = [
+const ENGINE_FROM_HTTP: [&str; 10] = [
+    "AgentOptions",
     "Connection",
     "DropInfo",
     "IncomingResponse",
     "Information",
     "Request",
     "Response",
+    "Scheduling",
     "ServerOptions",
     "Socket",
 ];

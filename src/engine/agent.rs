@@ -1,43 +1,47 @@
-//! The pool of client connections: free ones per origin, most recently used first.
+//! Agents and their origins: which client connections there are, which of them are free, and which requests
+//! wait for one. Who gets what is decided in `places`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use slab::Slab;
 
-use crate::engine::Core;
-use crate::engine::deadlines::ticks;
 use crate::engine::endpoint::Endpoint;
-use crate::engine::event::Input;
-use crate::engine::incoming::Read;
-use crate::engine::slot::{Flags, Kind};
+use crate::error::{Error, Result};
 use crate::h1::HeadLimits;
+use crate::http::AgentOptions;
 use crate::net::Time;
 use crate::net::resolve::LookupKey;
 
-/// No origin: the connection belongs to no pool.
+/// No origin: the connection belongs to no agent.
 pub(crate) const NO_ORIGIN: u16 = u16::MAX;
 
-/// The server's hint is cut by this much, so that our close comes before the server's (Node's
-/// `agentKeepAliveTimeoutBuffer`).
-const HINT_BUFFER: Duration = Duration::from_secs(1);
+/// The delay that RFC 8305 §5 recommends between two addresses.
+pub(crate) const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// A connection that waits for its next request.
 #[derive(Debug, Clone, Copy)]
-struct Free {
-    key: u32,
-    generation: u32,
-    since: Time,
+pub(super) struct Free {
+    pub(super) key: u32,
+    pub(super) generation: u32,
+    pub(super) since: Time,
 }
 
-/// Names an origin of one agent for ever: neither a later origin in its place nor another agent's matches.
+/// Names an agent of one loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AgentId {
+    pub(crate) key: u16,
+    pub(crate) generation: u32,
+}
+
+/// Names an origin of one loop for ever: neither a later origin in its place nor another loop's matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OriginName {
-    /// Of the agent: 24 bits, never 0.
-    agent: u32,
-    /// How many origins the agent had made: 24 bits.
+    /// Of the loop: 24 bits, never 0.
+    agents: u32,
+    /// How many origins the loop had made: 24 bits.
     count: u32,
     key: u16,
 }
@@ -46,209 +50,249 @@ impl OriginName {
     const MASK: u64 = 0xff_ffff;
 
     pub(crate) fn pack(self) -> u64 {
-        u64::from(self.agent) << 40 | u64::from(self.count) << 16 | u64::from(self.key)
+        u64::from(self.agents) << 40 | u64::from(self.count) << 16 | u64::from(self.key)
     }
 
     pub(crate) fn unpack(packed: u64) -> Self {
         OriginName {
-            agent: (packed >> 40) as u32,
+            agents: (packed >> 40) as u32,
             count: (packed >> 16 & Self::MASK) as u32,
             key: packed as u16,
         }
     }
 }
 
-/// Agents are numbered, so that a hint of another loop's is told apart.
-static AGENTS: AtomicU32 = AtomicU32::new(0);
+/// Loops are numbered, so that a hint of another one's is told apart.
+static NUMBERS: AtomicU32 = AtomicU32::new(0);
 
+/// Where connections of one agent go: they can stand in for one another.
 #[derive(Debug)]
-struct Origin {
+pub(super) struct Origin {
+    /// As `by_name` has it: with the agent's key before it.
     name: Box<str>,
     count: u32,
-    free: Vec<Free>,
-    /// Slots that belong to it, free or not.
-    connections: u32,
+    pub(super) agent: u16,
+    pub(super) free: VecDeque<Free>,
+    /// Connections that belong to it: free, in use, or being made.
+    pub(super) connections: u32,
+    /// Requests that wait for a connection, the first one first, with some that are gone.
+    pub(super) queue: VecDeque<(u32, u32)>,
+    /// How many of them are not gone.
+    pub(super) waiting: u32,
 }
 
-/// The loop's client connections by origin.
+/// One agent.
 #[derive(Debug)]
-pub(crate) struct Agent {
-    origins: Slab<Origin>,
+pub(crate) struct AgentEntry {
+    pub(crate) generation: u32,
+    pub(crate) options: AgentOptions,
+    /// No more requests are taken.
+    pub(crate) is_closed: bool,
+    /// Connections of all its origins.
+    pub(crate) connections: usize,
+    /// Requests that wait, at all its origins.
+    pub(crate) waiting: usize,
+    /// Origins where requests wait since there are too many connections in all, each once.
+    pub(super) starved: VecDeque<u16>,
+}
+
+/// The agents of a loop.
+#[derive(Debug)]
+pub(crate) struct Agents {
+    entries: Slab<Box<AgentEntry>>,
+    pub(super) origins: Slab<Origin>,
     by_name: HashMap<Box<str>, u16>,
     name: String,
-    /// Which agent of the process this is, and how many origins it has made.
+    /// Which of the process these are, and how many origins were made.
     number: u32,
     count: u32,
+    /// Whose requests name no agent.
+    pub(crate) global: AgentId,
     pub(crate) head_limits: HeadLimits,
     /// Requests that wait for a name.
-    pub(crate) waiters: Vec<(LookupKey, u32, u32)>,
+    pub(crate) lookups: Vec<(LookupKey, u32, u32)>,
+    /// Requests that were made again by themselves.
+    pub(crate) repeated: u64,
 }
 
-impl Default for Agent {
-    fn default() -> Self {
-        Agent {
+impl Agents {
+    /// One agent, the global one.
+    pub(crate) fn new(options: AgentOptions) -> Self {
+        let mut agents = Agents {
+            entries: Slab::new(),
             origins: Slab::new(),
             by_name: HashMap::new(),
             name: String::new(),
-            number: AGENTS.fetch_add(1, Ordering::Relaxed) % 0xff_ffff + 1,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed) % 0xff_ffff + 1,
             count: 0,
+            global: AgentId { key: 0, generation: 0 },
             head_limits: HeadLimits::default(),
-            waiters: Vec::new(),
-        }
+            lookups: Vec::new(),
+            repeated: 0,
+        };
+        agents.add(options, 0);
+        agents
     }
-}
 
-impl Agent {
+    /// One more agent.
+    pub(super) fn add(&mut self, options: AgentOptions, generation: u32) -> AgentId {
+        let entry = AgentEntry {
+            generation,
+            options,
+            is_closed: false,
+            connections: 0,
+            waiting: 0,
+            starved: VecDeque::new(),
+        };
+        let key = self.entries.insert(Box::new(entry)) as u16;
+        AgentId { key, generation }
+    }
+
+    pub(super) fn check_room(&self) -> Result<()> {
+        if self.entries.len() >= usize::from(NO_ORIGIN) {
+            let message = "this loop has 65,535 agents: close one";
+            return Err(Error::local("ERR_OUT_OF_RANGE", message));
+        }
+        Ok(())
+    }
+
+    /// An agent, also one that was closed and is not gone.
+    pub(crate) fn get(&self, id: AgentId) -> Option<&AgentEntry> {
+        let entry = self.entries.get(usize::from(id.key))?;
+        (entry.generation == id.generation).then_some(entry)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: AgentId) -> Option<&mut AgentEntry> {
+        let entry = self.entries.get_mut(usize::from(id.key))?;
+        (entry.generation == id.generation).then_some(entry)
+    }
+
+    /// The agent of an origin.
+    #[inline]
+    pub(super) fn agent_of(&self, origin: u16) -> Option<&AgentEntry> {
+        let agent = self.origins.get(usize::from(origin))?.agent;
+        self.entries.get(usize::from(agent)).map(|entry| &**entry)
+    }
+
+    pub(crate) fn id_of(&self, origin: u16) -> Option<AgentId> {
+        let key = self.origins.get(usize::from(origin))?.agent;
+        let entry = self.entries.get(usize::from(key))?;
+        Some(AgentId { key, generation: entry.generation })
+    }
+
+    /// An origin and its agent.
+    pub(super) fn both(&mut self, origin: u16) -> Option<(&mut Origin, &mut AgentEntry)> {
+        let origin = self.origins.get_mut(usize::from(origin))?;
+        let entry = self.entries.get_mut(usize::from(origin.agent))?;
+        Some((origin, entry))
+    }
+
     /// The origin of a request, made where it is new.
-    pub(crate) fn origin(&mut self, endpoint: &Endpoint) -> u16 {
+    #[inline]
+    pub(crate) fn origin(&mut self, agent: u16, endpoint: &Endpoint) -> u16 {
         let hint = endpoint.hint();
-        if hint.agent == self.number {
-            let origin = self.origins.get(hint.key as usize);
-            if origin.is_some_and(|origin| origin.count == hint.count) {
+        if hint.agents == self.number {
+            let origin = self.origins.get(usize::from(hint.key));
+            if origin.is_some_and(|origin| origin.count == hint.count && origin.agent == agent) {
                 return hint.key;
             }
         }
-        let key = self.find_or_make(endpoint);
-        if let Some(origin) = self.origins.get(key as usize) {
-            endpoint.set_hint(OriginName { agent: self.number, count: origin.count, key });
+        self.find_or_make(agent, endpoint)
+    }
+
+    #[inline(never)]
+    fn find_or_make(&mut self, agent: u16, endpoint: &Endpoint) -> u16 {
+        self.name.clear();
+        // Writing to a `String` cannot fail.
+        let _ = write!(self.name, "{agent}|{}", OriginText(endpoint));
+        let key = match self.by_name.get(self.name.as_str()) {
+            Some(key) => *key,
+            None if self.origins.len() >= usize::from(NO_ORIGIN) => return NO_ORIGIN,
+            None => self.make(agent),
+        };
+        if let Some(origin) = self.origins.get(usize::from(key)) {
+            endpoint.set_hint(OriginName { agents: self.number, count: origin.count, key });
         }
         key
     }
 
-    fn find_or_make(&mut self, endpoint: &Endpoint) -> u16 {
-        self.name.clear();
-        // Writing to a `String` cannot fail.
-        let _ = match &endpoint.unix {
-            Some(path) => write!(self.name, "unix:{}", path.display()),
-            None => write!(self.name, "{}:{}", endpoint.host, endpoint.port),
-        };
-        if let Some(origin) = self.by_name.get(self.name.as_str()) {
-            return *origin;
-        }
-        if self.origins.len() >= usize::from(NO_ORIGIN) {
-            return NO_ORIGIN;
-        }
+    fn make(&mut self, agent: u16) -> u16 {
         let name: Box<str> = self.name.as_str().into();
         self.count = (self.count + 1) & OriginName::MASK as u32;
-        let count = self.count;
-        let origin = Origin { name: name.clone(), count, free: Vec::new(), connections: 0 };
+        let origin = Origin {
+            name: name.clone(),
+            count: self.count,
+            agent,
+            free: VecDeque::new(),
+            connections: 0,
+            queue: VecDeque::new(),
+            waiting: 0,
+        };
         let key = self.origins.insert(origin) as u16;
         self.by_name.insert(name, key);
         key
     }
 
     /// A slot belongs to this origin from now on.
-    pub(crate) fn joined(&mut self, origin: u16) {
-        if let Some(origin) = self.origins.get_mut(origin as usize) {
+    pub(super) fn joined(&mut self, origin: u16) {
+        if let Some((origin, entry)) = self.both(origin) {
             origin.connections += 1;
+            entry.connections += 1;
         }
     }
 
-    /// A slot is gone; an origin without any is forgotten.
-    pub(crate) fn left(&mut self, key: u16) {
-        let Some(origin) = self.origins.get_mut(key as usize) else {
+    /// An origin without connections and requests is forgotten.
+    pub(super) fn forget_if_unused(&mut self, key: u16) {
+        let Some(origin) = self.origins.get(usize::from(key)) else {
             return;
         };
-        origin.connections -= 1;
-        if origin.connections == 0 {
-            let origin = self.origins.remove(key as usize);
+        if origin.connections == 0 && origin.waiting == 0 {
+            let origin = self.origins.remove(usize::from(key));
             self.by_name.remove(&origin.name);
+            self.forget_if_closed(origin.agent);
         }
+    }
+
+    /// A closed agent goes with its last origin. What was the user's of it went before.
+    pub(super) fn forget_if_closed(&mut self, agent: u16) {
+        let entry = self.entries.get(usize::from(agent));
+        let is_over = entry
+            .is_some_and(|entry| entry.is_closed && entry.connections == 0 && entry.waiting == 0);
+        if is_over {
+            self.entries.remove(usize::from(agent));
+        }
+    }
+
+    /// How long an address is waited for before the next one is tried beside it.
+    pub(super) fn attempt_delay(&self, origin: u16) -> Duration {
+        self.agent_of(origin)
+            .map_or(CONNECTION_ATTEMPT_DELAY, |entry| entry.options.connection_attempt_delay)
+    }
+
+    /// The name of an origin as Node's `getName` has it.
+    pub(crate) fn name_of(&self, origin: u16) -> Option<&str> {
+        let name = &self.origins.get(usize::from(origin))?.name;
+        name.split_once('|').map(|(_, name)| name)
+    }
+
+    /// The origins of an agent.
+    pub(super) fn origins_of(&self, agent: u16) -> impl Iterator<Item = (u16, &Origin)> {
+        let all = self.origins.iter();
+        all.filter(move |(_, origin)| origin.agent == agent)
+            .map(|(key, origin)| (key as u16, origin))
     }
 }
 
-impl Core {
-    /// The most recently used free connection that is still good.
-    pub(crate) fn take_free(&mut self, origin: u16) -> Option<u32> {
-        loop {
-            let free = self.agent.origins.get_mut(origin as usize)?.free.pop()?;
-            if self.is_reusable(free) {
-                return Some(free.key);
-            }
-            let Some(slot) = self.slots.get(free.key as usize) else {
-                continue;
-            };
-            if slot.generation == free.generation && slot.active.is_none() {
-                // `joined` must come before the last connection leaves, or the origin would be forgotten.
-                self.agent.joined(origin);
-                self.drop_connection(free.key, None);
-                if let Some(origin) = self.agent.origins.get_mut(origin as usize) {
-                    origin.connections -= 1;
-                }
-            }
-        }
-    }
+/// An endpoint as Node's `getName` tells it: everything that makes connections different.
+pub(crate) struct OriginText<'a>(pub(crate) &'a Endpoint);
 
-    /// The peer has not closed it, and has not sent what nobody asked for.
-    fn is_reusable(&mut self, free: Free) -> bool {
-        let now = self.now;
-        let Some(slot) = self.slots.get_mut(free.key as usize) else {
-            return false;
-        };
-        const SPOILED: Flags = Flags::BROKEN
-            .and(Flags::HANGUP)
-            .and(Flags::END_OF_INPUT)
-            .and(Flags::EXPIRED)
-            .and(Flags::DESTROYED);
-        if slot.generation != free.generation
-            || slot.kind != Kind::Client
-            || slot.active.is_some()
-            || slot.flags.has(SPOILED)
-        {
-            return false;
+impl std::fmt::Display for OriginText<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let endpoint = self.0;
+        write!(f, "{}:{}:", endpoint.host, endpoint.port)?;
+        if let Some(path) = &endpoint.unix {
+            write!(f, ":{}", path.display())?;
         }
-        if self.in_turn && free.since == now && !slot.flags.has(Flags::READABLE) {
-            // It was in use a moment ago in this very turn.
-            return true;
-        }
-        // An end of stream may be waiting that no event has told us of yet.
-        slot.flags.set(Flags::READABLE);
-        let budget = std::mem::replace(&mut self.reads_left, 1);
-        let mut byte = [0u8; 1];
-        let mut input = Input::new(&mut byte);
-        let read = self.read(free.key, &mut input);
-        self.reads_left = budget;
-        read == Read::Nothing
-    }
-
-    /// Puts a connection into the pool; false when it has no place there.
-    pub(crate) fn pool_connection(&mut self, key: u32, hint: Option<u32>) -> bool {
-        let mut idle = self.options.free_timeout;
-        if let Some(seconds) = hint {
-            let hinted = Duration::from_secs(u64::from(seconds)).saturating_sub(HINT_BUFFER);
-            idle = idle.min(hinted);
-        }
-        if idle.is_zero() {
-            return false;
-        }
-        let free_max = self.options.connections_per_origin_free;
-        let (now, owner) = (self.now, self.slots[key as usize].owner);
-        let Core { slots, agent, .. } = self;
-        let Some(origin) = agent.origins.get_mut(owner as usize) else {
-            return false;
-        };
-        if origin.free.len() >= free_max {
-            origin.free.retain(|free| {
-                slots.get(free.key as usize).is_some_and(|slot| slot.generation == free.generation)
-            });
-            if origin.free.len() >= free_max {
-                return false;
-            }
-        }
-        let slot = &mut slots[key as usize];
-        origin.free.push(Free { key, generation: slot.generation, since: now });
-        slot.flags.set(Flags::REUSED);
-        if let Some(active) = slot.active.take() {
-            self.pool.recycle_active(active);
-        }
-        self.set_slot_referenced(key, false);
-        self.arm(key, ticks(idle));
-        true
-    }
-
-    /// The connection belongs to the user from now on: it was upgraded.
-    pub(crate) fn leave_origin(&mut self, key: u32) {
-        let origin = std::mem::replace(&mut self.slot(key).owner, NO_ORIGIN);
-        self.agent.left(origin);
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use crate::engine::over::Over;
 use crate::engine::written::WrittenQueue;
 use crate::error::{Error, ErrorKind, Limit, Result};
 use crate::h1::CONTENT_TOO_LARGE;
-use crate::http::{IncomingResponse, Information, Socket};
+use crate::http::{Connection, IncomingResponse, Information, Socket};
 
 pub(crate) type DataFn = Box<dyn FnMut(&[u8]) -> Result<()>>;
 pub(crate) type HookMut = Box<dyn FnMut() -> Result<()>>;
@@ -15,6 +15,7 @@ pub(crate) type CollectFn = Box<dyn FnOnce(Result<Vec<u8>>) -> Result<()>>;
 pub(crate) type ResponseFn = Box<dyn FnOnce(IncomingResponse) -> Result<()>>;
 pub(crate) type InformationFn = Box<dyn FnMut(Information) -> Result<()>>;
 pub(crate) type WrittenFn = Box<dyn FnOnce(Result<()>) -> Result<()>>;
+pub(crate) type SocketFn = Box<dyn FnMut(Connection) -> Result<()>>;
 pub(crate) type UpgradeFn = Box<dyn FnOnce(IncomingResponse, Socket, &[u8]) -> Result<()>>;
 
 /// A callback that runs more than once. It is taken out while it runs, so that it can replace or remove
@@ -136,6 +137,7 @@ pub(crate) struct Callbacks {
     pub(crate) outgoing_error: Option<ErrorFn>,
     pub(crate) close: Option<Hook>,
     // Of a client request.
+    pub(crate) socket: Listener<SocketFn>,
     pub(crate) response: Option<ResponseFn>,
     pub(crate) information: Listener<InformationFn>,
     pub(crate) proceed: Option<Hook>,

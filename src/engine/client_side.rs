@@ -1,13 +1,16 @@
 //! What a client request does next: connect, send, receive, and back to the pool.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::engine::Core;
 use crate::engine::callbacks::Finale;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::{Content, Read};
+use crate::engine::racing::Attempt;
 use crate::engine::server_failure::violation_error;
 use crate::engine::slot::{ExchangeId, Flags, Inactivity, Kind, Stage};
 use crate::error::{Error, ErrorKind, Limit, Sent};
@@ -31,11 +34,25 @@ pub(crate) struct ClientState {
     /// Addresses to try, the next one last.
     pub(crate) addresses: Vec<Address>,
     pub(crate) looking_up: bool,
-    /// When the address being tried gives way to the next; only where there is one.
+    /// It waits for one of its agent's connections.
+    pub(crate) queued: bool,
+    /// The address that is being tried in the request's own slot.
+    pub(crate) address: Option<Address>,
+    /// The others that are being tried.
+    pub(super) attempts: Vec<Attempt>,
+    /// When the next address is tried beside them; only where there is one.
     pub(crate) attempt_until: Option<Time>,
     /// `on_timeout` has told that connecting takes long.
     pub(crate) timeout_told: bool,
+    /// Why the first address could not be connected to, with what was found of the others.
     pub(crate) connect_error: Option<Error>,
+    /// `on_socket` was told of the connection.
+    pub(crate) announced: bool,
+    /// What is to be set on the socket when there is one.
+    pub(crate) no_delay: Option<bool>,
+    pub(crate) probes: Option<Option<Duration>>,
+    /// It was made again by itself.
+    pub(crate) repeated: bool,
     /// A byte of the request was taken by the system.
     pub(crate) sent_any: bool,
     /// The final response's head was received.
@@ -52,6 +69,7 @@ impl ClientState {
     pub(crate) fn clear(&mut self) {
         self.addresses.clear();
         let addresses = std::mem::take(&mut self.addresses);
+        debug_assert!(self.attempts.is_empty());
         *self = ClientState { addresses, ..Default::default() };
     }
 
@@ -61,6 +79,30 @@ impl ClientState {
             None => ("/", ""),
         };
         StartLine::Request { method: &self.method, target, authority }
+    }
+
+    /// Made twice it is as made once (RFC 9110 §9.2.2).
+    pub(super) fn is_idempotent(&self) -> bool {
+        const IDEMPOTENT: [&str; 10] = [
+            "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH",
+            "QUERY",
+        ];
+        IDEMPOTENT.contains(&&*self.method)
+    }
+
+    /// Something of a reply came.
+    pub(super) fn has_heard(&self) -> bool {
+        self.answered || self.informational > 0
+    }
+
+    /// Where to connect from.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        self.endpoint.as_deref().and_then(|endpoint| endpoint.local)
+    }
+
+    /// The addresses to try, the first one first: the families in turn (RFC 8305 §4).
+    pub(super) fn take_addresses(&mut self, addresses: &[SocketAddr]) {
+        self.addresses.extend(addresses.iter().rev().map(|address| Address::Ip(*address)));
     }
 
     fn asked(&self) -> Asked {
@@ -156,8 +198,8 @@ impl Core {
 
     /// The request is on its way; a response's head is awaited. `None` is rest.
     fn client_head(&mut self, key: u32, input: &mut Input<'_>) -> Option<Event> {
-        if let Some(head) = self.client(key).pending_information.take() {
-            return Some(self.information_event(key, head));
+        if let Some(event) = self.before_sending(key) {
+            return Some(event);
         }
         self.flush(key);
         if input.is_empty() {
@@ -168,14 +210,14 @@ impl Core {
             match read {
                 Read::Some => {}
                 Read::Nothing if self.slots[key as usize].flags.has(Flags::BROKEN) => {
-                    return Some(self.client_lost(key));
+                    return Some(self.client_lost(key, input));
                 }
                 Read::Nothing => return None,
-                Read::End | Read::Broken => return Some(self.client_lost(key)),
+                Read::End | Read::Broken => return Some(self.client_lost(key, input)),
             }
         }
         let mut head = self.pool.head();
-        let default_limits = self.agent.head_limits;
+        let default_limits = self.agents.head_limits;
         let active = self.active(key);
         let client = active.client.as_deref_mut()?;
         let limits = client.head_limits.unwrap_or(default_limits);
@@ -186,6 +228,7 @@ impl Core {
                 input.consume(consumed);
                 active.partial = false;
                 active.progress = HeadProgress::default();
+                self.heard(key);
                 self.client_answered(key, head, input)
             }
             Ok(None) => {
@@ -203,8 +246,45 @@ impl Core {
         }
     }
 
+    /// What is to be told before more of the request is sent.
+    #[inline]
+    fn before_sending(&mut self, key: u32) -> Option<Event> {
+        let id = self.id(key);
+        let active = self.active(key);
+        let client = active.client.as_deref_mut()?;
+        if !std::mem::replace(&mut client.announced, true) {
+            if client.no_delay.is_some() || client.probes.is_some() {
+                self.apply_socket_settings(key);
+            }
+            let active = self.active(key);
+            let callbacks = active.callbacks.as_deref_mut();
+            if let Some(callback) = callbacks.and_then(|callbacks| callbacks.socket.take()) {
+                return Some(Event::Socket { callback, id });
+            }
+        }
+        let client = self.client(key);
+        let head = client.pending_information.take()?;
+        Some(self.information_event(key, head))
+    }
+
+    /// A byte of a reply came: the request is not made again. What could not be sent of it is not needed.
+    fn heard(&mut self, key: u32) {
+        let Core { slots, trash, .. } = self;
+        let slot = &mut slots[key as usize];
+        if let Some(active) = slot.active.as_deref_mut() {
+            active.output.release(trash);
+            if slot.flags.has(Flags::WRITE_DEAD) {
+                active.output.lose(trash);
+            }
+        }
+    }
+
     /// The connection ended before a response's head.
-    fn client_lost(&mut self, key: u32) -> Event {
+    fn client_lost(&mut self, key: u32, input: &Input<'_>) -> Event {
+        if self.may_repeat(key, input) {
+            self.repeat(key);
+            return Event::Continue;
+        }
         let reused = self.slots[key as usize].flags.has(Flags::REUSED);
         let why = match reused {
             true => "the server closed the kept-alive connection before it answered",
@@ -373,7 +453,7 @@ impl Core {
         }
         let left = input.to - input.from;
         input.consume(left);
-        if !reusable || !self.pool_connection(key, hint) {
+        if !reusable || !self.keep_connection(key, hint) {
             log::debug!(target: "onloop::client", "connection {key}: done, not kept");
             self.drop_connection(key, None);
         }

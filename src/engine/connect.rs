@@ -1,8 +1,10 @@
-//! From a request to a connection: a free one from the pool, or a name looked up and its addresses tried.
+//! From a request to a connection: a free one, a place in the queue, or a name looked up and its addresses
+//! tried.
 
-use std::time::Duration;
+use std::io;
 
-use crate::engine::agent::NO_ORIGIN;
+use crate::engine::agent::{AgentId, NO_ORIGIN};
+use crate::engine::agent_calls::agent_closed;
 use crate::engine::client_side::ClientState;
 use crate::engine::deadlines::{duration_of, ticks};
 use crate::engine::event::Event;
@@ -12,32 +14,37 @@ use crate::error::{Error, ErrorKind, Limit, Result};
 use crate::net::resolve::{Answer, Lookup, LookupKey};
 use crate::net::{Address, Source};
 
-/// How long one of several addresses is tried before the next one has its turn (Node's
-/// `autoSelectFamilyAttemptTimeout`).
-const ATTEMPT: Duration = Duration::from_millis(500);
-
 impl Core {
     /// A new client request, on a free connection where there is one. Nothing is sent yet.
+    #[inline]
     pub(crate) fn start_client_request(
         &mut self,
+        agent: Option<AgentId>,
         fill: impl FnOnce(&mut ClientState),
         expects_content: bool,
     ) -> Result<ExchangeId> {
         self.catch_up();
         let mut client = self.pool.client();
         fill(&mut client);
-        let origin =
-            client.endpoint.as_deref().map_or(NO_ORIGIN, |endpoint| self.agent.origin(endpoint));
-        let keep_alive = client.keep_alive;
+        let (origin, keep_alive) = match self.origin_of(agent, &client) {
+            Ok(found) => found,
+            Err(error) => {
+                self.pool.recycle_client(client);
+                return Err(error);
+            }
+        };
+        client.keep_alive = keep_alive;
         let reused = if keep_alive { self.take_free(origin) } else { None };
+        let waits = reused.is_none() && !self.has_place(origin);
         let key = match reused {
             Some(key) => key,
-            None => {
-                let made = self.insert_slot(Source::None, Kind::Client, origin);
-                let key = made.map_err(|error| Error::io(&error, "connect"))?;
-                self.agent.joined(origin);
-                key
-            }
+            None => match self.new_client_slot(origin, waits) {
+                Ok(key) => key,
+                Err(error) => {
+                    self.pool.recycle_client(client);
+                    return Err(error);
+                }
+            },
         };
         let now = self.now;
         let mut active = self.pool.active();
@@ -53,26 +60,79 @@ impl Core {
         slot.deadline = 0;
         slot.active = Some(active);
         self.set_slot_referenced(key, true);
+        if reused.is_some() {
+            self.begin_sending(key);
+        } else if waits {
+            self.enqueue(key, origin);
+        }
         self.mark_dirty(key);
         Ok(self.id(key))
     }
 
+    /// The origin of a request, and whether its connection is to be kept.
+    #[inline]
+    fn origin_of(&mut self, agent: Option<AgentId>, client: &ClientState) -> Result<(u16, bool)> {
+        if agent.is_none() && !client.keep_alive {
+            // Node's `agent: false`: a connection of its own, which nobody counts.
+            return Ok((NO_ORIGIN, false));
+        }
+        let agent = agent.unwrap_or(self.agents.global);
+        let keep_alive = match self.agents.get(agent) {
+            Some(entry) if !entry.is_closed => entry.options.keep_alive && client.keep_alive,
+            _ => return Err(agent_closed()),
+        };
+        let endpoint = client.endpoint.as_deref();
+        let origin = endpoint.map_or(NO_ORIGIN, |endpoint| self.agents.origin(agent.key, endpoint));
+        Ok((origin, keep_alive))
+    }
+
+    fn new_client_slot(&mut self, origin: u16, waits: bool) -> Result<u32> {
+        let made = match waits {
+            true => self.check_queue(origin),
+            false => Ok(()),
+        };
+        let made = made.and_then(|()| {
+            let made = self.insert_slot(Source::None, Kind::Client, origin);
+            made.map_err(|error| Error::io(&error, "connect"))
+        });
+        match made {
+            Ok(_) if !waits => self.agents.joined(origin),
+            Ok(_) => {}
+            Err(_) => self.agents.forget_if_unused(origin),
+        }
+        made
+    }
+
     /// The request has no connection yet. `None` is rest.
     pub(crate) fn client_connect(&mut self, key: u32) -> Option<Event> {
-        if self.slots[key as usize].flags.has(Flags::EXPIRED) {
+        let flags = self.slots[key as usize].flags;
+        if flags.has(Flags::EXPIRED) {
             return self.connecting_expired(key);
         }
-        let flags = self.slots[key as usize].flags;
-        if self.client(key).looking_up {
+        let client = self.client(key);
+        if client.queued || client.looking_up {
             return None;
         }
         if !self.slots[key as usize].source.is_none() {
-            if flags.has(Flags::WRITE_BLOCKED) && !flags.has(Flags::BROKEN.and(Flags::HANGUP)) {
-                return None;
+            if !flags.has(Flags::WRITE_BLOCKED) || flags.has(Flags::BROKEN.and(Flags::HANGUP)) {
+                return self.client_connected(key);
             }
-            return self.client_connected(key);
+            let now = self.now;
+            if self.client(key).attempt_until.is_some_and(|until| until <= now) {
+                // An address that was tried beside this one has failed.
+                self.try_beside(key);
+                self.arm_connecting(key);
+            }
+            return None;
         }
         if self.client(key).addresses.is_empty() {
+            let client = self.client(key);
+            if !client.attempts.is_empty() {
+                return None;
+            }
+            if let Some(error) = client.connect_error.take() {
+                return Some(self.connect_failed(key, error));
+            }
             match self.look_up(key) {
                 Ok(true) => {}
                 Ok(false) => return None,
@@ -82,7 +142,7 @@ impl Core {
         self.try_next_address(key)
     }
 
-    /// The clock of a request that is not connected: the attempt's or `timeout`'s, whichever is first.
+    /// The clock of a request that is not connected: the next address's or `timeout`'s, whichever is first.
     pub(crate) fn arm_connecting(&mut self, key: u32) {
         let now = self.now;
         let active = self.active(key);
@@ -99,18 +159,17 @@ impl Core {
     }
 
     /// The clock of a request that is not connected ran out: `on_timeout` is told once, and an address
-    /// that does not answer gives way to the next.
+    /// that does not answer is joined by the next.
     fn connecting_expired(&mut self, key: u32) -> Option<Event> {
         self.slot(key).flags.unset(Flags::EXPIRED);
-        let (now, id) = (self.now, self.id(key));
+        let now = self.now;
+        if self.client(key).attempt_until.is_some_and(|until| until <= now) {
+            self.try_beside(key);
+        }
+        let id = self.id(key);
         let active = self.active(key);
         let (timeout, started) = (active.timeout_ticks, active.started);
         let client = active.client.as_deref_mut()?;
-        if client.attempt_until.is_some_and(|until| until <= now) {
-            client.attempt_until = None;
-            let message = "the address did not answer in time";
-            return self.attempt_failed(key, Error::new(ErrorKind::Io, "ETIMEDOUT", message));
-        }
         let is_long = timeout != 0 && now.since(started) >= duration_of(timeout);
         let tell = is_long && !std::mem::replace(&mut client.timeout_told, is_long);
         self.arm_connecting(key);
@@ -123,7 +182,7 @@ impl Core {
 
     /// Finds the addresses; false when that takes a while.
     fn look_up(&mut self, key: u32) -> Result<bool> {
-        let Core { slots, resolver, now, agent, .. } = self;
+        let Core { slots, resolver, now, agents, .. } = self;
         let slot = &mut slots[key as usize];
         let generation = slot.generation;
         let client = slot.active.as_deref_mut().and_then(|active| active.client.as_deref_mut());
@@ -138,13 +197,13 @@ impl Core {
         }
         match resolver.lookup(&endpoint.host, endpoint.port, *now) {
             Ok(Lookup::Ready(addresses)) => {
-                client.addresses.extend(addresses.iter().rev().map(|a| Address::Ip(*a)));
+                client.take_addresses(&addresses);
                 Ok(true)
             }
             Ok(Lookup::Pending(lookup)) => {
                 log::debug!(target: "onloop::client", "request {key}: looking up {}", endpoint.host);
                 client.looking_up = true;
-                agent.waiters.push((lookup, key, generation));
+                agents.lookups.push((lookup, key, generation));
                 Ok(false)
             }
             Err(_) => Err(Core::limit_error(
@@ -158,64 +217,48 @@ impl Core {
     /// A name was found, or not.
     pub(crate) fn looked_up(&mut self, lookup: LookupKey, answer: &Answer) {
         let mut index = 0;
-        while index < self.agent.waiters.len() {
-            let (waits_for, key, generation) = self.agent.waiters[index];
+        while index < self.agents.lookups.len() {
+            let (waits_for, key, generation) = self.agents.lookups[index];
             if waits_for != lookup {
                 index += 1;
                 continue;
             }
-            self.agent.waiters.swap_remove(index);
-            let Some(slot) = self.slots.get_mut(key as usize) else {
-                continue;
-            };
-            if slot.generation != generation {
-                continue;
-            }
-            let Some(active) = slot.active.as_deref_mut() else {
-                continue;
-            };
-            let Some(client) = active.client.as_deref_mut() else {
-                continue;
-            };
-            client.looking_up = false;
-            let Some(endpoint) = client.endpoint.clone() else {
-                continue;
-            };
-            match answer {
-                Ok(addresses) => {
-                    let port = endpoint.port;
-                    client.addresses.extend(addresses.iter().rev().map(|address| {
-                        let mut address = *address;
-                        address.set_port(port);
-                        Address::Ip(address)
-                    }));
-                }
-                Err(error) => {
-                    let message =
-                        format!("getaddrinfo {} {}: {}", error.code, endpoint.host, error.message);
-                    active.failure = Some(
-                        Error::new(ErrorKind::Io, error.code, message)
-                            .with_sent(crate::error::Sent::NothingSent),
-                    );
-                }
-            }
-            self.mark_dirty(key);
+            self.agents.lookups.swap_remove(index);
+            self.take_answer(key, generation, answer);
         }
+    }
+
+    /// The addresses of a request's name are there.
+    fn take_answer(&mut self, key: u32, generation: u32, answer: &Answer) {
+        let slot = self.slots.get_mut(key as usize).filter(|slot| slot.generation == generation);
+        let Some(active) = slot.and_then(|slot| slot.active.as_deref_mut()) else {
+            return;
+        };
+        let Some(client) = active.client.as_deref_mut().filter(|client| client.looking_up) else {
+            return;
+        };
+        client.looking_up = false;
+        match answer {
+            Ok(addresses) => client.take_addresses(addresses),
+            Err(error) => {
+                let host = client.endpoint.as_deref().map_or("", |endpoint| &endpoint.host);
+                let message = format!("getaddrinfo {} {host}: {}", error.code, error.message);
+                active.failure = Some(
+                    Error::new(ErrorKind::Io, error.code, message)
+                        .with_sent(crate::error::Sent::NothingSent),
+                );
+            }
+        }
+        self.mark_dirty(key);
     }
 
     /// Starts to connect to the next address.
     fn try_next_address(&mut self, key: u32) -> Option<Event> {
-        loop {
-            let Some(address) = self.client(key).addresses.pop() else {
-                let error = self.client(key).connect_error.take().unwrap_or_else(|| {
-                    Error::new(ErrorKind::Io, "ENOTFOUND", "the name has no address")
-                });
-                return Some(self.connect_failed(key, error));
-            };
-            let more = !self.client(key).addresses.is_empty();
+        while let Some(address) = self.client(key).addresses.pop() {
             log::debug!(target: "onloop::client", "request {key}: connecting to {address}");
             let generation = self.slots[key as usize].generation;
-            let result = self.net.connect(&address).and_then(|mut source| {
+            let local = self.client(key).local();
+            let result = self.net.connect(&address, local).and_then(|mut source| {
                 match self.net.register(&mut source, token(key, generation)) {
                     Ok(()) => Ok(source),
                     Err(error) => {
@@ -230,19 +273,22 @@ impl Core {
                     slot.source = source;
                     slot.flags.unset(Flags::READABLE.and(Flags::HANGUP).and(Flags::BROKEN));
                     slot.flags.set(Flags::WRITE_BLOCKED);
-                    self.client(key).connect_error = Some(refused_template(&address));
-                    let until = more.then(|| self.now.after(ATTEMPT));
-                    self.client(key).attempt_until = until;
+                    self.client(key).address = Some(address);
+                    self.time_attempt(key);
                     self.arm_connecting(key);
                     return None;
                 }
-                Err(error) => {
-                    let mut described = Error::io(&error, "connect");
-                    described.add_context(&address.to_string());
-                    self.client(key).connect_error = Some(described);
-                }
+                Err(error) => self.note_connect_error(key, connect_error(&error, &address)),
             }
         }
+        if !self.client(key).attempts.is_empty() {
+            return None;
+        }
+        let error =
+            self.client(key).connect_error.take().unwrap_or_else(|| {
+                Error::new(ErrorKind::Io, "ENOTFOUND", "the name has no address")
+            });
+        Some(self.connect_failed(key, error))
     }
 
     /// The socket became writable or failed.
@@ -251,13 +297,12 @@ impl Core {
         let slot = &mut slots[key as usize];
         match net.connect_result(&mut slot.source) {
             Ok(true) => {
-                log::debug!(target: "onloop::client", "request {key}: connected");
                 // Node's agent sockets have it off too; a failure will show when writing.
                 let _ = net.set_nodelay(&mut slot.source, true);
-                slot.flags.unset(Flags::BROKEN);
+                slot.flags.unset(Flags::BROKEN.and(Flags::HANGUP));
                 slot.deadline = 0;
-                let active = self.active(key);
-                active.stage = Stage::Head;
+                self.connected(key);
+                self.active(key).stage = Stage::Head;
                 Some(Event::Continue)
             }
             Ok(false) => {
@@ -265,24 +310,37 @@ impl Core {
                 None
             }
             Err(error) => {
-                let mut described = Error::io(&error, "connect");
-                if let Some(tried) = self.client(key).connect_error.take() {
-                    described.add_context(&tried.to_string());
+                let source = slot.source.take();
+                slot.flags.unset(Flags::BROKEN.and(Flags::HANGUP).and(Flags::READABLE));
+                self.net.close(source);
+                if let Some(address) = self.client(key).address.take() {
+                    self.note_connect_error(key, connect_error(&error, &address));
                 }
-                self.attempt_failed(key, described)
+                self.try_next_address(key)
             }
         }
     }
 
-    /// One address did not work: the next one, or the request fails.
-    fn attempt_failed(&mut self, key: u32, error: Error) -> Option<Event> {
+    /// One address has answered: the others are given up.
+    pub(super) fn connected(&mut self, key: u32) {
+        log::debug!(target: "onloop::client", "request {key}: connected");
+        let client = self.client(key);
+        client.attempt_until = None;
+        client.address = None;
+        client.connect_error = None;
+        client.addresses.clear();
+        let attempts = std::mem::take(&mut client.attempts);
+        self.drop_attempts(attempts);
+    }
+
+    /// One address did not work. Where all of them fail the first error is told, with all addresses.
+    pub(super) fn note_connect_error(&mut self, key: u32, error: Error) {
         log::debug!(target: "onloop::client", "request {key}: {error}");
-        let slot = self.slot(key);
-        let source = slot.source.take();
-        slot.flags.unset(Flags::BROKEN.and(Flags::HANGUP).and(Flags::READABLE));
-        self.net.close(source);
-        self.client(key).connect_error = Some(error);
-        self.try_next_address(key)
+        let noted = &mut self.client(key).connect_error;
+        match noted {
+            Some(first) => first.add_context(&error.to_string()),
+            None => *noted = Some(error),
+        }
     }
 
     fn connect_failed(&mut self, key: u32, error: Error) -> Event {
@@ -291,7 +349,9 @@ impl Core {
     }
 }
 
-/// Carries the address that is being tried until the outcome is known.
-fn refused_template(address: &Address) -> Error {
-    Error::new(ErrorKind::Io, "ECONNREFUSED", address.to_string())
+/// Why an address could not be connected to.
+pub(super) fn connect_error(error: &io::Error, address: &Address) -> Error {
+    let mut described = Error::io(error, "connect");
+    described.add_context(&address.to_string());
+    described
 }

@@ -1,6 +1,7 @@
 //! Where a client request goes: read from a URL once, and shared by all requests that are made from the same
 //! options.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +16,10 @@ pub(crate) struct Endpoint {
     pub(crate) authority: String,
     /// Path and query.
     pub(crate) target: String,
+    /// The target was set by itself.
+    pub(crate) has_path: bool,
+    /// Connect from here.
+    pub(crate) local: Option<SocketAddr>,
     /// Connect here instead of to `host`.
     pub(crate) unix: Option<PathBuf>,
     /// Of the URL's credentials.
@@ -41,6 +46,8 @@ impl Clone for Endpoint {
             port: self.port,
             authority: self.authority.clone(),
             target: self.target.clone(),
+            has_path: self.has_path,
+            local: self.local,
             unix: self.unix.clone(),
             authorization: self.authorization.clone(),
             hint: AtomicU64::new(0),

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::engine::callbacks::{
-    CollectFn, DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, UpgradeFn, WrittenFn,
+    CollectFn, DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, SocketFn, UpgradeFn,
+    WrittenFn,
 };
 use crate::engine::server::{
     ClientErrorFn, ConnectionFn, DropFn, DropRequestFn, RequestFn, RequestListener,
@@ -209,6 +210,11 @@ pub(crate) enum Event {
         callback: InformationFn,
         id: ExchangeId,
         head: Box<Head>,
+    },
+    /// `on_socket`.
+    Socket {
+        callback: SocketFn,
+        id: ExchangeId,
     },
     /// `on_continue`.
     Proceed {

@@ -5,6 +5,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod agent;
+mod agent_calls;
 pub(crate) mod callbacks;
 pub(crate) mod client_side;
 pub(crate) mod closing;
@@ -25,9 +26,12 @@ mod outgoing;
 pub(crate) mod output;
 mod over;
 mod pipe;
+mod places;
 pub(crate) mod pool;
+mod racing;
 pub(crate) mod raw;
 mod refusal;
+mod repetition;
 pub(crate) mod server;
 mod server_clock;
 mod server_failure;
@@ -44,14 +48,15 @@ use std::rc::Rc;
 use slab::Slab;
 
 use crate::error::{Error, ErrorKind, Limit, Result};
-use crate::http::ServerOptions;
+use crate::http::{AgentOptions, ServerOptions};
 use crate::net::resolve::{Resolver, ResolverOptions};
 use crate::net::timers::Timers;
 use crate::net::{Address, Net, Readiness, Source, Time};
 use crate::posts::Posts;
 
 pub(crate) use accept::not_running;
-use agent::Agent;
+pub(crate) use agent::AgentId;
+use agent::Agents;
 use callbacks::{Callbacks, Finale};
 pub(crate) use callbacks::{Hook, HookMut};
 pub(crate) use client_side::ClientState;
@@ -85,7 +90,7 @@ pub(crate) struct Core {
     pub(crate) net: Net,
     pub(crate) slots: Slab<Slot>,
     pub(crate) servers: Slab<Box<ServerEntry>>,
-    pub(crate) agent: Agent,
+    pub(crate) agents: Agents,
     pub(crate) pool: Pool,
     pub(crate) timers: Timers<TimerTask>,
     pub(crate) immediates: Immediates,
@@ -138,7 +143,7 @@ impl Core {
         Core {
             slots: Slab::with_capacity(options.reserve),
             servers: Slab::new(),
-            agent: Agent::default(),
+            agents: Agents::new(AgentOptions::of_loop(&options)),
             pool: Pool::default(),
             timers: Timers::default(),
             immediates: Immediates::default(),
@@ -277,6 +282,7 @@ impl Core {
             self.referenced -= 1;
         }
         let source = slot.source.take();
+        let (kind, owner) = (slot.kind, slot.owner);
         if !matches!(source, Source::None) {
             match slot.flags.has(Flags::ADOPTED) {
                 true => self.net.release(source),
@@ -284,12 +290,13 @@ impl Core {
             }
             self.retry_blocked_listeners();
         }
-        match slot.kind {
-            Kind::Server | Kind::Raw => self.server_lost_connection(slot.owner, key),
-            Kind::Client => self.agent.left(slot.owner),
-            Kind::Listener => {}
+        let mut active = slot.active.take();
+        match kind {
+            Kind::Server | Kind::Raw => self.server_lost_connection(owner, key),
+            Kind::Client => self.client_left(owner, active.as_deref_mut()),
+            Kind::Listener | Kind::Attempt => {}
         }
-        slot.active.take()
+        active
     }
 
     /// Whether a slot keeps the loop alive.
@@ -478,6 +485,7 @@ impl Core {
         match slot.kind {
             Kind::Server => self.server_next(key, input),
             Kind::Client => self.client_next(key, input),
+            Kind::Attempt => self.attempt_next(key),
             Kind::Raw => self.raw_next(key, input),
             Kind::Listener => {
                 if slot.flags.has(Flags::EXPIRED) {

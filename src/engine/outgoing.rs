@@ -211,6 +211,7 @@ impl Core {
             || flags.has(WRITES_STOPPED)
             || active.stage == Stage::Unconnected
             || active.output.single().is_none()
+            || active.output.is_kept()
             || active.corked.is_some()
         {
             return false;
@@ -237,6 +238,7 @@ impl Core {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => {
                 log::debug!(target: "onloop::connection", "connection {key}: write: {error}");
+                // What may be sent again goes another way.
                 output.lose(trash);
                 flags.set(broken_by_write(*kind));
                 return true;
@@ -335,7 +337,10 @@ impl Core {
                 }
                 Err(error) => {
                     log::debug!(target: "onloop::connection", "connection {key}: write: {error}");
-                    output.lose(trash);
+                    let sent_any = active.client.as_deref().is_none_or(|client| client.sent_any);
+                    if sent_any && !output.is_kept() {
+                        output.lose(trash);
+                    }
                     flags.set(broken_by_write(*kind));
                 }
             }

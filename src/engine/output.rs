@@ -18,6 +18,9 @@ const WRITE_BYTES_MAX: usize = 448 * 1024;
 /// reader that is always a little behind would otherwise make it grow without end.
 const COMPACT_BYTES_MIN: usize = 64 * 1024;
 
+/// Most bytes that are kept of what was written already, in case it has to be written again.
+const KEPT_FOR_REPETITION_MAX: usize = 64 * 1024;
+
 /// Most slices given to one `writev`.
 const WRITE_SLICES_MAX: usize = 32;
 
@@ -62,12 +65,14 @@ pub(crate) struct Output {
     taken: u64,
     /// Bytes were thrown away since writing failed.
     lost: bool,
+    /// What is written stays here, so that it can be written again.
+    kept: bool,
 }
 
 impl Output {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.buffer.is_empty() && self.pieces.is_empty()
+        self.len() == 0
     }
 
     /// Bytes that wait.
@@ -213,6 +218,18 @@ impl Output {
     pub(crate) fn advance(&mut self, written: usize, trash: &mut Trash) {
         self.position += written;
         self.taken += written as u64;
+        if self.kept {
+            if self.position > KEPT_FOR_REPETITION_MAX {
+                self.release(trash);
+            }
+            return;
+        }
+        self.drop_written(trash);
+    }
+
+    /// Forgets what is written.
+    #[inline]
+    fn drop_written(&mut self, trash: &mut Trash) {
         if self.pieces.is_empty() {
             if self.position == self.buffer.len() {
                 self.buffer.clear();
@@ -227,12 +244,11 @@ impl Output {
     }
 
     fn advance_pieces(&mut self, trash: &mut Trash) {
-        if self.position >= self.buffer.len() {
-            self.position -= self.buffer.len();
-            self.buffer.clear();
-        } else {
+        if self.position < self.buffer.len() {
             return;
         }
+        self.position -= self.buffer.len();
+        self.buffer.clear();
         // A copied piece never stands first: it becomes the buffer, which is compacted as it drains.
         while let Some(first) = self.pieces.front() {
             let length = first.as_slice().len();
@@ -249,8 +265,39 @@ impl Output {
                     self.pieces_bytes = 0;
                     self.buffer = bytes;
                 }
+                if self.position == self.buffer.len() {
+                    self.buffer.clear();
+                    self.position = 0;
+                }
             }
         }
+    }
+
+    /// From now on what is written stays here, up to 64 KiB of it, until [`Output::release`].
+    pub(crate) fn keep(&mut self) {
+        debug_assert_eq!(self.position, 0, "what went before cannot be written again");
+        self.kept = true;
+    }
+
+    /// Everything that was written since [`Output::keep`] is still here.
+    #[inline]
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept
+    }
+
+    /// What is written is not needed any more.
+    #[inline]
+    pub(crate) fn release(&mut self, trash: &mut Trash) {
+        if std::mem::take(&mut self.kept) {
+            self.drop_written(trash);
+        }
+    }
+
+    /// Has what was written since [`Output::keep`] written again.
+    pub(crate) fn rewind(&mut self) {
+        debug_assert!(!self.lost && (self.kept || self.position == 0));
+        self.taken -= self.position as u64;
+        self.position = 0;
     }
 
     /// Forgets what waits from this place on.
@@ -305,6 +352,7 @@ impl Output {
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self, trash: &mut Trash) {
+        self.kept = false;
         self.buffer.clear();
         self.position = 0;
         self.pieces_bytes = 0;
@@ -430,6 +478,49 @@ mod tests {
         assert_eq!(output.end(), expected.len() as u64);
         assert_eq!(drain(&mut output, 1000), expected);
         assert_eq!((output.taken(), output.end()), (expected.len() as u64, expected.len() as u64));
+    }
+
+    #[test]
+    fn what_is_kept_can_be_written_again() {
+        for written in [0, 1, 5, 6, PIECE_BYTES_MIN + 4, PIECE_BYTES_MIN + 11, PIECE_BYTES_MIN + 12]
+        {
+            let mut output = Output::default();
+            let mut trash = Trash::default();
+            let mut expected = b"before".to_vec();
+            output.push(Chunk::Borrowed(b"before"), &mut trash);
+            let mut rest = output.len();
+            output.advance(rest, &mut trash);
+            expected.clear();
+            output.keep();
+            for (index, size) in [5, PIECE_BYTES_MIN, 7].into_iter().enumerate() {
+                let bytes = vec![b'a' + index as u8; size];
+                expected.extend_from_slice(&bytes);
+                output.push(Chunk::Owned(bytes), &mut trash);
+            }
+            output.advance(written, &mut trash);
+            rest = expected.len() - written;
+            assert_eq!((output.len(), output.is_empty()), (rest, rest == 0));
+            output.rewind();
+            assert_eq!(output.taken(), 6);
+            output.advance(written, &mut trash);
+            output.push(Chunk::Borrowed(b"more"), &mut trash);
+            expected.extend_from_slice(b"more");
+            output.release(&mut trash);
+            assert_eq!(drain(&mut output, 1000), expected[written..], "{written}");
+            assert!(output.is_empty() && output.position == 0 && output.pieces_bytes == 0);
+        }
+    }
+
+    #[test]
+    fn no_more_is_kept_than_is_allowed() {
+        let mut output = Output::default();
+        let mut trash = Trash::default();
+        output.keep();
+        output.push(Chunk::Borrowed(&vec![0; KEPT_FOR_REPETITION_MAX + 1]), &mut trash);
+        output.advance(KEPT_FOR_REPETITION_MAX, &mut trash);
+        assert!(output.is_kept());
+        output.advance(1, &mut trash);
+        assert!(!output.is_kept() && output.buffer.is_empty() && output.position == 0);
     }
 
     #[test]

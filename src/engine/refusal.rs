@@ -74,9 +74,10 @@ impl Core {
         let is_strict = outgoing.is_strict();
         let is_choosy = is_strict || (outgoing.is_special() && outgoing.has_no_content());
         let is_open = !outgoing.is_ended() && active.failure.is_none();
+        let is_lost = active.output.is_lost();
         let slot = &self.slots[id.key as usize];
-        // An end must get through where nothing can be written any more.
-        let is_dead = !last && slot.flags.has(Flags::WRITE_DEAD);
+        // An end must get through where nothing can be written any more, and all of what may be sent again.
+        let is_dead = !last && slot.flags.has(Flags::WRITE_DEAD) && is_lost;
         if is_open && !is_dead && (!is_choosy || (slot.kind != Kind::Server && !is_strict)) {
             return None;
         }

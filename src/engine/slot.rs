@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Listener,
     Server,
     Client,
+    /// An address that is tried beside another one, for a client request whose key is in `sequence`.
+    Attempt,
     /// After an upgrade: bytes without HTTP.
     Raw,
 }
@@ -90,6 +92,11 @@ impl Flags {
 
     pub(crate) const fn and(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)
+    }
+
+    /// Those of both.
+    pub(crate) const fn only(self, other: Flags) -> Flags {
+        Flags(self.0 & other.0)
     }
 }
 

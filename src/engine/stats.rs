@@ -29,6 +29,12 @@ pub struct LoopStats {
     pub bytes_unsent: usize,
     /// Names being looked up.
     pub lookups: usize,
+    /// Of the client requests: those that wait for a connection of their agent.
+    pub waiting_requests: usize,
+    /// Addresses that are tried beside another one of the same request.
+    pub connecting_beside: usize,
+    /// Requests that were made again by themselves, ever: see [`Error::sent`](crate::Error::sent).
+    pub repeated_requests: u64,
 }
 
 impl LoopStats {
@@ -39,6 +45,7 @@ impl LoopStats {
             lingering: self.lingering,
             server_connections: self.lingering,
             servers: if self.lingering > 0 { self.servers } else { 0 },
+            repeated_requests: self.repeated_requests,
             ..LoopStats::default()
         };
         *self == passing
@@ -50,7 +57,8 @@ impl Core {
     pub(crate) fn stats(&self) -> LoopStats {
         let mut stats = LoopStats {
             servers: self.servers.len(),
-            lookups: self.agent.waiters.len(),
+            lookups: self.agents.lookups.len(),
+            repeated_requests: self.agents.repeated,
             ..LoopStats::default()
         };
         for (_, slot) in &self.slots {
@@ -58,6 +66,7 @@ impl Core {
                 Kind::Listener => stats.listeners += 1,
                 Kind::Raw => stats.upgraded += 1,
                 Kind::Server => stats.server_connections += 1,
+                Kind::Attempt => stats.connecting_beside += 1,
                 Kind::Client if slot.active.is_some() => stats.client_requests += 1,
                 Kind::Client => stats.free_connections += 1,
             }
@@ -67,6 +76,8 @@ impl Core {
             let Some(active) = slot.active.as_deref() else {
                 continue;
             };
+            let client = active.client.as_deref();
+            stats.waiting_requests += usize::from(client.is_some_and(|client| client.queued));
             stats.bytes_received += active.input.len();
             stats.bytes_unsent += active.output.len();
             if slot.kind != Kind::Server || active.stage == Stage::Exchange {

@@ -225,6 +225,14 @@ impl FieldList {
         self.removed = Known::default();
     }
 
+    /// The same lines as another list; keeps the capacity.
+    pub(crate) fn copy_from(&mut self, other: &FieldList) {
+        self.wire.clone_from(&other.wire);
+        self.lines.clone_from(&other.lines);
+        self.known = other.known;
+        self.removed = other.removed;
+    }
+
     /// Removes a field without a word on whether it would be added by itself.
     pub(crate) fn remove_quietly(&mut self, name: &[u8]) {
         let removed = self.removed;

@@ -1,24 +1,17 @@
 //! The request that a client sends.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::mem::replace;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::LoopHandle;
-use crate::engine::callbacks::{InformationFn, ResponseFn, UpgradeFn};
-use crate::engine::endpoint::Endpoint;
-use crate::engine::server::fields_max;
+use crate::engine::callbacks::{InformationFn, ResponseFn, SocketFn, UpgradeFn};
 use crate::engine::{ClientState, ExchangeId};
-use crate::error::{Error, Result};
-use crate::h1::{HeadLimits, METHODS, is_token};
+use crate::error::Result;
 use crate::http::outgoing::outgoing_methods;
-use crate::http::url::{Url, UrlError};
 use crate::http::value::Outcome;
 use crate::http::writable::{io_write, writable_methods};
-use crate::http::{IncomingResponse, Information, Socket};
+use crate::http::{Agent, Connection, IncomingResponse, Information, RequestOptions, Socket};
 use crate::shell::LoopShell;
 
 /// Starts a request; nothing is sent before `write`, `end` or `flush_headers`. (Node: `http.request`)
@@ -88,158 +81,25 @@ pub fn get(
 /// # ; Ok::<(), onloop::Error>(())
 /// ```
 pub fn request_with(lp: LoopHandle, options: RequestOptions) -> Result<ClientRequest> {
-    let RequestOptions { method, endpoint, timeout, .. } = &options;
-    let endpoint = match endpoint {
-        Ok(endpoint) => endpoint.clone(),
-        Err(error) => return Err(error.clone()),
+    options.check()?;
+    let agent = match options.agent {
+        Some(agent) => Some(agent.on(lp)?),
+        None => None,
     };
-    if !is_token(method.as_bytes()) {
-        let message = format!("the method must be a token such as GET (got {method:?})");
-        return Err(Error::local("ERR_INVALID_HTTP_TOKEN", message));
-    }
-    if method == "CONNECT" {
-        let message = "CONNECT opens a tunnel, which has no URL: it is not a request of this kind";
-        return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
-    }
-    let expects_content = !matches!(&**method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE");
     let made = lp.with(|core| {
-        let fill = |client: &mut ClientState| options.fill(endpoint.clone(), client);
-        let id = core.start_client_request(fill, expects_content)?;
+        let timeout = options.timeout.or_else(|| core.agents.timeout(agent));
+        let fill = |client: &mut ClientState| options.fill(client);
+        let id = core.start_client_request(agent, fill, options.expects_content())?;
         if let Some(timeout) = timeout {
-            core.set_exchange_timeout(id, *timeout);
+            core.set_exchange_timeout(id, timeout);
+        }
+        if let Some(active) = core.exchange(id).filter(|_| !options.fields.is_empty()) {
+            active.outgoing.fields.copy_from(&options.fields);
         }
         Ok(id)
     });
     let id = made.unwrap_or_else(|| Err(crate::engine::gone()))?;
-    let request = ClientRequest { shell: lp.shell(), id };
-    if let Some(authorization) = &endpoint.authorization {
-        request.set_header("Authorization", authorization)?;
-    }
-    Ok(request)
-}
-
-/// Reads a URL.
-fn endpoint(url: &str) -> Result<Arc<Endpoint>> {
-    let refused =
-        |error: UrlError| Error::local(error.code(), format!("{}: {url:?}", error.message()));
-    let Url { host, port, authority, target, userinfo, secure } =
-        Url::parse(url).map_err(refused)?;
-    if secure {
-        let message =
-            "https is not supported in this build: use an http URL, or a TLS proxy in front";
-        return Err(Error::local("ERR_INVALID_PROTOCOL", message));
-    }
-    let authorization = userinfo.map(|(user, password)| basic(&user, &password));
-    Ok(Arc::new(Endpoint { host, port, authority, target, authorization, ..Endpoint::default() }))
-}
-
-/// `Basic` credentials (RFC 7617).
-fn basic(user: &str, password: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let plain = format!("{user}:{password}");
-    let mut text = String::from("Basic ");
-    for group in plain.as_bytes().chunks(3) {
-        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
-        let bits = bits << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * place)) as usize & 63];
-            text.push(if place <= group.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
-}
-
-/// What a client request is made from.
-#[derive(Debug, Clone)]
-pub struct RequestOptions {
-    method: Cow<'static, str>,
-    /// The URL, read; shared by clones.
-    endpoint: Result<Arc<Endpoint>>,
-    timeout: Option<Duration>,
-    keep_alive: bool,
-    max_header_size: Option<usize>,
-    max_headers_count: Option<usize>,
-    join_duplicate_headers: bool,
-}
-
-impl RequestOptions {
-    /// A request of this method to this URL. What is wrong with them is told by [`request_with`].
-    ///
-    /// The URL is read here and once: where many requests go to the same one, clone the options.
-    pub fn new(method: impl AsRef<str>, url: impl AsRef<str>) -> Self {
-        let method = method.as_ref();
-        RequestOptions {
-            method: match METHODS.binary_search(&method) {
-                Ok(known) => Cow::Borrowed(METHODS[known]),
-                Err(_) => Cow::Owned(method.into()),
-            },
-            endpoint: endpoint(url.as_ref()),
-            timeout: None,
-            keep_alive: true,
-            max_header_size: None,
-            max_headers_count: None,
-            join_duplicate_headers: false,
-        }
-    }
-
-    /// After so long without a byte in either direction `on_timeout` is called; connecting counts, too. It
-    /// ends nothing by itself. Default: never.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// Whether a free connection may be used and this one kept for later requests; false sends
-    /// `Connection: close` (Node's `agent: false`). Default: true.
-    pub fn keep_alive(mut self, keep_alive: bool) -> Self {
-        self.keep_alive = keep_alive;
-        self
-    }
-
-    /// Connects to this Unix socket instead of to the URL's host, which only makes the `Host` field
-    /// (Node's `socketPath`).
-    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
-        if let Ok(endpoint) = &mut self.endpoint {
-            Arc::make_mut(endpoint).unix = Some(path.into());
-        }
-        self
-    }
-
-    /// Most bytes of a response head; more is an error. Default: 16,384; at most 65,535.
-    pub fn max_header_size(mut self, bytes: usize) -> Self {
-        self.max_header_size = Some(bytes.min(65_535));
-        self
-    }
-
-    /// Most fields of a response head; more is an error. Zero: no limit but that of the size.
-    /// Default: 1,000. (Node: `maxHeadersCount`)
-    pub fn max_headers_count(mut self, count: usize) -> Self {
-        self.max_headers_count = Some(count);
-        self
-    }
-
-    /// The same as [`ServerOptions::join_duplicate_headers`](crate::http::ServerOptions::join_duplicate_headers),
-    /// for the response. Default: false. (Node: `joinDuplicateHeaders`)
-    pub fn join_duplicate_headers(mut self, join: bool) -> Self {
-        self.join_duplicate_headers = join;
-        self
-    }
-
-    fn fill(&self, endpoint: Arc<Endpoint>, client: &mut ClientState) {
-        client.method = self.method.clone();
-        client.endpoint = Some(endpoint);
-        client.keep_alive = self.keep_alive;
-        let has_limits = self.max_header_size.is_some() || self.max_headers_count.is_some();
-        if has_limits || self.join_duplicate_headers {
-            let limits = HeadLimits::default();
-            client.head_limits = Some(HeadLimits {
-                head_bytes: self.max_header_size.unwrap_or(limits.head_bytes),
-                fields: self.max_headers_count.map_or(limits.fields, fields_max),
-                join_duplicates: self.join_duplicate_headers,
-                ..limits
-            });
-        }
-    }
+    Ok(ClientRequest { shell: lp.shell(), id })
 }
 
 /// A handle to a request that a client makes (Node's `ClientRequest`). `Copy`; it does nothing once the
@@ -296,6 +156,79 @@ impl ClientRequest {
         drop(displaced);
     }
 
+    /// Sets what is called with the connection that the request is given, new or used before, when it is made and
+    /// before anything is sent on it; a second time where the request is made again on another one. Set it
+    /// before the loop turns. (Node: `'socket'`)
+    pub fn on_socket<R: Outcome>(&self, mut callback: impl FnMut(Connection) -> R + 'static) {
+        let mut callback: Option<SocketFn> =
+            Some(Box::new(move |connection| callback(connection).into_result()));
+        let displaced =
+            self.shell.with(|core| core.callbacks(self.id)?.socket.replace(callback.take()));
+        drop(displaced);
+    }
+
+    /// The connection, once there is one. (Node: `socket`)
+    pub fn connection(&self) -> Option<Connection> {
+        let connected = self.shell.with(|core| core.is_connected(self.id)).unwrap_or(false);
+        connected.then(|| Connection::new(self.shell, self.id))
+    }
+
+    /// The method. Empty once the exchange is over. (Node: `method`)
+    pub fn method(&self) -> String {
+        self.told(|client| client.method.to_string())
+    }
+
+    /// The request target: path and query, or what [`RequestOptions::path`] has set. Empty once the exchange is
+    /// over. (Node: `path`)
+    pub fn path(&self) -> String {
+        self.told(|client| client.endpoint.as_deref().map_or("", |e| &e.target).to_string())
+    }
+
+    /// The host that the request goes to, without port. Empty once the exchange is over. (Node: `host`)
+    pub fn host(&self) -> String {
+        self.told(|client| client.endpoint.as_deref().map_or("", |e| &e.host).to_string())
+    }
+
+    /// `http:`. (Node: `protocol`)
+    pub fn protocol(&self) -> &'static str {
+        "http:"
+    }
+
+    fn told(&self, read: impl FnOnce(&ClientState) -> String) -> String {
+        let client =
+            self.shell.with(|core| core.exchange(self.id)?.client.as_deref().map(read)).flatten();
+        client.unwrap_or_default()
+    }
+
+    /// The agent whose connections it uses; `None` for one that has a connection of its own, and once the
+    /// exchange is over. (Node: `agent`)
+    pub fn agent(&self) -> Option<Agent> {
+        let id = self.shell.with(|core| core.agent_of(self.id)).flatten()?;
+        Some(Agent::of(self.shell, id))
+    }
+
+    /// Whether the connection is to be kept, as far as both sides have said. (Node: `shouldKeepAlive`)
+    pub fn should_keep_alive(&self) -> bool {
+        self.shell.with(|core| core.should_keep_alive(self.id)).unwrap_or(false)
+    }
+
+    /// Whether small packets are sent at once (`TCP_NODELAY`), on the connection that the request has or will
+    /// have. Default: true. (Node: `setNoDelay`)
+    pub fn set_no_delay(&self, no_delay: bool) {
+        self.shell.with(|core| core.set_client_no_delay(self.id, no_delay));
+    }
+
+    /// Has the system probe the connection that the request has or will have once it is silent for so long
+    /// (`SO_KEEPALIVE`), or not. (Node: `setSocketKeepAlive`)
+    pub fn set_socket_keep_alive(&self, initial_delay: Option<Duration>) {
+        self.shell.with(|core| core.set_client_keep_alive(self.id, initial_delay));
+    }
+
+    /// Turns the timeout off: `set_timeout` with zero. (Node: `clearTimeout`)
+    pub fn clear_timeout(&self) {
+        self.set_timeout(Duration::ZERO);
+    }
+
     /// The request is sent on a connection that served another one before. (Node: `reusedSocket`)
     pub fn is_reused(&self) -> bool {
         self.shell.with(|core| core.is_reused(self.id)).unwrap_or(false)
@@ -310,18 +243,5 @@ io_write!(ClientRequest);
 impl fmt::Debug for ClientRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         super::debug_handle("ClientRequest", self.id, f)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::basic;
-
-    #[test]
-    fn credentials_are_base64() {
-        assert_eq!(basic("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        assert_eq!(basic("a", "b"), "Basic YTpi");
-        assert_eq!(basic("", ""), "Basic Og==");
-        assert_eq!(basic("ab", "c"), "Basic YWI6Yw==");
     }
 }

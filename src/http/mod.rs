@@ -11,6 +11,8 @@
 //! # HTTP/2
 //! Is not in this crate. Connections speak HTTP/1.1 and HTTP/1.0.
 
+mod agent;
+mod agent_options;
 mod client;
 mod connection;
 #[cfg(feature = "http")]
@@ -19,6 +21,7 @@ mod listen;
 mod message;
 mod options;
 mod outgoing;
+mod request_options;
 mod response;
 mod server;
 mod server_events;
@@ -42,11 +45,14 @@ use crate::shell::LoopShell;
 #[cfg(feature = "http")]
 pub use convert::request_from_http;
 
-pub use client::{ClientRequest, RequestOptions, get, request, request_with};
+pub use agent::{Agent, global_agent, set_global_agent};
+pub use agent_options::{AgentOptions, Scheduling};
+pub use client::{ClientRequest, get, request, request_with};
 pub use connection::{Connection, DropInfo};
 pub use listen::ListenAddress;
 pub use message::{Body, IncomingResponse, Information, PipeTarget, Request};
 pub use options::ServerOptions;
+pub use request_options::RequestOptions;
 pub use response::Response;
 pub use server::Server;
 pub use socket::{ReadyState, Socket};

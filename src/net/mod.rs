@@ -21,6 +21,7 @@ pub(crate) mod timers;
 
 use std::fs::File;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 use std::time::{Duration, SystemTime};
 
@@ -155,7 +156,6 @@ impl Net {
 
     /// Changes the token of a registered source: a connection moves to another slot. What is true at
     /// this moment is reported again, under the new token.
-    #[cfg(test)]
     pub(crate) fn reregister(&mut self, source: &mut Source, token: usize) -> io::Result<()> {
         debug_assert_ne!(token, WAKE, "the waker's token");
         match self {
@@ -192,11 +192,27 @@ impl Net {
     }
 
     /// Begins a connection. A writable edge says that it is made or has failed: `connect_result`.
-    pub(crate) fn connect(&mut self, address: &Address) -> io::Result<Source> {
+    ///
+    /// `local` is what this side's address shall be; port 0 picks a free port. A Unix socket has no such
+    /// address, and nothing is made of `local` there.
+    ///
+    /// # Errors
+    /// Those of the system. `AddrNotAvailable` also where `local` is of the other family: a connection between
+    /// the two cannot be.
+    pub(crate) fn connect(
+        &mut self,
+        address: &Address,
+        local: Option<SocketAddr>,
+    ) -> io::Result<Source> {
+        if let (Address::Ip(remote), Some(local)) = (address, local) {
+            if remote.is_ipv4() != local.is_ipv4() {
+                return Err(io::ErrorKind::AddrNotAvailable.into());
+            }
+        }
         match self {
-            Net::System(_) => source::connect(address),
+            Net::System(_) => source::connect(address, local),
             #[cfg(feature = "sim")]
-            Net::Sim(sim) => sim.connect(address).map(Source::Sim),
+            Net::Sim(sim) => sim.connect(address, local).map(Source::Sim),
         }
     }
 

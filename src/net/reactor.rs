@@ -102,7 +102,6 @@ impl Reactor {
         }
     }
 
-    #[cfg(test)]
     pub(super) fn reregister(&self, source: &mut Source, token: usize) -> io::Result<()> {
         let interest = interest(source);
         source.as_event_source()?.reregister(self.poll.registry(), Token(token), interest)

@@ -91,7 +91,8 @@ impl SimNet {
     /// Begins a connection from outside of any event loop. It is made when time has passed, but can
     /// be written to at once.
     pub fn connect(&self, address: &Address) -> SimPeer {
-        let id = self.state.borrow_mut().connect(address, None);
+        // It cannot fail: only a port that was asked for can be taken.
+        let id = self.state.borrow_mut().connect(address, None, None).ok();
         SimPeer::new(self.clone(), id)
     }
 

@@ -4,13 +4,13 @@
 //! the caller does about `WouldBlock`.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use socket2::{SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use super::Address;
 #[cfg(feature = "sim")]
@@ -224,12 +224,35 @@ impl Source {
     }
 }
 
-/// Begins a connection without waiting for it.
-pub(super) fn connect(address: &Address) -> io::Result<Source> {
-    match address {
-        Address::Ip(address) => TcpStream::connect(*address).map(Source::Tcp),
-        Address::Unix(path) => UnixStream::connect(path).map(Source::Unix),
+/// Begins a connection without waiting for it, from `local` where that is given.
+pub(super) fn connect(address: &Address, local: Option<SocketAddr>) -> io::Result<Source> {
+    match (address, local) {
+        (Address::Ip(address), None) => TcpStream::connect(*address).map(Source::Tcp),
+        (Address::Ip(address), Some(local)) => connect_from(*address, local),
+        (Address::Unix(path), _) => UnixStream::connect(path).map(Source::Unix),
     }
+}
+
+/// Without `SO_REUSEADDR`, with which two connections could be given one local port and the second fail in a
+/// way that tells nothing. The price is that a port in TIME_WAIT cannot be asked for.
+fn connect_from(address: SocketAddr, local: SocketAddr) -> io::Result<Source> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::from(local))?;
+    match socket.connect(&SockAddr::from(address)) {
+        Err(error) if !is_under_way(&error) => Err(error),
+        _ => Ok(Source::Tcp(TcpStream::from_std(socket.into()))),
+    }
+}
+
+/// `EINPROGRESS`, for which the standard library has no stable name; an interrupted `connect` goes on, too.
+fn is_under_way(error: &io::Error) -> bool {
+    #[cfg(target_os = "linux")]
+    let in_progress = rustix::io::Errno::INPROGRESS.raw_os_error();
+    // macOS and the BSDs agree on it.
+    #[cfg(not(target_os = "linux"))]
+    let in_progress = 36;
+    error.kind() == io::ErrorKind::Interrupted || error.raw_os_error() == Some(in_progress)
 }
 
 pub(super) fn adopt_stream(socket: OwnedFd) -> io::Result<Source> {

@@ -176,7 +176,7 @@ fn connect_and_its_result() {
     let mut net = net();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address::from(server.local_addr().unwrap());
-    let mut stream = net.connect(&address).unwrap();
+    let mut stream = net.connect(&address, None).unwrap();
     net.register(&mut stream, STREAM).unwrap();
     wait(&mut net, STREAM, Readiness::WRITABLE);
     assert!(net.connect_result(&mut stream).unwrap());
@@ -188,13 +188,44 @@ fn connect_and_its_result() {
     assert_eq!(net.peer_address(&stream), Some(address));
 }
 
+/// An address of the loopback net that is not the one the system would choose.
+fn other_loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, if cfg!(target_os = "linux") { 9 } else { 1 }], port))
+}
+
+#[test]
+fn a_connection_comes_from_the_address_that_was_asked_for() {
+    let mut net = net();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::from(server.local_addr().unwrap());
+    let mut stream = net.connect(&address, Some(other_loopback(0))).unwrap();
+    net.register(&mut stream, STREAM).unwrap();
+    wait(&mut net, STREAM, Readiness::WRITABLE);
+    assert!(net.connect_result(&mut stream).unwrap());
+    let (mut accepted, from) = server.accept().unwrap();
+    assert_eq!(from.ip(), other_loopback(0).ip());
+    assert_eq!(net.local_address(&stream), Some(Address::Ip(from)));
+    accepted.write_all(b"x").unwrap();
+    wait(&mut net, STREAM, Readiness::READABLE);
+
+    // A port that is in use is said at once, and so is an address that is not this machine's.
+    let error = net.connect(&address, Some(from)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
+    let error = net.connect(&address, Some(elsewhere)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+    let other_family: SocketAddr = "[::1]:0".parse().unwrap();
+    let error = net.connect(&address, Some(other_family)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+}
+
 #[test]
 fn a_refused_connection_says_so() {
     let mut net = net();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address::from(server.local_addr().unwrap());
     drop(server);
-    let mut stream = net.connect(&address).unwrap();
+    let mut stream = net.connect(&address, None).unwrap();
     net.register(&mut stream, STREAM).unwrap();
     let began = Instant::now();
     let error = loop {
@@ -255,7 +286,7 @@ fn unix_sockets_work_and_leave_no_path() {
     let mut listener = net.listen(&address, &ListenOptions::default()).unwrap();
     assert_eq!(net.local_address(&listener), Some(address.clone()));
     net.register(&mut listener, LISTENER).unwrap();
-    let mut client = net.connect(&address).unwrap();
+    let mut client = net.connect(&address, None).unwrap();
     net.register(&mut client, STREAM).unwrap();
     // A Unix connection is made at once, so both events are in, and the first wait takes both.
     wait(&mut net, LISTENER, Readiness::READABLE);
@@ -270,7 +301,7 @@ fn unix_sockets_work_and_leave_no_path() {
     assert_eq!(read_until_would_block(&mut net, &mut client), (b"over a path".to_vec(), true));
     net.close(listener);
     assert!(!path.exists());
-    let error = net.connect(&Address::Unix(path)).unwrap_err();
+    let error = net.connect(&Address::Unix(path), None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 

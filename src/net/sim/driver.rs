@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -105,8 +106,12 @@ impl SimLoop {
         self.with(|state, number| state.accept(id, Some(number)))
     }
 
-    pub(in super::super) fn connect(&self, address: &Address) -> io::Result<SocketId> {
-        self.with(|state, number| Ok(state.connect(address, Some(number))))
+    pub(in super::super) fn connect(
+        &self,
+        address: &Address,
+        local: Option<SocketAddr>,
+    ) -> io::Result<SocketId> {
+        self.with(|state, number| state.connect(address, local, Some(number)))
     }
 
     pub(in super::super) fn connect_result(&self, id: SocketId) -> io::Result<bool> {

@@ -63,13 +63,17 @@ impl State {
         exact.or_else(any).map(|(key, _)| key)
     }
 
-    pub(super) fn connect(&mut self, address: &Address, owner: Option<usize>) -> SocketId {
+    /// `AddrInUse` where `local` has a port that another connection was made from.
+    pub(super) fn connect(
+        &mut self,
+        address: &Address,
+        local: Option<SocketAddr>,
+        owner: Option<usize>,
+    ) -> io::Result<SocketId> {
         let local = match address {
-            Address::Ip(SocketAddr::V4(_)) => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            Address::Ip(SocketAddr::V6(_)) => Some(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+            Address::Ip(remote) => Some(Address::Ip(self.local_end(*remote, local)?)),
             Address::Unix(_) => None,
         };
-        let local = local.map(|ip| Address::Ip(SocketAddr::new(ip, self.free_port())));
         let near = End { held: true, owner, local, ..End::default() };
         let far = End { local: Some(address.clone()), ..End::default() };
         let serial = self.serial();
@@ -84,7 +88,32 @@ impl State {
                 self.schedule(at, Action::Connect(target));
             }
         }
-        id
+        Ok(id)
+    }
+
+    /// The address of the near end, as a bound socket's or as the routing table would choose it.
+    fn local_end(
+        &mut self,
+        remote: SocketAddr,
+        asked: Option<SocketAddr>,
+    ) -> io::Result<SocketAddr> {
+        let loopback = match remote {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        };
+        let ip = asked.map(|asked| asked.ip()).filter(|ip| !ip.is_unspecified());
+        let mut local = SocketAddr::new(ip.unwrap_or(loopback), 0);
+        match asked.map_or(0, |asked| asked.port()) {
+            0 => local.set_port(self.free_port()),
+            port => {
+                local.set_port(port);
+                let taken = Some(Address::Ip(local));
+                if self.pairs.iter().any(|(_, p)| p.ends[0].held && p.ends[0].local == taken) {
+                    return Err(io::ErrorKind::AddrInUse.into());
+                }
+            }
+        }
+        Ok(local)
     }
 
     /// A made connection waits to be accepted.

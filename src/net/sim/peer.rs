@@ -16,8 +16,8 @@ pub struct SimPeer {
 }
 
 impl SimPeer {
-    pub(super) fn new(net: SimNet, id: SocketId) -> SimPeer {
-        SimPeer { net, id: Some(id) }
+    pub(super) fn new(net: SimNet, id: Option<SocketId>) -> SimPeer {
+        SimPeer { net, id }
     }
 
     /// Sends as much of `bytes` as the connection holds, and says how much that was: 0 when it is
@@ -96,6 +96,11 @@ impl SimPeer {
         self.look(|end| end.local.as_ref().and_then(Address::port)).flatten()
     }
 
+    /// The address of the other side; `None` on a Unix socket, and when this peer is closed.
+    pub fn remote_address(&self) -> Option<Address> {
+        self.net.state.borrow_mut().end(self.id?.other())?.local.clone()
+    }
+
     fn look<T>(&self, at: impl FnOnce(&super::state::End) -> T) -> Option<T> {
         let mut state = self.net.state.borrow_mut();
         state.end(self.id?).map(|end| at(end))
@@ -134,7 +139,7 @@ impl SimListener {
     /// The next connection that was made to it.
     pub fn accept(&self) -> Option<SimPeer> {
         let id = self.net.state.borrow_mut().accept(self.id, None).ok()?;
-        Some(SimPeer::new(self.net.clone(), id))
+        Some(SimPeer::new(self.net.clone(), Some(id)))
     }
 
     /// Where it listens, with the port that was picked.

@@ -257,7 +257,7 @@ fn closing_with_unread_bytes_resets_and_so_do_bytes_that_come_too_late() {
 fn connections_are_made_refused_retried_or_left_hanging() {
     let sim = SimNet::new(12);
     let mut net = Net::simulated(&sim);
-    let mut refused = net.connect(&address(80)).unwrap();
+    let mut refused = net.connect(&address(80), None).unwrap();
     net.register(&mut refused, STREAM).unwrap();
     assert!(!net.connect_result(&mut refused).unwrap());
     assert_eq!(kind(net.write(&mut refused, b"x")), ErrorKind::WouldBlock);
@@ -268,7 +268,7 @@ fn connections_are_made_refused_retried_or_left_hanging() {
     let server = sim.listen(&address(80)).unwrap();
     assert!(sim.listen(&address(80)).is_none());
     assert_eq!(server.address(), address(80));
-    let mut made = net.connect(&address(80)).unwrap();
+    let mut made = net.connect(&address(80), None).unwrap();
     net.register(&mut made, STREAM).unwrap();
     assert_eq!(poll(&mut net, None), [event(Readiness::WRITABLE)]);
     assert!(net.connect_result(&mut made).unwrap());
@@ -278,11 +278,34 @@ fn connections_are_made_refused_retried_or_left_hanging() {
     net.close(made);
 
     sim.set_options(SimOptions::default().connect_silence(1000));
-    let mut silent = net.connect(&address(80)).unwrap();
+    let mut silent = net.connect(&address(80), None).unwrap();
     net.register(&mut silent, STREAM).unwrap();
     assert!(poll(&mut net, Some(Duration::from_secs(3600))).is_empty());
     net.close(silent);
     assert_eq!(sim.open_sockets(), 0);
+}
+
+#[test]
+fn a_connection_comes_from_the_address_that_was_asked_for() {
+    let sim = SimNet::new(12);
+    let server = sim.listen(&address(80)).unwrap();
+    let mut net = Net::simulated(&sim);
+    let asked: SocketAddr = "127.0.0.9:4000".parse().unwrap();
+    let mut stream = net.connect(&address(80), Some(asked)).unwrap();
+    net.register(&mut stream, STREAM).unwrap();
+    assert_eq!(net.local_address(&stream), Some(Address::Ip(asked)));
+    assert_eq!(kind(net.connect(&address(80), Some(asked))), ErrorKind::AddrInUse);
+    let other_family: SocketAddr = "[::1]:0".parse().unwrap();
+    assert_eq!(kind(net.connect(&address(80), Some(other_family))), ErrorKind::AddrNotAvailable);
+    poll(&mut net, None);
+    assert_eq!(server.accept().unwrap().remote_address(), Some(Address::Ip(asked)));
+    net.close(stream);
+    // Its port is free again, and an unspecified address is the system's choice.
+    let again = net.connect(&address(80), Some(asked)).unwrap();
+    net.close(again);
+    let chosen = net.connect(&address(80), Some("0.0.0.0:4000".parse().unwrap())).unwrap();
+    assert_eq!(net.local_address(&chosen), Some(address(4000)));
+    net.close(chosen);
 }
 
 #[test]

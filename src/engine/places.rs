@@ -1,0 +1,401 @@
+//! Who gets a connection: a free one, a new one where there may be one more, or a place in the queue.
+
+use std::time::Duration;
+
+use crate::engine::agent::{AgentId, Free, NO_ORIGIN};
+use crate::engine::deadlines::ticks;
+use crate::engine::event::Input;
+use crate::engine::incoming::Read;
+use crate::engine::slot::{Active, Flags, Kind, Stage};
+use crate::engine::{Core, token};
+use crate::error::{Limit, Result};
+use crate::http::Scheduling;
+use crate::net::Source;
+
+/// So many entries of requests that are gone are left in a queue before it is looked through.
+const STALE_MAX: usize = 64;
+
+/// What came of giving a connection to a request that waits.
+enum HandOver {
+    Done,
+    NobodyWaits,
+    /// The peer has closed it, or said something that nobody asked for.
+    Spoiled,
+}
+
+impl Core {
+    /// The free connection whose turn it is and that is still good.
+    pub(super) fn take_free(&mut self, origin: u16) -> Option<u32> {
+        loop {
+            let scheduling = self.agents.agent_of(origin)?.options.scheduling;
+            let free = &mut self.agents.origins.get_mut(usize::from(origin))?.free;
+            let next = match scheduling {
+                Scheduling::Lifo => free.pop_back(),
+                Scheduling::Fifo => free.pop_front(),
+            };
+            let next = next?;
+            if self.is_reusable(next) {
+                return Some(next.key);
+            }
+            let slot = self.slots.get(next.key as usize);
+            if slot.is_some_and(|slot| slot.generation == next.generation && slot.active.is_none())
+            {
+                // The origin must outlive its last connection: a request is about to use it.
+                self.agents.joined(origin);
+                self.drop_connection(next.key, None);
+                if let Some((origin, entry)) = self.agents.both(origin) {
+                    origin.connections -= 1;
+                    entry.connections -= 1;
+                }
+            }
+        }
+    }
+
+    /// The peer has not closed it, and has not sent what nobody asked for.
+    fn is_reusable(&mut self, free: Free) -> bool {
+        let now = self.now;
+        let Some(slot) = self.slots.get_mut(free.key as usize) else {
+            return false;
+        };
+        const SPOILED: Flags = Flags::BROKEN
+            .and(Flags::HANGUP)
+            .and(Flags::END_OF_INPUT)
+            .and(Flags::EXPIRED)
+            .and(Flags::DESTROYED);
+        if slot.generation != free.generation
+            || slot.kind != Kind::Client
+            || slot.active.is_some()
+            || slot.flags.has(SPOILED)
+        {
+            return false;
+        }
+        if self.in_turn && free.since == now && !slot.flags.has(Flags::READABLE) {
+            // It was in use a moment ago in this very turn.
+            return true;
+        }
+        // An end of stream may be waiting that no event has told us of yet.
+        slot.flags.set(Flags::READABLE);
+        let budget = std::mem::replace(&mut self.reads_left, 1);
+        let mut byte = [0u8; 1];
+        let mut input = Input::new(&mut byte);
+        let read = self.read(free.key, &mut input);
+        self.reads_left = budget;
+        read == Read::Nothing
+    }
+
+    /// Whether one more connection to this origin may be made. One that is free elsewhere gives way.
+    pub(super) fn has_place(&mut self, origin: u16) -> bool {
+        let Some((here, entry)) = self.agents.both(origin) else {
+            return true;
+        };
+        if here.connections as usize >= entry.options.max_sockets {
+            return false;
+        }
+        if entry.connections < entry.options.max_total_sockets {
+            return true;
+        }
+        let agent = here.agent;
+        let elsewhere: Vec<u16> = self
+            .agents
+            .origins_of(agent)
+            .filter(|(key, other)| *key != origin && !other.free.is_empty())
+            .map(|(key, _)| key)
+            .collect();
+        for other in elsewhere {
+            while let Some(free) =
+                self.agents.origins.get_mut(usize::from(other)).and_then(|o| o.free.pop_front())
+            {
+                let slot = self.slots.get(free.key as usize);
+                let is_free = |slot: &crate::engine::slot::Slot| {
+                    slot.generation == free.generation
+                        && slot.kind == Kind::Client
+                        && slot.active.is_none()
+                };
+                if slot.is_some_and(is_free) {
+                    self.drop_connection(free.key, None);
+                    return self.agents.both(origin).is_none_or(|(_, entry)| {
+                        entry.connections < entry.options.max_total_sockets
+                    });
+                }
+            }
+        }
+        false
+    }
+
+    /// One more request can be made to wait at an origin.
+    pub(super) fn check_queue(&self, origin: u16) -> Result<()> {
+        let Some(entry) = self.agents.agent_of(origin) else {
+            return Ok(());
+        };
+        if entry.waiting < entry.options.max_queued_requests {
+            return Ok(());
+        }
+        let message = "too many requests wait for a connection of this agent: raise \
+                       `max_queued_requests` or `max_sockets`, or make fewer requests at a time";
+        Err(Core::limit_error(Limit::Requests, "ERR_AGENT_QUEUE_FULL", message))
+    }
+
+    /// Has a request wait for a connection of its origin.
+    pub(super) fn enqueue(&mut self, key: u32, origin: u16) {
+        let generation = self.slots[key as usize].generation;
+        let Some((here, entry)) = self.agents.both(origin) else {
+            return;
+        };
+        log::debug!(target: "onloop::client", "request {key}: waits for a connection");
+        if here.queue.len() > 2 * here.waiting as usize + STALE_MAX {
+            // Most of those that wait were destroyed.
+            let slots = &self.slots;
+            here.queue.retain(|(key, generation)| {
+                slots.get(*key as usize).is_some_and(|slot| slot.generation == *generation)
+            });
+        }
+        here.queue.push_back((key, generation));
+        here.waiting += 1;
+        entry.waiting += 1;
+        let is_starved = (here.connections as usize) < entry.options.max_sockets;
+        if is_starved && !entry.starved.contains(&origin) {
+            entry.starved.push_back(origin);
+        }
+        self.client(key).queued = true;
+    }
+
+    /// A request that waits is gone.
+    pub(super) fn left_queue(&mut self, origin: u16) {
+        if let Some((here, entry)) = self.agents.both(origin) {
+            here.waiting -= 1;
+            entry.waiting -= 1;
+            if here.waiting == 0 {
+                here.queue.clear();
+            }
+            self.agents.forget_if_unused(origin);
+        }
+    }
+
+    /// The request that is to be served next at an origin; it waits no more.
+    fn take_waiting(&mut self, origin: u16) -> Option<u32> {
+        let Core { agents, slots, .. } = self;
+        let (here, entry) = agents.both(origin)?;
+        while let Some((key, generation)) = here.queue.pop_front() {
+            let Some(slot) = slots.get_mut(key as usize) else {
+                continue;
+            };
+            if slot.generation != generation || slot.flags.has(Flags::DESTROYED) {
+                continue;
+            }
+            let client = slot.active.as_deref_mut().and_then(|active| active.client.as_deref_mut());
+            if let Some(client) = client.filter(|client| client.queued) {
+                client.queued = false;
+                here.waiting -= 1;
+                entry.waiting -= 1;
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// A client's slot is gone, with what it had of its agent.
+    pub(super) fn client_left(&mut self, origin: u16, active: Option<&mut Active>) {
+        let client = active.and_then(|active| active.client.as_deref_mut());
+        let Some(client) = client else {
+            return self.left_origin(origin);
+        };
+        let attempts = std::mem::take(&mut client.attempts);
+        match std::mem::take(&mut client.queued) {
+            true => self.left_queue(origin),
+            false => self.left_origin(origin),
+        }
+        self.drop_attempts(attempts);
+    }
+
+    /// A connection is gone: its origin's place is free.
+    pub(super) fn left_origin(&mut self, origin: u16) {
+        let Some((here, entry)) = self.agents.both(origin) else {
+            return;
+        };
+        here.connections -= 1;
+        entry.connections -= 1;
+        if entry.waiting > 0 {
+            self.serve_waiting(origin);
+        }
+        self.agents.forget_if_unused(origin);
+    }
+
+    /// Gives what places there are to requests that wait: at this origin first, then at others of its agent,
+    /// one after the other.
+    pub(super) fn serve_waiting(&mut self, origin: u16) {
+        let Some(id) = self.agents.id_of(origin) else {
+            return;
+        };
+        self.serve_origin(origin);
+        self.serve_starved(id);
+    }
+
+    /// Lets requests that wait at an origin connect, as long as there are places.
+    fn serve_origin(&mut self, origin: u16) {
+        while self.agents.both(origin).is_some_and(|(here, _)| here.waiting > 0) {
+            if !self.has_place(origin) {
+                return;
+            }
+            let Some(key) = self.take_waiting(origin) else {
+                return;
+            };
+            self.agents.joined(origin);
+            self.mark_dirty(key);
+        }
+    }
+
+    /// The same for origins that wait for room in all of the agent.
+    pub(super) fn serve_starved(&mut self, agent: AgentId) {
+        let count = self.agents.get(agent).map_or(0, |entry| entry.starved.len());
+        for _ in 0..count {
+            let entry = self.agents.get_mut(agent);
+            let Some(origin) = entry.and_then(|entry| entry.starved.pop_front()) else {
+                return;
+            };
+            let is_ours = |core: &mut Core| {
+                let both = core.agents.both(origin);
+                both.is_some_and(|(here, _)| here.agent == agent.key && here.waiting > 0)
+            };
+            if !is_ours(self) {
+                continue;
+            }
+            self.serve_origin(origin);
+            if is_ours(self) {
+                if let Some(entry) = self.agents.get_mut(agent) {
+                    entry.starved.push_back(origin);
+                }
+            }
+        }
+    }
+
+    /// A connection that is done with its exchange: for the request that waits longest, else for the pool.
+    /// False when it has no place there.
+    pub(crate) fn keep_connection(&mut self, key: u32, hint: Option<u32>) -> bool {
+        let (now, origin) = (self.now, self.slots[key as usize].owner);
+        let Some(entry) = self.agents.agent_of(origin) else {
+            return false;
+        };
+        let options = &entry.options;
+        let mut idle = options.free_timeout;
+        if let Some(seconds) = hint {
+            let hinted = Duration::from_secs(u64::from(seconds));
+            idle = idle.min(hinted.saturating_sub(options.keep_alive_timeout_buffer));
+        }
+        let (is_wanted, free_max) = (entry.waiting > 0, options.max_free_sockets);
+        let is_beyond = entry.connections > options.max_total_sockets;
+        let (sockets_max, tcp_keep_alive) = (options.max_sockets, options.tcp_keep_alive);
+        if idle.is_zero() || !options.keep_alive {
+            return false;
+        }
+        if is_wanted {
+            match self.hand_over(key, origin) {
+                HandOver::Done => return true,
+                HandOver::Spoiled => return false,
+                HandOver::NobodyWaits => {}
+            }
+        }
+        let Core { slots, agents, .. } = self;
+        let Some(here) = agents.origins.get_mut(usize::from(origin)) else {
+            return false;
+        };
+        if is_beyond || here.connections as usize > sockets_max {
+            // The limits were lowered meanwhile.
+            return false;
+        }
+        if here.free.len() >= free_max {
+            here.free.retain(|free| {
+                slots
+                    .get(free.key as usize)
+                    .is_some_and(|slot| slot.generation == free.generation && slot.active.is_none())
+            });
+            if here.free.len() >= free_max {
+                return false;
+            }
+        }
+        let slot = &mut slots[key as usize];
+        here.free.push_back(Free { key, generation: slot.generation, since: now });
+        let is_first = !slot.flags.has(Flags::REUSED);
+        slot.flags.set(Flags::REUSED);
+        if let Some(active) = slot.active.take() {
+            self.pool.recycle_active(active);
+        }
+        if let Some(delay) = tcp_keep_alive.filter(|_| is_first) {
+            // Whether the peer is still there is worth knowing only while nothing is said.
+            let _ = self.net.set_keepalive(&mut self.slots[key as usize].source, Some(delay));
+        }
+        self.set_slot_referenced(key, false);
+        self.arm(key, ticks(idle));
+        if is_wanted {
+            // Requests wait elsewhere, for whom this one may give way.
+            self.serve_waiting(origin);
+        }
+        true
+    }
+
+    /// Gives a connection that is done to a request that waits for one. The request keeps its slot, so that its
+    /// handles stay good; the socket moves there.
+    fn hand_over(&mut self, from: u32, origin: u16) -> HandOver {
+        let Some(to) = self.take_waiting(origin) else {
+            return HandOver::NobodyWaits;
+        };
+        let slot = &mut self.slots[from as usize];
+        let free = Free { key: from, generation: slot.generation, since: self.now };
+        if let Some(active) = slot.active.take() {
+            self.pool.recycle_active(active);
+        }
+        if !self.is_reusable(free) {
+            // The request is the next to connect, since this one's place is about to be free.
+            self.return_to_queue(to, origin);
+            return HandOver::Spoiled;
+        }
+        let slot = self.slot(from);
+        let source = slot.source.take();
+        let flags = slot.flags;
+        // The place goes along with the socket.
+        slot.owner = NO_ORIGIN;
+        self.remove_slot(from);
+        log::debug!(target: "onloop::client", "request {to}: is given connection {from}");
+        self.move_in(to, source, flags, true);
+        HandOver::Done
+    }
+
+    fn return_to_queue(&mut self, key: u32, origin: u16) {
+        let generation = self.slots[key as usize].generation;
+        self.client(key).queued = true;
+        if let Some((here, entry)) = self.agents.both(origin) {
+            here.queue.push_front((key, generation));
+            here.waiting += 1;
+            entry.waiting += 1;
+        }
+    }
+
+    /// A socket that is connected becomes that of a request. Where that fails the request connects by itself.
+    pub(super) fn move_in(&mut self, to: u32, mut source: Source, flags: Flags, reused: bool) {
+        let generation = self.slots[to as usize].generation;
+        if let Err(error) = self.net.reregister(&mut source, token(to, generation)) {
+            log::debug!(target: "onloop::client", "request {to}: {error}");
+            self.net.close(source);
+            return self.mark_dirty(to);
+        }
+        const OF_THE_SOCKET: Flags =
+            Flags::HANGUP.and(Flags::BROKEN).and(Flags::WRITE_BLOCKED).and(Flags::REUSED);
+        let slot = self.slot(to);
+        slot.source = source;
+        slot.deadline = 0;
+        slot.flags.unset(OF_THE_SOCKET);
+        // What is true already is told again, but only in the next turn.
+        slot.flags.set(flags.only(OF_THE_SOCKET).and(Flags::READABLE));
+        if reused {
+            slot.flags.set(Flags::REUSED);
+        }
+        self.active(to).stage = Stage::Head;
+        self.begin_sending(to);
+        self.mark_dirty(to);
+    }
+
+    /// The connection leaves its agent: it is the user's from now on.
+    pub(crate) fn leave_origin(&mut self, key: u32) {
+        let origin = std::mem::replace(&mut self.slot(key).owner, NO_ORIGIN);
+        self.left_origin(origin);
+    }
+}

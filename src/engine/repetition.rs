@@ -1,0 +1,87 @@
+//! Requests that are made again by themselves: a connection that was kept for them may be closed by the server
+//! in the moment in which it is used, and nobody has to know (RFC 9112 §9.3.1).
+
+use crate::engine::Core;
+use crate::engine::event::Input;
+use crate::engine::slot::{Flags, Stage};
+
+impl Core {
+    /// A request has a connection: what is sent on one that served others before is kept, where it may have to be
+    /// sent again.
+    #[inline]
+    pub(super) fn begin_sending(&mut self, key: u32) {
+        let slot = &mut self.slots[key as usize];
+        if !slot.flags.has(Flags::REUSED) {
+            return;
+        }
+        if let Some(active) = slot.active.as_deref_mut() {
+            if active.client.as_deref().is_some_and(|client| client.is_idempotent()) {
+                active.output.keep();
+            }
+        }
+    }
+
+    /// Whether a request whose connection died is made again: once, on a connection that was used before, where
+    /// not a byte of a reply came, nothing of it was sent or it is idempotent (RFC 9110 §9.2.2), and all of it
+    /// is at hand.
+    pub(super) fn may_repeat(&mut self, key: u32, input: &Input<'_>) -> bool {
+        let slot = &self.slots[key as usize];
+        let Some(active) = slot.active.as_deref() else {
+            return false;
+        };
+        let Some(client) = active.client.as_deref() else {
+            return false;
+        };
+        slot.flags.has(Flags::REUSED)
+            && !client.repeated
+            && !client.has_heard()
+            && !active.partial
+            && active.input.is_empty()
+            && input.is_empty()
+            && active.failure.is_none()
+            && !active.output.is_lost()
+            && (!client.sent_any || active.output.is_kept())
+    }
+
+    /// Makes a request again, on a connection of its own.
+    pub(super) fn repeat(&mut self, key: u32) {
+        log::debug!(
+            target: "onloop::client",
+            "request {key}: made again, the kept-alive connection was closed before it was answered"
+        );
+        self.agents.repeated += 1;
+        self.disconnect(key);
+        self.client(key).repeated = true;
+    }
+
+    /// Takes the connection from a request, which is to be sent anew from its first byte on.
+    pub(super) fn disconnect(&mut self, key: u32) {
+        let Core { slots, net, .. } = self;
+        let slot = &mut slots[key as usize];
+        net.close(slot.source.take());
+        slot.deadline = 0;
+        slot.flags.unset(
+            Flags::READABLE
+                .and(Flags::WRITE_BLOCKED)
+                .and(Flags::HANGUP)
+                .and(Flags::BROKEN)
+                .and(Flags::END_OF_INPUT)
+                .and(Flags::WRITE_DEAD)
+                .and(Flags::REUSED),
+        );
+        let Some(active) = slot.active.as_deref_mut() else {
+            return;
+        };
+        active.output.rewind();
+        active.stage = Stage::Unconnected;
+        if let Some(client) = active.client.as_deref_mut() {
+            client.sent_any = false;
+            client.announced = false;
+            client.addresses.clear();
+            client.connect_error = None;
+            client.attempt_until = None;
+        }
+        self.io_failure = None;
+        self.retry_blocked_listeners();
+    }
+}

@@ -1,0 +1,182 @@
+//! What can be set on an agent.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::LoopOptions;
+use crate::engine::agent::CONNECTION_ATTEMPT_DELAY;
+use crate::error::{Error, Result};
+
+/// Which of several free connections a request is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Scheduling {
+    /// The one that was used last: the others get the chance to be closed for want of use.
+    #[default]
+    Lifo,
+    /// The one that is free for the longest time: all stay in use.
+    Fifo,
+}
+
+/// Options of an [`Agent`](crate::http::Agent).
+///
+/// ```
+/// use onloop::http::{AgentOptions, Scheduling};
+/// use std::time::Duration;
+/// let options = AgentOptions::new()
+///     .max_sockets(8)
+///     .scheduling(Scheduling::Fifo)
+///     .free_timeout(Duration::from_secs(30));
+/// ```
+pub struct AgentOptions {
+    pub(crate) keep_alive: bool,
+    pub(crate) tcp_keep_alive: Option<Duration>,
+    pub(crate) max_sockets: usize,
+    pub(crate) max_total_sockets: usize,
+    pub(crate) max_free_sockets: usize,
+    pub(crate) max_queued_requests: usize,
+    pub(crate) scheduling: Scheduling,
+    pub(crate) free_timeout: Duration,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) keep_alive_timeout_buffer: Duration,
+    pub(crate) connection_attempt_delay: Duration,
+}
+
+impl Default for AgentOptions {
+    fn default() -> Self {
+        AgentOptions {
+            keep_alive: true,
+            tcp_keep_alive: Some(Duration::from_secs(1)),
+            max_sockets: usize::MAX,
+            max_total_sockets: usize::MAX,
+            max_free_sockets: 256,
+            max_queued_requests: 65_536,
+            scheduling: Scheduling::Lifo,
+            free_timeout: Duration::from_secs(5),
+            timeout: None,
+            keep_alive_timeout_buffer: Duration::from_secs(1),
+            connection_attempt_delay: CONNECTION_ATTEMPT_DELAY,
+        }
+    }
+}
+
+impl AgentOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        AgentOptions::default()
+    }
+
+    /// The loop's own agent.
+    pub(crate) fn of_loop(options: &LoopOptions) -> Self {
+        AgentOptions {
+            max_free_sockets: options.connections_per_origin_free,
+            free_timeout: options.free_timeout,
+            ..AgentOptions::default()
+        }
+    }
+
+    /// What cannot be.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.max_total_sockets {
+            0 => Err(out_of_range("max_total_sockets")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether connections are kept for later requests; without, each request says `Connection: close`.
+    /// Default: true, unlike Node's for agents of one's own. (Node: `keepAlive`)
+    pub fn keep_alive(mut self, keep_alive: bool) -> Self {
+        self.keep_alive = keep_alive;
+        self
+    }
+
+    /// From when on the system probes a connection that is kept (`SO_KEEPALIVE`), or that it does not. Whole
+    /// seconds; less leaves the system's time. Default: after 1 s. (Node: `keepAliveMsecs`)
+    pub fn tcp_keep_alive(mut self, initial_delay: Option<Duration>) -> Self {
+        self.tcp_keep_alive = initial_delay;
+        self
+    }
+
+    /// Most connections to one origin, free ones and those that are being made included; further requests wait
+    /// for one, in their order. Zero is as not given. Default: no limit. (Node: `maxSockets`)
+    pub fn max_sockets(mut self, count: usize) -> Self {
+        self.max_sockets = if count == 0 { usize::MAX } else { count };
+        self
+    }
+
+    /// Most connections in all. A request to an origin that has none makes a free one to another origin give
+    /// way; without any, it waits. Zero is refused by [`Agent::new`](crate::http::Agent::new). Default: no limit.
+    /// (Node: `maxTotalSockets`)
+    pub fn max_total_sockets(mut self, count: usize) -> Self {
+        self.max_total_sockets = count;
+        self
+    }
+
+    /// Most free connections to one origin. Default: 256; 0 keeps none. (Node: `maxFreeSockets`)
+    pub fn max_free_sockets(mut self, count: usize) -> Self {
+        self.max_free_sockets = count;
+        self
+    }
+
+    /// Most requests that wait for a connection; one more is refused at the call with `ERR_AGENT_QUEUE_FULL`.
+    /// Default: 65,536.
+    pub fn max_queued_requests(mut self, count: usize) -> Self {
+        self.max_queued_requests = count;
+        self
+    }
+
+    /// Which of several free connections a request is given. Default: [`Scheduling::Lifo`].
+    /// (Node: `scheduling`)
+    pub fn scheduling(mut self, scheduling: Scheduling) -> Self {
+        self.scheduling = scheduling;
+        self
+    }
+
+    /// How long a free connection is kept, where the server's `Keep-Alive: timeout` does not say less. Default:
+    /// 5 s; zero keeps none.
+    pub fn free_timeout(mut self, timeout: Duration) -> Self {
+        self.free_timeout = timeout;
+        self
+    }
+
+    /// The [`timeout`](crate::http::RequestOptions::timeout) of requests that have none of their own. A free
+    /// connection is not kept longer, either. Default: none. (Node: `timeout`)
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = (!timeout.is_zero()).then_some(timeout);
+        if !timeout.is_zero() {
+            self.free_timeout = self.free_timeout.min(timeout);
+        }
+        self
+    }
+
+    /// How much earlier than the server says a free connection is closed, so that a request does not meet its
+    /// end. Default: 1 s. (Node: `agentKeepAliveTimeoutBuffer`)
+    pub fn keep_alive_timeout_buffer(mut self, buffer: Duration) -> Self {
+        self.keep_alive_timeout_buffer = buffer;
+        self
+    }
+
+    /// Where a name has several addresses: how long one is waited for before the next is tried beside it
+    /// (RFC 8305 §5). One that fails makes room at once. Default: 250 ms; at least 10 ms. (Node:
+    /// `autoSelectFamilyAttemptTimeout`)
+    pub fn connection_attempt_delay(mut self, delay: Duration) -> Self {
+        self.connection_attempt_delay = delay.max(Duration::from_millis(10));
+        self
+    }
+}
+
+/// The error of a limit that would let nothing through.
+pub(crate) fn out_of_range(what: &str) -> Error {
+    Error::local("ERR_OUT_OF_RANGE", format!("`{what}` must be at least 1 (got 0)"))
+}
+
+impl fmt::Debug for AgentOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentOptions")
+            .field("keep_alive", &self.keep_alive)
+            .field("max_sockets", &self.max_sockets)
+            .field("max_total_sockets", &self.max_total_sockets)
+            .field("max_free_sockets", &self.max_free_sockets)
+            .field("scheduling", &self.scheduling)
+            .finish_non_exhaustive()
+    }
+}

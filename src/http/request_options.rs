@@ -1,0 +1,360 @@
+//! What a client request is made from.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::agent::OriginText;
+use crate::engine::endpoint::Endpoint;
+use crate::engine::server::fields_max;
+use crate::engine::{ClientState, Place, set_field};
+use crate::error::{Error, Result};
+use crate::h1::{FieldList, HeadLimits, METHODS, is_token};
+use crate::http::url::{Url, UrlError};
+use crate::http::{Agent, HeaderValue};
+
+/// What a client request is made from: method and URL, and what overrides the URL's parts.
+///
+/// What cannot be is told by [`request_with`](crate::http::request_with), once and by its first fault.
+///
+/// ```
+/// use onloop::http::RequestOptions;
+/// let options = RequestOptions::new("GET", "http://localhost/")
+///     .port(8080)
+///     .path("/search?q=loop")
+///     .header("Accept", "text/plain");
+/// # drop(options);
+/// ```
+#[derive(Debug, Clone)]
+pub struct RequestOptions {
+    pub(super) method: Cow<'static, str>,
+    /// The URL, read; shared by clones. Or what is wrong.
+    pub(super) endpoint: Result<Arc<Endpoint>>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) agent: Option<Agent>,
+    pub(super) fields: FieldList,
+    keep_alive: bool,
+    max_header_size: Option<usize>,
+    max_headers_count: Option<usize>,
+    join_duplicate_headers: bool,
+}
+
+impl RequestOptions {
+    /// A request of this method to this URL.
+    ///
+    /// The URL is read here and once: where many requests go to the same one, clone the options.
+    pub fn new(method: impl AsRef<str>, url: impl AsRef<str>) -> Self {
+        let method = method.as_ref();
+        let mut options = RequestOptions {
+            method: match METHODS.binary_search(&method) {
+                Ok(known) => Cow::Borrowed(METHODS[known]),
+                Err(_) => Cow::Owned(method.into()),
+            },
+            endpoint: endpoint(url.as_ref()),
+            timeout: None,
+            agent: None,
+            fields: FieldList::default(),
+            keep_alive: true,
+            max_header_size: None,
+            max_headers_count: None,
+            join_duplicate_headers: false,
+        };
+        let authorization = options.endpoint.as_ref().ok().and_then(|e| e.authorization.clone());
+        if let Some(authorization) = authorization {
+            options = options.header("Authorization", authorization);
+        }
+        options
+    }
+
+    /// Connects to this host instead of the URL's, which also `Host` says: a name, or an address, IPv6 with or
+    /// without brackets. (Node: `hostname`)
+    pub fn host(self, host: impl AsRef<str>) -> Self {
+        let host = host.as_ref();
+        self.change(|endpoint| {
+            let shown = match host.parse::<Ipv6Addr>() {
+                Ok(_) => Cow::Owned(format!("[{host}]")),
+                Err(_) => Cow::Borrowed(host),
+            };
+            let url = read_url(&format!("http://{shown}:1/"))
+                .ok()
+                .filter(|_| !shown.contains(['/', '?', '#', '@']));
+            let Some(url) = url else {
+                let message = format!("the host must be a name or an address (got {host:?})");
+                return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
+            };
+            endpoint.host = url.host;
+            endpoint.authority = authority(&endpoint.host, endpoint.port);
+            Ok(())
+        })
+    }
+
+    /// Connects to this port instead of the URL's, which also `Host` says. (Node: `port`)
+    pub fn port(self, port: u16) -> Self {
+        self.change(|endpoint| {
+            if port == 0 {
+                let message = "the port must be from 1 to 65535 (got 0)";
+                return Err(Error::local("ERR_SOCKET_BAD_PORT", message));
+            }
+            endpoint.port = port;
+            endpoint.authority = authority(&endpoint.host, port);
+            Ok(())
+        })
+    }
+
+    /// Sends this request target instead of the URL's path and query: one that begins with `/`, an absolute URL
+    /// (to a proxy), `*` for OPTIONS, host and port for CONNECT. It is sent as it stands; `#` and everything but
+    /// visible ASCII are refused. (Node: `path`)
+    pub fn path(self, target: impl AsRef<str>) -> Self {
+        let (method, target) = (self.method.clone(), target.as_ref());
+        self.change(|endpoint| {
+            check_target(&method, target)?;
+            endpoint.target = target.into();
+            endpoint.has_path = true;
+            Ok(())
+        })
+    }
+
+    /// Sends these credentials, `user:password`, instead of the URL's (RFC 7617). (Node: `auth`)
+    pub fn auth(self, credentials: impl AsRef<str>) -> Self {
+        let credentials = credentials.as_ref();
+        let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+        let authorization = basic(user, password);
+        let mut options = self;
+        options.fields.remove_quietly(b"authorization");
+        options.header("Authorization", authorization)
+    }
+
+    /// Sets a field; again of the same name, adds a line, for `Cookie` to the same line. (Node: `headers`)
+    pub fn header(mut self, name: impl AsRef<str>, value: impl HeaderValue) -> Self {
+        let name = name.as_ref();
+        let is_more = self.fields.has(name.as_bytes());
+        let place = match is_more && name.eq_ignore_ascii_case("cookie") {
+            true => Place::Joined,
+            false => Place::Behind,
+        };
+        let set = value.with_bytes(|value| set_field(&mut self.fields, name, value, place));
+        self.fail(set)
+    }
+
+    /// The connections that the request uses. Default: those of
+    /// [`global_agent`](crate::http::global_agent). (Node: `agent`)
+    pub fn agent(mut self, agent: Agent) -> Self {
+        self.agent = Some(agent);
+        self
+    }
+
+    /// Connects from this address of the machine; one that it does not have is an error of the request.
+    /// (Node: `localAddress`)
+    pub fn local_address(self, address: IpAddr) -> Self {
+        self.change(|endpoint| {
+            let port = endpoint.local.map_or(0, |local| local.port());
+            endpoint.local = Some(SocketAddr::new(address, port));
+            Ok(())
+        })
+    }
+
+    /// Connects from this port; without [`RequestOptions::local_address`] it is one of IPv4. (Node:
+    /// `localPort`)
+    pub fn local_port(self, port: u16) -> Self {
+        self.change(|endpoint| {
+            let ip = endpoint.local.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |local| local.ip());
+            endpoint.local = Some(SocketAddr::new(ip, port));
+            Ok(())
+        })
+    }
+
+    /// Changes where the request goes.
+    fn change(mut self, change: impl FnOnce(&mut Endpoint) -> Result<()>) -> Self {
+        let changed = match &mut self.endpoint {
+            Ok(endpoint) => change(Arc::make_mut(endpoint)),
+            Err(_) => Ok(()),
+        };
+        self.fail(changed)
+    }
+
+    /// Remembers what is wrong.
+    fn fail(mut self, result: Result<()>) -> Self {
+        if let (Err(error), Ok(_)) = (result, &self.endpoint) {
+            self.endpoint = Err(error);
+        }
+        self
+    }
+
+    /// What cannot be asked for.
+    #[inline]
+    pub(super) fn check(&self) -> Result<()> {
+        let endpoint = match &self.endpoint {
+            Ok(endpoint) => endpoint,
+            Err(error) => return Err(error.clone()),
+        };
+        if let Cow::Borrowed(_) = self.method {
+            if self.method != "CONNECT" || endpoint.has_path {
+                return Ok(());
+            }
+            let message = "CONNECT needs the host and port to connect to: give them to `path`";
+            return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
+        }
+        if !is_token(self.method.as_bytes()) {
+            let message = format!("the method must be a token such as GET (got {:?})", self.method);
+            return Err(Error::local("ERR_INVALID_HTTP_TOKEN", message));
+        }
+        Ok(())
+    }
+
+    pub(super) fn expects_content(&self) -> bool {
+        !matches!(&*self.method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE" | "CONNECT")
+    }
+
+    /// Of the connections that it can use.
+    pub(super) fn origin_name(&self) -> Result<String> {
+        match &self.endpoint {
+            Ok(endpoint) => Ok(OriginText(endpoint).to_string()),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    /// After so long without a byte in either direction `on_timeout` is called; connecting counts, too. It
+    /// ends nothing by itself. Default: never.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Whether a free connection may be used and this one kept for later requests. False sends
+    /// `Connection: close`; without an [`agent`](RequestOptions::agent) the request has a connection of its own,
+    /// which no limit counts (Node's `agent: false`). Default: true.
+    pub fn keep_alive(mut self, keep_alive: bool) -> Self {
+        self.keep_alive = keep_alive;
+        self
+    }
+
+    /// Connects to this Unix socket instead of to the URL's host, which only makes the `Host` field
+    /// (Node's `socketPath`).
+    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        if let Ok(endpoint) = &mut self.endpoint {
+            Arc::make_mut(endpoint).unix = Some(path.into());
+        }
+        self
+    }
+
+    /// Most bytes of a response head; more is an error. Default: 16,384; at most 65,535.
+    pub fn max_header_size(mut self, bytes: usize) -> Self {
+        self.max_header_size = Some(bytes.min(65_535));
+        self
+    }
+
+    /// Most fields of a response head; more is an error. Zero: no limit but that of the size.
+    /// Default: 1,000. (Node: `maxHeadersCount`)
+    pub fn max_headers_count(mut self, count: usize) -> Self {
+        self.max_headers_count = Some(count);
+        self
+    }
+
+    /// The same as [`ServerOptions::join_duplicate_headers`](crate::http::ServerOptions::join_duplicate_headers),
+    /// for the response. Default: false. (Node: `joinDuplicateHeaders`)
+    pub fn join_duplicate_headers(mut self, join: bool) -> Self {
+        self.join_duplicate_headers = join;
+        self
+    }
+
+    pub(super) fn fill(&self, client: &mut ClientState) {
+        client.method = self.method.clone();
+        client.endpoint = self.endpoint.as_ref().ok().cloned();
+        client.keep_alive = self.keep_alive;
+        let has_limits = self.max_header_size.is_some() || self.max_headers_count.is_some();
+        if has_limits || self.join_duplicate_headers {
+            let limits = HeadLimits::default();
+            client.head_limits = Some(HeadLimits {
+                head_bytes: self.max_header_size.unwrap_or(limits.head_bytes),
+                fields: self.max_headers_count.map_or(limits.fields, fields_max),
+                join_duplicates: self.join_duplicate_headers,
+                ..limits
+            });
+        }
+    }
+}
+
+/// Reads a URL.
+fn endpoint(url: &str) -> Result<Arc<Endpoint>> {
+    let Url { host, port, authority, target, userinfo, .. } = read_url(url)?;
+    let authorization = userinfo.map(|(user, password)| basic(&user, &password));
+    Ok(Arc::new(Endpoint { host, port, authority, target, authorization, ..Endpoint::default() }))
+}
+
+fn read_url(text: &str) -> Result<Url> {
+    let refused =
+        |error: UrlError| Error::local(error.code(), format!("{}: {text:?}", error.message()));
+    let url = Url::parse(text).map_err(refused)?;
+    if url.secure {
+        let message =
+            "https is not supported in this build: use an http URL, or a TLS proxy in front";
+        return Err(Error::local("ERR_INVALID_PROTOCOL", message));
+    }
+    Ok(url)
+}
+
+/// The value of `Host`.
+fn authority(host: &str, port: u16) -> String {
+    let shown = if host.contains(':') { format!("[{host}]") } else { host.into() };
+    if port == 80 { shown } else { format!("{shown}:{port}") }
+}
+
+/// RFC 9112 §3.2: the four forms of a request target.
+fn check_target(method: &str, target: &str) -> Result<()> {
+    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        let message = format!("the path has a character that must be percent-encoded: {target:?}");
+        return Err(Error::local("ERR_UNESCAPED_CHARACTERS", message));
+    }
+    let fits = match method {
+        "CONNECT" => {
+            // The port must be there: nobody can guess it.
+            let has_port = target.rsplit_once(':').is_some_and(|(_, port)| {
+                !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+            });
+            has_port
+                && !target.contains(['/', '?', '@'])
+                && Url::parse(&format!("http://{target}/")).is_ok()
+        }
+        _ if target == "*" => method == "OPTIONS",
+        _ => target.starts_with('/') || Url::parse(target).is_ok(),
+    };
+    if fits {
+        return Ok(());
+    }
+    let message = match method {
+        "CONNECT" => format!("the path of CONNECT must be a host and a port (got {target:?})"),
+        _ => format!("the path must begin with a slash, or be an absolute URL (got {target:?})"),
+    };
+    Err(Error::local("ERR_INVALID_ARG_VALUE", message))
+}
+
+/// `Basic` credentials (RFC 7617).
+fn basic(user: &str, password: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let plain = format!("{user}:{password}");
+    let mut text = String::from("Basic ");
+    for group in plain.as_bytes().chunks(3) {
+        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = bits << (8 * (3 - group.len()));
+        for place in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * place)) as usize & 63];
+            text.push(if place <= group.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::basic;
+
+    #[test]
+    fn credentials_are_base64() {
+        assert_eq!(basic("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(basic("a", "b"), "Basic YTpi");
+        assert_eq!(basic("", ""), "Basic Og==");
+        assert_eq!(basic("ab", "c"), "Basic YWI6Yw==");
+    }
+}
