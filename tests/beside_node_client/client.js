@@ -12,11 +12,39 @@ const options = {
   timeout: (made, value) => { made.timeout = Number(value); },
   'header-size': (made, value) => { made.maxHeaderSize = Number(value); },
   join: (made) => { made.joinDuplicateHeaders = true; },
+  host: (made, value) => { made.hostname = value; },
+  port: (made, value) => { made.port = Number(value); },
+  path: (made, value) => { made.path = value; },
+  auth: (made, value) => { made.auth = value; },
+  header: (made, value) => {
+    const [name, ...rest] = value.split(': ');
+    made.headers ??= {};
+    made.headers[name] = name in made.headers ? [made.headers[name], rest.join(': ')].flat() : rest.join(': ');
+  },
+};
+
+// Words of `agent`.
+const agentOptions = {
+  'no-keep': (made) => { made.keepAlive = false; },
+  sockets: (made, value) => { made.maxSockets = Number(value); },
+  total: (made, value) => { made.maxTotalSockets = Number(value); },
+  free: (made, value) => { made.maxFreeSockets = Number(value); },
+  scheduling: (made, value) => { made.scheduling = value; },
 };
 
 // Steps that act at once. What they return, or the code of what they throw, is told.
 const acts = {
   ask,
+  agent: (run, words) => {
+    const made = { keepAlive: true, timeout: 5000 };
+    for (const word of words) agentOptions[halves(word)[0]](made, halves(word)[1]);
+    run.agents.push(new http.Agent(made));
+  },
+  sockets: ({ agent }) => counts(agent.sockets),
+  free: ({ agent }) => counts(agent.freeSockets),
+  requests: ({ agent }) => counts(agent.requests),
+  total: ({ agent }) => `${agent.totalSocketCount}`,
+  'agent-destroy': ({ agent }) => { agent.destroy(); },
   switch: (run, [at]) => { run.current = run.exchanges[Number(at) - 1]; },
   set: ({ req }, [name, value]) => { req.setHeader(name, value); },
   'set-all': ({ req }, [name, ...values]) => { req.setHeader(name, values); },
@@ -32,6 +60,11 @@ const acts = {
   finished: ({ req }) => `${req.writableFinished}`,
   destroyed: ({ req }) => `${req.destroyed}`,
   reused: ({ req }) => `${req.reusedSocket}`,
+  'req-method': ({ req }) => req.method,
+  'req-path': ({ req }) => req.path,
+  'req-host': ({ req }) => req.host,
+  'req-protocol': ({ req }) => req.protocol,
+  keeps: ({ req }) => `${req.shouldKeepAlive}`,
   corked: ({ req }) => `${req.writableCorked}`,
   flush: ({ req }) => { req.flushHeaders(); },
   write: ({ req }, [text = '']) => req.write(text),
@@ -66,6 +99,12 @@ const acts = {
   'socket-destroy': ({ socket }) => { socket.destroy(); },
 };
 
+// Steps that need no request.
+const anytime = new Set(['ask', 'switch', 'agent', 'sockets', 'free', 'requests', 'total', 'agent-destroy']);
+
+// Steps that are about a response.
+const views = new Set(['complete', 'status', 'reason', 'version', 'raw', 'joined', 'distinct']);
+
 // What the program did in the exchange that it is about.
 class Exchange {
   constructor(run, words) {
@@ -86,7 +125,7 @@ class Exchange {
 class Run {
   constructor({ port, program }) {
     this.port = port;
-    this.agent = new http.Agent({ keepAlive: true, timeout: 5000 });
+    this.agents = [new http.Agent({ keepAlive: true, timeout: 5000 })];
     this.steps = program.split(' & ');
     this.exchanges = [];
     this.current = null;
@@ -95,9 +134,15 @@ class Run {
     this.over = new Promise((resolve) => { this.tell = resolve; });
   }
 
+  get agent() { return this.agents.at(-1); }
   get req() { return this.current.req; }
   get res() { return this.current.res; }
   get socket() { return this.current.socket; }
+}
+
+// How many there are, by name.
+function counts(lists) {
+  return JSON.stringify(Object.entries(lists).map(([name, list]) => `${name} ${list.length}`).sort());
 }
 
 function own() {
@@ -146,8 +191,8 @@ function ask(run, [method, path, ...words]) {
   let userinfo = '';
   for (const word of words) {
     const [name, value] = halves(word);
-    if (name === 'auth') userinfo = `${value}@`;
-    else options[name]?.(made, value);
+    if (name === 'userinfo') userinfo = `${value}@`;
+    else options[name]?.(made, value?.replace('PORT', run.port));
   }
   const url = path.startsWith('/')
     ? `http://${userinfo}127.0.0.1:${run.port}${path}`
@@ -232,9 +277,10 @@ function go(run) {
 
 function act(run, name, words) {
   const { current } = run;
+  if (!current && !anytime.has(name)) return;
   let told;
   try {
-    told = acts[name](run, words);
+    told = views.has(name) && !current.res ? 'none' : acts[name](run, words);
   } catch (error) {
     told = error.code ?? String(error);
   }
@@ -256,10 +302,16 @@ function probe({ agent, port }) {
 }
 
 async function carryOut(line) {
-  run?.agent.destroy();
+  run?.agents.forEach((agent) => agent.destroy());
   run = new Run(JSON.parse(line));
+  // Far more than anything here takes: what hangs is told.
+  const patience = setTimeout(() => {
+    run.log.push({ at: 0, line: 'hangs' });
+    run.tell();
+  }, 4_000);
   go(run);
   await run.over;
+  clearTimeout(patience);
   if (JSON.parse(line).probe) await probe(run);
   const log = run.log.map(({ at, line: text }) => (at ? `${at + 1} ${text}` : text));
   console.log(JSON.stringify(log));

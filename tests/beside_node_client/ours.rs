@@ -3,17 +3,23 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use onloop::http::{self, ClientRequest, IncomingResponse, RequestOptions, Socket};
+use onloop::http::{
+    self, Agent, AgentOptions, ClientRequest, IncomingResponse, RequestOptions, Scheduling, Socket,
+};
 use onloop::{Error, EventLoop, LoopHandle, Result};
 
 use crate::views::{distinct, joined, quoted, raw, text};
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// A program on its way.
 struct Run {
     lp: LoopHandle,
     port: u16,
+    agent: Cell<Agent>,
     steps: RefCell<VecDeque<String>>,
     exchanges: RefCell<Vec<Rc<Exchange>>>,
     current: RefCell<Option<Rc<Exchange>>>,
@@ -48,6 +54,7 @@ pub(crate) fn carry_out(event_loop: &mut EventLoop, port: u16, program: &str, pr
     let run = Rc::new(Run {
         lp,
         port,
+        agent: Cell::new(http::global_agent(lp)),
         steps: RefCell::new(program.split(" & ").map(str::to_owned).collect()),
         exchanges: RefCell::default(),
         current: RefCell::default(),
@@ -57,11 +64,15 @@ pub(crate) fn carry_out(event_loop: &mut EventLoop, port: u16, program: &str, pr
     });
     let started = Rc::clone(&run);
     lp.set_immediate(move || go(&started));
-    turn_until(event_loop, &run.done);
+    if !turn_until(event_loop, &run.done) {
+        run.log.borrow_mut().push((0, "hangs".to_owned()));
+    }
     if probe {
         let probed = Rc::new(Cell::new(false));
         let url = format!("http://127.0.0.1:{port}/probe");
-        let request = http::get(lp, url, |_| ()).expect("a request");
+        let options = RequestOptions::new("GET", url).agent(run.agent.get());
+        let request = http::request_with(lp, options).expect("a request");
+        request.end("");
         let over = Rc::clone(&probed);
         request.on_close(move || over.set(true));
         turn_until(event_loop, &probed);
@@ -78,11 +89,13 @@ pub(crate) fn carry_out(event_loop: &mut EventLoop, port: u16, program: &str, pr
     lines
 }
 
-/// The server's patience ends what hangs.
-fn turn_until(event_loop: &mut EventLoop, done: &Cell<bool>) {
-    while !done.get() {
+/// Turns the loop until something is so, or it hangs.
+fn turn_until(event_loop: &mut EventLoop, done: &Cell<bool>) -> bool {
+    let patience = Instant::now() + PATIENCE;
+    while !done.get() && Instant::now() < patience {
         event_loop.turn(Some(Duration::from_millis(50))).expect("a turn");
     }
+    done.get()
 }
 
 impl Exchange {
@@ -209,6 +222,12 @@ const TOLD_LATER: [&str; 3] =
 fn act(run: &Rc<Run>, name: &str, words: &[&str]) {
     let result = match name {
         "ask" => ask(run, words).map(|()| None),
+        "agent" => new_agent(run, words).map(|()| None),
+        "sockets" => told(counts(run.agent.get().sockets())),
+        "free" => told(counts(run.agent.get().free_sockets())),
+        "requests" => told(counts(run.agent.get().requests())),
+        "total" => told(run.agent.get().total_socket_count()),
+        "agent-destroy" => done(Ok(run.agent.get().destroy())),
         "switch" => {
             let at: usize = words[0].parse().expect("a number");
             *run.current.borrow_mut() = Some(Rc::clone(&run.exchanges.borrow()[at - 1]));
@@ -231,12 +250,38 @@ fn act(run: &Rc<Run>, name: &str, words: &[&str]) {
     run.log.borrow_mut().push((at, format!("{name} {told}")));
 }
 
+fn new_agent(run: &Run, words: &[&str]) -> Result<()> {
+    let mut options = AgentOptions::new();
+    for word in words {
+        let (name, value) = word.split_once('=').unwrap_or((word, "0"));
+        let number = || value.parse().expect("a number");
+        options = match name {
+            "no-keep" => options.keep_alive(false),
+            "sockets" => options.max_sockets(number()),
+            "total" => options.max_total_sockets(number()),
+            "free" => options.max_free_sockets(number()),
+            "scheduling" if value == "fifo" => options.scheduling(Scheduling::Fifo),
+            "scheduling" => options.scheduling(Scheduling::Lifo),
+            _ => panic!("no option {name}"),
+        };
+    }
+    run.agent.set(Agent::new(run.lp, options)?);
+    Ok(())
+}
+
+/// How many there are, by name.
+fn counts(mut named: Vec<(String, usize)>) -> String {
+    named.sort();
+    let words = named.iter().map(|(name, count)| format!("\"{name} {count}\""));
+    format!("[{}]", words.collect::<Vec<_>>().join(","))
+}
+
 fn ask(run: &Rc<Run>, words: &[&str]) -> Result<()> {
     let [method, path, words @ ..] = words else { panic!("a method and a path") };
     let mut userinfo = String::new();
     for word in words {
-        if let Some(auth) = word.strip_prefix("auth=") {
-            userinfo = format!("{auth}@");
+        if let Some(before) = word.strip_prefix("userinfo=") {
+            userinfo = format!("{before}@");
         }
     }
     let url = match path.starts_with('/') {
@@ -244,8 +289,12 @@ fn ask(run: &Rc<Run>, words: &[&str]) -> Result<()> {
         false => path.replace("PORT", &run.port.to_string()),
     };
     let mut options = RequestOptions::new(method, url);
+    if !words.contains(&"off") {
+        options = options.agent(run.agent.get());
+    }
     for word in words {
-        let (name, value) = word.split_once('=').unwrap_or((word, "0"));
+        let word = word.replace("PORT", &run.port.to_string());
+        let (name, value) = word.split_once('=').unwrap_or((&word, "0"));
         let number = || value.parse().expect("a number");
         options = match name {
             "off" => options.keep_alive(false),
@@ -253,6 +302,14 @@ fn ask(run: &Rc<Run>, words: &[&str]) -> Result<()> {
             "header-size" => options.max_header_size(number()),
             "fields" => options.max_headers_count(number()),
             "join" => options.join_duplicate_headers(true),
+            "host" => options.host(value),
+            "port" => options.port(value.parse().expect("a number")),
+            "path" => options.path(value),
+            "auth" => options.auth(value),
+            "header" => {
+                let (name, value) = value.split_once(": ").expect("a name and a value");
+                options.header(name, value)
+            }
             _ => options,
         };
     }
@@ -327,7 +384,7 @@ fn hand_over(
     socket: Socket,
     head: &[u8],
 ) {
-    exchange.open.set(exchange.open.get() + 1);
+    // The connection's end is the request's.
     socket.on_data(exchange.noting_data());
     socket.on_end(exchange.noting("end"));
     socket.on_error(exchange.noting_error("socket"));
@@ -360,6 +417,11 @@ fn step(exchange: &Rc<Exchange>, name: &str, words: &[&str]) -> Result<Option<St
         "finished" => told(req.writable_finished()),
         "destroyed" => told(req.is_destroyed()),
         "reused" => told(req.is_reused()),
+        "req-method" => told(req.method()),
+        "req-path" => told(req.path()),
+        "req-host" => told(req.host()),
+        "req-protocol" => told(req.protocol()),
+        "keeps" => told(req.should_keep_alive()),
         "corked" => told(req.writable_corked()),
         "flush" => done(Ok(req.flush_headers())),
         "write" => match req.try_write(word(0)) {
@@ -401,7 +463,7 @@ fn step(exchange: &Rc<Exchange>, name: &str, words: &[&str]) -> Result<Option<St
         }
         _ => match &*exchange.response.borrow() {
             Some(response) => view(response, name),
-            None => panic!("{name} without a response"),
+            None => told("none"),
         },
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::case::Step;
 
 /// How long a client may say nothing. No case waits for it unless it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether the client is done.
 const GLANCE: Duration = Duration::from_millis(3);
@@ -133,7 +133,8 @@ impl Connection {
             self.send(answer.as_bytes());
         };
         let ending = match (probed, self.ended) {
-            (true, _) if self.received.is_empty() => return None,
+            // Made for the probe, or for a request that was destroyed before it was sent.
+            (true, _) | (_, true) if self.received.is_empty() => return None,
             (true, _) => "[kept]",
             _ if self.silent => "[silent]",
             (false, true) => "[closed]",
@@ -153,7 +154,9 @@ impl Connection {
         let got = self.read_until(request_length);
         let head = &self.received[from..];
         let line = String::from_utf8_lossy(&head[..find(head, "\r\n")?]).into_owned();
-        (got == Got::What).then(|| line.split(' ').nth(1).unwrap_or_default().to_owned())
+        // Unframed content may stand before the line.
+        let target = line.rsplit(' ').nth(1).unwrap_or_default();
+        (got == Got::What).then(|| target.to_owned())
     }
 
     /// Reads until `enough` tells how long what was waited for is.
