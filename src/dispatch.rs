@@ -12,7 +12,9 @@ use crate::engine::event::{Event, Input};
 use crate::engine::options::PanicPolicy;
 use crate::engine::{Core, ExchangeId, log_failure};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Connection, IncomingResponse, Information, Request, Response, Socket};
+use crate::http::{
+    Connection, Connector, IncomingResponse, Information, LookupAnswer, Request, Response, Socket,
+};
 use crate::net::Readiness;
 use crate::shell::LoopShell;
 
@@ -159,6 +161,24 @@ impl Drive<'_> {
                     },
                 )
             }
+            Event::CreateConnection { handler, agent, id, target } => self.run(
+                id,
+                handler,
+                |handler, _| handler(&target, Connector::new(shell, id)),
+                |core, handler| {
+                    core.put_hook_back(agent, handler, |hooks, h| {
+                        hooks.create_connection.put_back(h)
+                    })
+                },
+            ),
+            Event::Lookup { handler, agent, id, endpoint } => self.run(
+                id,
+                handler,
+                |handler, _| handler(&endpoint.host, LookupAnswer::new(shell, id)),
+                |core, handler| {
+                    core.put_hook_back(agent, handler, |hooks, h| hooks.lookup.put_back(h))
+                },
+            ),
             Event::Socket { callback, id } => self.run(
                 id,
                 callback,

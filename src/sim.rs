@@ -10,6 +10,9 @@
 //! What is on the other side is either another [`EventLoop`] on the same network or a
 //! [`SimPeer`], which sends and receives raw bytes.
 //!
+//! Names have the addresses that [`SimNet::add_host`] gives them, and [`SimNet::set_route`] says what becomes of
+//! connections to each: a client that has to choose among slow, dead and silent addresses is tested in no time.
+//!
 //! # A handler under test
 //! ```
 //! use onloop::{http, sim, LoopOptions};
@@ -53,7 +56,7 @@ use crate::engine::options::LoopOptions;
 pub use crate::engine::stats::LoopStats;
 use crate::event_loop::EventLoop;
 use crate::net::Net;
-pub use crate::net::sim::{SimListener, SimNet, SimOptions, SimPeer};
+pub use crate::net::sim::{Route, SimListener, SimNet, SimOptions, SimPeer};
 
 impl SimNet {
     /// An event loop on this network. Several loops may share one; turn them in any order, each gives way to

@@ -26,12 +26,15 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// What the engine may name of the public face.
-const ENGINE_FROM_HTTP: [&str; 10] = [
+const ENGINE_FROM_HTTP: [&str; 13] = [
     "AgentOptions",
+    "ConnectTarget",
     "Connection",
+    "Connector",
     "DropInfo",
     "IncomingResponse",
     "Information",
+    "LookupAnswer",
     "Request",
     "Response",
     "Scheduling",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::engine::Core;
 use crate::engine::agent::{AgentId, Agents};
+use crate::engine::connector::AgentHooks;
 use crate::engine::slot::{ExchangeId, Flags, Kind, Slot, Stage};
 use crate::error::{Error, Result};
 use crate::http::AgentOptions;
@@ -87,17 +88,17 @@ impl Core {
     }
 
     /// The same for good; what it held of the user's goes to the caller.
-    pub(crate) fn close_agent(&mut self, id: AgentId) -> Option<AgentOptions> {
+    pub(crate) fn close_agent(&mut self, id: AgentId) -> Option<AgentHooks> {
         if id == self.agents.global {
             self.destroy_agent(id);
             return None;
         }
         let entry = self.agents.get_mut(id).filter(|entry| !entry.is_closed)?;
         entry.is_closed = true;
-        let options = std::mem::take(&mut entry.options);
+        let hooks = std::mem::take(&mut entry.hooks);
         self.end_agent_slots(id, Some(agent_closed()));
         self.agents.forget_if_closed(id.key);
-        Some(options)
+        Some(hooks)
     }
 
     /// Ends what belongs to an agent; requests that wait only with an error of their own.

@@ -142,6 +142,7 @@ pub(crate) struct Callbacks {
     pub(crate) information: Listener<InformationFn>,
     pub(crate) proceed: Option<Hook>,
     pub(crate) upgrade: Option<UpgradeFn>,
+    pub(crate) connect: Option<UpgradeFn>,
     pub(crate) timeout: Listener<HookMut>,
     /// What can still be asked about the exchange while its last calls are made. It is here and not in
     /// [`Finale`] to keep events small, which all are moved about.

@@ -1,23 +1,24 @@
 //! What a client request does next: connect, send, receive, and back to the pool.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Core;
-use crate::engine::callbacks::Finale;
+use crate::engine::callbacks::{Finale, UpgradeFn};
+use crate::engine::connector;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::{Content, Read};
 use crate::engine::racing::Attempt;
 use crate::engine::server_failure::violation_error;
 use crate::engine::slot::{ExchangeId, Flags, Inactivity, Kind, Stage};
+use crate::engine::tunnel::Tunnel;
 use crate::error::{Error, ErrorKind, Limit, Sent};
 use crate::h1::{
     Asked, BodyDecoder, Framing, Head, HeadLimits, HeadProgress, StartLine, parse_response,
 };
-use crate::net::{Address, Time};
+use crate::net::{Address, Family, Time};
 
 /// Most informational responses to one request.
 const INFORMATIONAL_MAX: u16 = 64;
@@ -36,6 +37,10 @@ pub(crate) struct ClientState {
     pub(crate) looking_up: bool,
     /// It waits for one of its agent's connections.
     pub(crate) queued: bool,
+    /// What it was asked the user for.
+    pub(super) waits_for: connector::Asked,
+    /// It is connected to a proxy, which is being asked for a tunnel.
+    pub(super) tunnel: Option<Box<Tunnel>>,
     /// The address that is being tried in the request's own slot.
     pub(crate) address: Option<Address>,
     /// The others that are being tried.
@@ -75,6 +80,10 @@ impl ClientState {
 
     pub(crate) fn start_line(&self) -> StartLine<'_> {
         let (target, authority) = match &self.endpoint {
+            // RFC 9112 §3.2.3: the host of a tunnel is what it leads to.
+            Some(endpoint) if self.asked() == Asked::Connect => {
+                (endpoint.target.as_str(), endpoint.target.as_str())
+            }
             Some(endpoint) => (endpoint.target.as_str(), endpoint.authority.as_str()),
             None => ("/", ""),
         };
@@ -95,14 +104,9 @@ impl ClientState {
         self.answered || self.informational > 0
     }
 
-    /// Where to connect from.
-    pub(super) fn local(&self) -> Option<SocketAddr> {
-        self.endpoint.as_deref().and_then(|endpoint| endpoint.local)
-    }
-
-    /// The addresses to try, the first one first: the families in turn (RFC 8305 §4).
-    pub(super) fn take_addresses(&mut self, addresses: &[SocketAddr]) {
-        self.addresses.extend(addresses.iter().rev().map(|address| Address::Ip(*address)));
+    /// Which addresses are wanted.
+    pub(super) fn family(&self) -> Option<Family> {
+        self.endpoint.as_deref().and_then(|endpoint| endpoint.family)
     }
 
     fn asked(&self) -> Asked {
@@ -134,7 +138,7 @@ impl Core {
                 }
             }
             let step = match self.active(key).stage {
-                Stage::Unconnected => self.client_connect(key),
+                Stage::Unconnected => self.client_connect(key, input),
                 Stage::Head => self.client_head(key, input),
                 Stage::Exchange => self.client_exchange(key, input),
             };
@@ -309,6 +313,9 @@ impl Core {
         if status < 200 {
             return Some(self.client_informed(key, head));
         }
+        if status < 300 && self.client(key).asked() == Asked::Connect {
+            return Some(self.client_tunneled(key, head, input));
+        }
         log::debug!(target: "onloop::client", "request {key}: answered {status}");
         let meaning = *head.meaning();
         let active = self.active(key);
@@ -366,8 +373,7 @@ impl Core {
     }
 
     /// 101: the connection is the user's, or an error where nobody asked for it.
-    fn client_upgraded(&mut self, key: u32, mut head: Box<Head>, input: &mut Input<'_>) -> Event {
-        let id = self.id(key);
+    fn client_upgraded(&mut self, key: u32, head: Box<Head>, input: &mut Input<'_>) -> Event {
         let callbacks = self.active(key).callbacks.as_deref_mut();
         let Some(callback) = callbacks.and_then(|callbacks| callbacks.upgrade.take()) else {
             self.pool.recycle_head(head);
@@ -376,6 +382,30 @@ impl Core {
             return self.drop_connection(key, Some(error));
         };
         log::debug!(target: "onloop::client", "request {key}: upgraded");
+        self.give_stream(key, callback, head, input)
+    }
+
+    /// 2xx to CONNECT: the same.
+    fn client_tunneled(&mut self, key: u32, head: Box<Head>, input: &mut Input<'_>) -> Event {
+        let callbacks = self.active(key).callbacks.as_deref_mut();
+        let Some(callback) = callbacks.and_then(|callbacks| callbacks.connect.take()) else {
+            self.pool.recycle_head(head);
+            let error = self.hang_up(key, "a tunnel was made and on_connect is not set");
+            return self.drop_connection(key, Some(error));
+        };
+        log::debug!(target: "onloop::client", "request {key}: connected through");
+        self.give_stream(key, callback, head, input)
+    }
+
+    /// The connection is the user's from now on, as a stream.
+    fn give_stream(
+        &mut self,
+        key: u32,
+        callback: UpgradeFn,
+        mut head: Box<Head>,
+        input: &mut Input<'_>,
+    ) -> Event {
+        let id = self.id(key);
         if let Some(client) = self.active(key).client.take() {
             self.pool.recycle_client(client);
         }

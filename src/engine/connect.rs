@@ -2,16 +2,18 @@
 //! tried.
 
 use std::io;
+use std::net::SocketAddr;
 
 use crate::engine::agent::{AgentId, NO_ORIGIN};
 use crate::engine::agent_calls::agent_closed;
 use crate::engine::client_side::ClientState;
+use crate::engine::connector::Asked;
 use crate::engine::deadlines::{duration_of, ticks};
-use crate::engine::event::Event;
+use crate::engine::event::{Event, Input};
 use crate::engine::slot::{ExchangeId, Flags, Kind, Stage};
 use crate::engine::{Core, token};
 use crate::error::{Error, ErrorKind, Limit, Result};
-use crate::net::resolve::{Answer, Lookup, LookupKey};
+use crate::net::resolve::{Answer, Lookup, LookupKey, interleave, of_family};
 use crate::net::{Address, Source};
 
 impl Core {
@@ -104,14 +106,17 @@ impl Core {
     }
 
     /// The request has no connection yet. `None` is rest.
-    pub(crate) fn client_connect(&mut self, key: u32) -> Option<Event> {
+    pub(crate) fn client_connect(&mut self, key: u32, input: &mut Input<'_>) -> Option<Event> {
         let flags = self.slots[key as usize].flags;
         if flags.has(Flags::EXPIRED) {
             return self.connecting_expired(key);
         }
         let client = self.client(key);
-        if client.queued || client.looking_up {
+        if client.queued || client.looking_up || client.waits_for != Asked::Nothing {
             return None;
+        }
+        if client.tunnel.is_some() {
+            return self.tunnel_next(key, input);
         }
         if !self.slots[key as usize].source.is_none() {
             if !flags.has(Flags::WRITE_BLOCKED) || flags.has(Flags::BROKEN.and(Flags::HANGUP)) {
@@ -132,6 +137,9 @@ impl Core {
             }
             if let Some(error) = client.connect_error.take() {
                 return Some(self.connect_failed(key, error));
+            }
+            if let Some(event) = self.ask_user(key) {
+                return Some(event);
             }
             match self.look_up(key) {
                 Ok(true) => {}
@@ -197,7 +205,7 @@ impl Core {
         }
         match resolver.lookup(&endpoint.host, endpoint.port, *now) {
             Ok(Lookup::Ready(addresses)) => {
-                client.take_addresses(&addresses);
+                self.take_addresses(key, &addresses);
                 Ok(true)
             }
             Ok(Lookup::Pending(lookup)) => {
@@ -239,7 +247,7 @@ impl Core {
         };
         client.looking_up = false;
         match answer {
-            Ok(addresses) => client.take_addresses(addresses),
+            Ok(addresses) => self.take_addresses(key, addresses),
             Err(error) => {
                 let host = client.endpoint.as_deref().map_or("", |endpoint| &endpoint.host);
                 let message = format!("getaddrinfo {} {host}: {}", error.code, error.message);
@@ -257,13 +265,12 @@ impl Core {
         while let Some(address) = self.client(key).addresses.pop() {
             log::debug!(target: "onloop::client", "request {key}: connecting to {address}");
             let generation = self.slots[key as usize].generation;
-            let local = self.client(key).local();
-            let result = self.net.connect(&address, local).and_then(|mut source| {
+            let result = self.connect_to(key, &address).and_then(|mut source| {
                 match self.net.register(&mut source, token(key, generation)) {
                     Ok(()) => Ok(source),
                     Err(error) => {
                         self.net.close(source);
-                        Err(error)
+                        Err(connect_error(&error, &address))
                     }
                 }
             });
@@ -278,7 +285,7 @@ impl Core {
                     self.arm_connecting(key);
                     return None;
                 }
-                Err(error) => self.note_connect_error(key, connect_error(&error, &address)),
+                Err(error) => self.note_connect_error(key, error),
             }
         }
         if !self.client(key).attempts.is_empty() {
@@ -289,6 +296,46 @@ impl Core {
                 Error::new(ErrorKind::Io, "ENOTFOUND", "the name has no address")
             });
         Some(self.connect_failed(key, error))
+    }
+
+    /// Begins a connection, from where the agent or the request wants it to come from.
+    pub(super) fn connect_to(&mut self, key: u32, address: &Address) -> Result<Source> {
+        let options = self.agents.agent_of(self.slots[key as usize].owner).map(|e| &e.options);
+        let is_blocked = options
+            .and_then(|options| options.block_list.as_ref())
+            .zip(address.ip())
+            .is_some_and(|(list, ip)| list.check(&ip));
+        if is_blocked {
+            let message =
+                format!("connect ERR_IP_BLOCKED: {address}: the agent's block list has it");
+            return Err(Error::new(ErrorKind::Local, "ERR_IP_BLOCKED", message));
+        }
+        let agents = options.and_then(|options| options.local_address);
+        let local = self.client(key).endpoint.as_deref().and_then(|endpoint| endpoint.local);
+        let local = match agents {
+            Some(ip) => Some(SocketAddr::new(ip, local.map_or(0, |local| local.port()))),
+            None => local,
+        };
+        self.net.connect(address, local).map_err(|error| connect_error(&error, address))
+    }
+
+    /// The addresses of a name that may be tried, in the order of RFC 8305 §4.
+    pub(super) fn take_addresses(&mut self, key: u32, found: &[SocketAddr]) {
+        let owner = self.slots[key as usize].owner;
+        let of_agent = self.agents.agent_of(owner).and_then(|entry| entry.options.family);
+        let client = self.client(key);
+        if let [address] = found {
+            // Nearly always, and then there is no order.
+            if of_agent.is_none() && client.family().is_none() {
+                return client.addresses.push(Address::Ip(*address));
+            }
+        }
+        let usable = of_family(found.to_vec(), of_agent.or(client.family()));
+        if usable.is_empty() {
+            let message = "the name has no address of the family that was asked for";
+            client.connect_error = Some(Error::new(ErrorKind::Io, "ENOTFOUND", message));
+        }
+        client.addresses.extend(interleave(usable).into_iter().rev().map(Address::Ip));
     }
 
     /// The socket became writable or failed.
@@ -302,7 +349,9 @@ impl Core {
                 slot.flags.unset(Flags::BROKEN.and(Flags::HANGUP));
                 slot.deadline = 0;
                 self.connected(key);
-                self.active(key).stage = Stage::Head;
+                if self.begin_tunnel(key) {
+                    self.active(key).stage = Stage::Head;
+                }
                 Some(Event::Continue)
             }
             Ok(false) => {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::agent::OriginName;
+use crate::net::Family;
 
 /// A place on the network and what requests to it say of it.
 #[derive(Debug, Default)]
@@ -20,12 +21,25 @@ pub(crate) struct Endpoint {
     pub(crate) has_path: bool,
     /// Connect from here.
     pub(crate) local: Option<SocketAddr>,
+    /// Connect to addresses of this family only.
+    pub(crate) family: Option<Family>,
     /// Connect here instead of to `host`.
     pub(crate) unix: Option<PathBuf>,
+    /// Ask the host, which is a proxy, for a tunnel to there.
+    pub(crate) tunnel: Option<TunnelRoute>,
     /// Of the URL's credentials.
     pub(crate) authorization: Option<String>,
     /// Which origin of which loop this was found to be, so that it need not be looked for again.
     pub(crate) hint: AtomicU64,
+}
+
+/// Where a tunnel is to lead, and what the proxy wants to know.
+#[derive(Debug, Clone)]
+pub(crate) struct TunnelRoute {
+    /// Host and port.
+    pub(crate) authority: String,
+    /// The value of `Proxy-Authorization`.
+    pub(crate) authorization: Option<String>,
 }
 
 impl Endpoint {
@@ -48,7 +62,9 @@ impl Clone for Endpoint {
             target: self.target.clone(),
             has_path: self.has_path,
             local: self.local,
+            family: self.family,
             unix: self.unix.clone(),
+            tunnel: self.tunnel.clone(),
             authorization: self.authorization.clone(),
             hint: AtomicU64::new(0),
         }

@@ -1,11 +1,15 @@
 //! What the engine tells the dispatcher to do next, and the window of bytes it works on meanwhile.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use crate::engine::agent::AgentId;
 use crate::engine::callbacks::{
     CollectFn, DataFn, Finale, Hook, HookMut, InformationFn, ResponseFn, SocketFn, UpgradeFn,
     WrittenFn,
 };
+use crate::engine::connector::{ConnectFn, LookupFn};
+use crate::engine::endpoint::Endpoint;
 use crate::engine::server::{
     ClientErrorFn, ConnectionFn, DropFn, DropRequestFn, RequestFn, RequestListener,
     ServerUpgradeFn, ShouldUpgradeFn,
@@ -13,7 +17,7 @@ use crate::engine::server::{
 use crate::engine::slot::ExchangeId;
 use crate::error::{Error, Result};
 use crate::h1::Head;
-use crate::http::DropInfo;
+use crate::http::{ConnectTarget, DropInfo};
 
 /// The bytes at hand while one connection is driven: a part of the loop's shared read buffer, or what the
 /// connection had kept from earlier.
@@ -210,6 +214,20 @@ pub(crate) enum Event {
         callback: InformationFn,
         id: ExchangeId,
         head: Box<Head>,
+    },
+    /// `create_connection` of an agent.
+    CreateConnection {
+        handler: ConnectFn,
+        agent: AgentId,
+        id: ExchangeId,
+        target: ConnectTarget,
+    },
+    /// `lookup` of an agent.
+    Lookup {
+        handler: LookupFn,
+        agent: AgentId,
+        id: ExchangeId,
+        endpoint: Arc<Endpoint>,
     },
     /// `on_socket`.
     Socket {

@@ -11,6 +11,7 @@ pub(crate) mod client_side;
 pub(crate) mod closing;
 mod connect;
 mod connection;
+pub(crate) mod connector;
 mod cork;
 mod date;
 mod deadlines;
@@ -40,6 +41,7 @@ mod server_stream;
 pub(crate) mod slot;
 #[cfg(feature = "sim")]
 pub(crate) mod stats;
+mod tunnel;
 mod written;
 
 use std::collections::VecDeque;
@@ -134,8 +136,13 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(mut net: Net, options: Rc<LoopOptions>, first_generation: u32) -> Self {
         let now = net.now();
-        let resolver_options =
-            ResolverOptions { pending_max: options.lookups_max, ..ResolverOptions::default() };
+        let resolver_options = ResolverOptions {
+            pending_max: options.lookups_max,
+            threads_max: options.lookup_threads,
+            cache_ttl: options.lookup_cache,
+            lookup: options.lookup.clone(),
+            ..ResolverOptions::default()
+        };
         let resolver = Resolver::new(&net, resolver_options);
         let files = Files::new(&net);
         let mut date = DateCache::new();
@@ -474,6 +481,7 @@ impl Core {
         event
     }
 
+    #[inline(never)]
     fn next_of_other(&mut self, key: u32, input: &mut Input<'_>) -> Event {
         let slot = &self.slots[key as usize];
         if slot.generation != self.current_generation {

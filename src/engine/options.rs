@@ -1,5 +1,11 @@
 //! What can be set on a loop: budgets, limits, policies. Server options are in `http::options`.
 
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::net::resolve::LookupFn;
+
 /// What happens when a callback panics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -31,10 +37,13 @@ pub struct LoopOptions {
     pub(crate) posts_max: usize,
     pub(crate) posts_per_turn: usize,
     pub(crate) lookups_max: usize,
+    pub(crate) lookup_threads: usize,
+    pub(crate) lookup_cache: Duration,
+    pub(crate) lookup: Option<LookupFn>,
     pub(crate) read_buffer: usize,
     pub(crate) reserve: usize,
     pub(crate) connections_per_origin_free: usize,
-    pub(crate) free_timeout: std::time::Duration,
+    pub(crate) free_timeout: Duration,
 }
 
 impl Default for LoopOptions {
@@ -48,10 +57,13 @@ impl Default for LoopOptions {
             posts_max: 16_384,
             posts_per_turn: 1024,
             lookups_max: 1024,
+            lookup_threads: 4,
+            lookup_cache: Duration::from_secs(10),
+            lookup: None,
             read_buffer: 64 * 1024,
             reserve: 0,
             connections_per_origin_free: 256,
-            free_timeout: std::time::Duration::from_secs(5),
+            free_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -111,6 +123,64 @@ impl LoopOptions {
         self
     }
 
+    /// Asked for the addresses of a name in place of the system's resolver. (Node: `lookup` of a request)
+    ///
+    /// It runs on a thread of the loop's, where it may take its time, with the name in lower case; never for a
+    /// literal address, for a name that is being asked for already, or for one that is remembered
+    /// ([`LoopOptions::lookup_cache`]). It returns the addresses in the order of preference, of which the first
+    /// 64 are used.
+    ///
+    /// An `Err` or an empty list fails the requests that wait for the name: `ENOTFOUND`, or `EAI_AGAIN` where
+    /// the error says that it may be otherwise soon (`TimedOut`, `WouldBlock`, `Interrupted`, an error of the
+    /// system other than `NotFound`). So does a panic, with `EAI_AGAIN`; names to come are asked for as before.
+    ///
+    /// On a simulated network it stands in for the table of hosts, and virtual time waits for it. Default: the
+    /// system's `getaddrinfo`.
+    ///
+    /// ```
+    /// use onloop::{EventLoop, LoopOptions, http};
+    ///
+    /// let options = LoopOptions::new().lookup(|name| match name {
+    ///     "api.internal" => Ok(vec!["127.0.0.1".parse().expect("a literal")]),
+    ///     _ => Err(std::io::Error::other("not in this table")),
+    /// });
+    /// let mut event_loop = EventLoop::with_options(options)?;
+    /// let lp = event_loop.handle();
+    /// let server = http::create_server(lp, |req, res| res.end(req.header("host").unwrap_or_default()));
+    /// server.listen("127.0.0.1:0")?;
+    /// let port = server.address().and_then(|address| address.port()).unwrap_or_default();
+    ///
+    /// http::get(lp, format!("http://api.internal:{port}/"), move |response| {
+    ///     response.on_data(move |chunk| assert_eq!(chunk, format!("api.internal:{port}").as_bytes()));
+    ///     response.on_end(move || server.close());
+    /// })?;
+    /// event_loop.run()?;
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn lookup(
+        mut self,
+        lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        self.lookup = Some(LookupFn::new(lookup));
+        self
+    }
+
+    /// Most threads that ask for names at a time. They are started one by one, each when all others are busy,
+    /// so that a slow name holds up others only when so many are slow; then they stay for as long as the loop.
+    /// Default: 4, as Node has; at least 1.
+    pub fn lookup_threads(mut self, count: usize) -> Self {
+        self.lookup_threads = count.max(1);
+        self
+    }
+
+    /// How long the addresses of a name are used again before it is asked for anew; 0 asks each time. The
+    /// system does not tell how long they are good. Names that were not found are not remembered, and no more
+    /// than 256 that were. Default: 10 s. (Node: none)
+    pub fn lookup_cache(mut self, time: Duration) -> Self {
+        self.lookup_cache = time;
+        self
+    }
+
     /// Bytes of the one buffer that all connections are read into, which is also the largest chunk
     /// `on_data` is given. Default: 65,536; at least 1,024.
     pub fn read_buffer(mut self, bytes: usize) -> Self {
@@ -134,7 +204,7 @@ impl LoopOptions {
 
     /// How long an idle client connection is kept, where the server's `Keep-Alive` does not say less
     /// (Node's agent `timeout`). Default: 5 s.
-    pub fn free_connection_timeout(mut self, timeout: std::time::Duration) -> Self {
+    pub fn free_connection_timeout(mut self, timeout: Duration) -> Self {
         self.free_timeout = timeout;
         self
     }

@@ -228,7 +228,7 @@ impl Output {
     }
 
     /// Forgets what is written.
-    #[inline]
+    #[inline(always)]
     fn drop_written(&mut self, trash: &mut Trash) {
         if self.pieces.is_empty() {
             if self.position == self.buffer.len() {

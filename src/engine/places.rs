@@ -378,7 +378,7 @@ impl Core {
             return self.mark_dirty(to);
         }
         const OF_THE_SOCKET: Flags =
-            Flags::HANGUP.and(Flags::BROKEN).and(Flags::WRITE_BLOCKED).and(Flags::REUSED);
+            Flags::HANGUP.and(Flags::BROKEN).and(Flags::WRITE_BLOCKED).and(Flags::ADOPTED);
         let slot = self.slot(to);
         slot.source = source;
         slot.deadline = 0;
@@ -388,9 +388,26 @@ impl Core {
         if reused {
             slot.flags.set(Flags::REUSED);
         }
-        self.active(to).stage = Stage::Head;
-        self.begin_sending(to);
+        if reused || self.begin_tunnel(to) {
+            self.active(to).stage = Stage::Head;
+            self.begin_sending(to);
+        }
         self.mark_dirty(to);
+    }
+
+    /// Takes a connection out of its agent for good: it ends with the exchange that is going on on it.
+    pub(crate) fn remove_from_agent(&mut self, key: u32, generation: u32) {
+        let Some(slot) = self.connection(key, generation).filter(|slot| slot.kind == Kind::Client)
+        else {
+            return;
+        };
+        if slot.active.is_none() {
+            slot.flags.set(Flags::DESTROYED);
+            return self.mark_dirty(key);
+        }
+        if slot.owner != NO_ORIGIN && !slot.source.is_none() {
+            self.leave_origin(key);
+        }
     }
 
     /// The connection leaves its agent: it is the user's from now on.

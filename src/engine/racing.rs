@@ -6,6 +6,7 @@ use crate::engine::agent::NO_ORIGIN;
 use crate::engine::connect::connect_error;
 use crate::engine::event::Event;
 use crate::engine::slot::{Flags, Kind};
+use crate::error::Result;
 use crate::net::{Address, Source};
 
 /// Most addresses of one request that are tried at the same time.
@@ -34,7 +35,7 @@ impl Core {
                     self.client(key).attempts.push(attempt);
                     return self.time_attempt(key);
                 }
-                Err(error) => self.note_connect_error(key, connect_error(&error, &address)),
+                Err(error) => self.note_connect_error(key, error),
             }
         }
     }
@@ -48,10 +49,10 @@ impl Core {
         client.attempt_until = (!client.addresses.is_empty()).then_some(until);
     }
 
-    fn begin_attempt(&mut self, parent: u32, address: &Address) -> std::io::Result<Attempt> {
-        let local = self.client(parent).local();
-        let source = self.net.connect(address, local)?;
-        let key = self.insert_slot(source, Kind::Attempt, NO_ORIGIN)?;
+    fn begin_attempt(&mut self, parent: u32, address: &Address) -> Result<Attempt> {
+        let source = self.connect_to(parent, address)?;
+        let made = self.insert_slot(source, Kind::Attempt, NO_ORIGIN);
+        let key = made.map_err(|error| connect_error(&error, address))?;
         // The request keeps the loop running.
         self.set_slot_referenced(key, false);
         let slot = self.slot(key);

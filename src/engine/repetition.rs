@@ -58,7 +58,11 @@ impl Core {
     pub(super) fn disconnect(&mut self, key: u32) {
         let Core { slots, net, .. } = self;
         let slot = &mut slots[key as usize];
-        net.close(slot.source.take());
+        let source = slot.source.take();
+        match slot.flags.has(Flags::ADOPTED) {
+            true => net.release(source),
+            false => net.close(source),
+        }
         slot.deadline = 0;
         slot.flags.unset(
             Flags::READABLE
@@ -67,7 +71,8 @@ impl Core {
                 .and(Flags::BROKEN)
                 .and(Flags::END_OF_INPUT)
                 .and(Flags::WRITE_DEAD)
-                .and(Flags::REUSED),
+                .and(Flags::REUSED)
+                .and(Flags::ADOPTED),
         );
         let Some(active) = slot.active.as_deref_mut() else {
             return;
@@ -77,6 +82,7 @@ impl Core {
         if let Some(client) = active.client.as_deref_mut() {
             client.sent_any = false;
             client.announced = false;
+            client.tunnel = None;
             client.addresses.clear();
             client.connect_error = None;
             client.attempt_until = None;

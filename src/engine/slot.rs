@@ -72,7 +72,7 @@ impl Flags {
     pub(crate) const SHUT: Flags = Flags(1 << 13);
     /// Was accepted and not yet told to `on_connection`.
     pub(crate) const UNANNOUNCED: Flags = Flags(1 << 14);
-    /// A listener that was made elsewhere: others may have descriptors of it, and its path is theirs.
+    /// The socket was made elsewhere: others may have descriptors of it, and the path of a listener is theirs.
     pub(crate) const ADOPTED: Flags = Flags(1 << 15);
 
     #[inline]

@@ -1,11 +1,14 @@
 //! What can be set on an agent.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::LoopOptions;
 use crate::engine::agent::CONNECTION_ATTEMPT_DELAY;
+use crate::engine::connector::{ConnectFn, LookupFn};
 use crate::error::{Error, Result};
+use crate::http::{BlockList, ConnectTarget, Connector, Family, LookupAnswer, Outcome};
 
 /// Which of several free connections a request is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -39,6 +42,11 @@ pub struct AgentOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) keep_alive_timeout_buffer: Duration,
     pub(crate) connection_attempt_delay: Duration,
+    pub(crate) family: Option<Family>,
+    pub(crate) local_address: Option<IpAddr>,
+    pub(crate) block_list: Option<BlockList>,
+    pub(crate) lookup: Option<LookupFn>,
+    pub(crate) create_connection: Option<ConnectFn>,
 }
 
 impl Default for AgentOptions {
@@ -55,6 +63,11 @@ impl Default for AgentOptions {
             timeout: None,
             keep_alive_timeout_buffer: Duration::from_secs(1),
             connection_attempt_delay: CONNECTION_ATTEMPT_DELAY,
+            family: None,
+            local_address: None,
+            block_list: None,
+            lookup: None,
+            create_connection: None,
         }
     }
 }
@@ -160,6 +173,83 @@ impl AgentOptions {
     /// `autoSelectFamilyAttemptTimeout`)
     pub fn connection_attempt_delay(mut self, delay: Duration) -> Self {
         self.connection_attempt_delay = delay.max(Duration::from_millis(10));
+        self
+    }
+
+    /// Connects to addresses of this family only, whatever the requests say. Default: both, in turn.
+    /// (Node: `family`)
+    pub fn family(mut self, family: Family) -> Self {
+        self.family = Some(family);
+        self
+    }
+
+    /// Connects from this address of the machine, whatever the requests say. (Node: `localAddress`)
+    pub fn local_address(mut self, address: IpAddr) -> Self {
+        self.local_address = Some(address);
+        self
+    }
+
+    /// Addresses that are not connected to, whatever name they were found by; where a request has no other
+    /// address it fails with `ERR_IP_BLOCKED`. (Node: `blockList`)
+    ///
+    /// ```
+    /// use onloop::http::{AgentOptions, BlockList};
+    /// let mut private = BlockList::new();
+    /// private.add_subnet("10.0.0.0".parse()?, 8)?;
+    /// let options = AgentOptions::new().block_list(private);
+    /// # drop(options);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn block_list(mut self, list: BlockList) -> Self {
+        self.block_list = Some(list);
+        self
+    }
+
+    /// Finds the addresses of names in place of the system's resolver. It is called from the loop, so it must not
+    /// wait: the answer may come later, from another thread by
+    /// [`LoopHandle::remote`](crate::LoopHandle::remote). What it returns as an error, or panics with, fails the
+    /// request. Nothing is remembered, and literal addresses are not asked for. To look names up on threads of
+    /// their own see [`LoopOptions::lookup`](crate::LoopOptions::lookup). (Node: `lookup`)
+    ///
+    /// ```
+    /// use onloop::http::AgentOptions;
+    /// let options = AgentOptions::new().lookup(|name, answer| match name {
+    ///     "db.internal" => answer.found(["127.0.0.1".parse().unwrap()]),
+    ///     _ => answer.failed(onloop::Error::other("names outside are not asked for")),
+    /// });
+    /// # drop(options);
+    /// ```
+    pub fn lookup<R: Outcome>(
+        mut self,
+        mut lookup: impl FnMut(&str, LookupAnswer) -> R + 'static,
+    ) -> Self {
+        self.lookup = Some(Box::new(move |name, answer| lookup(name, answer).into_result()));
+        self
+    }
+
+    /// Makes the connections in place of the loop: to something that only the program knows, or in a way that
+    /// this crate does not offer. It is called from the loop, so it must not wait: the connection may come later.
+    /// What it returns as an error, or panics with, fails the request. The agent's limits hold, and its
+    /// connections are kept as others are. (Node: `createConnection`)
+    ///
+    /// ```
+    /// use onloop::http::AgentOptions;
+    /// use std::os::unix::net::UnixStream;
+    /// let options = AgentOptions::new().create_connection(|target, connector| {
+    ///     assert_eq!(target.port(), 80);
+    ///     let (ours, theirs) = UnixStream::pair()?;
+    ///     std::thread::spawn(move || serve_it_here(theirs));
+    ///     connector.connected(ours)
+    /// });
+    /// # fn serve_it_here(_: UnixStream) {}
+    /// # drop(options);
+    /// ```
+    pub fn create_connection<R: Outcome>(
+        mut self,
+        mut connect: impl FnMut(&ConnectTarget, Connector) -> R + 'static,
+    ) -> Self {
+        self.create_connection =
+            Some(Box::new(move |target, connector| connect(target, connector).into_result()));
         self
     }
 }

@@ -1,5 +1,6 @@
 //! The request that a client sends.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::mem::replace;
 use std::time::Duration;
@@ -61,7 +62,7 @@ pub fn get(
     Ok(request)
 }
 
-/// Starts a request with options.
+/// Starts a request with options, which are taken or only looked at: many requests can be made from the same.
 ///
 /// # Errors
 /// As [`request`].
@@ -80,7 +81,8 @@ pub fn get(
 /// event_loop.run()
 /// # ; Ok::<(), onloop::Error>(())
 /// ```
-pub fn request_with(lp: LoopHandle, options: RequestOptions) -> Result<ClientRequest> {
+pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Result<ClientRequest> {
+    let options = options.borrow();
     options.check()?;
     let agent = match options.agent {
         Some(agent) => Some(agent.on(lp)?),
@@ -227,6 +229,36 @@ impl ClientRequest {
     /// Turns the timeout off: `set_timeout` with zero. (Node: `clearTimeout`)
     pub fn clear_timeout(&self) {
         self.set_timeout(Duration::ZERO);
+    }
+
+    /// Sets what is called when a proxy, asked by CONNECT, has made the tunnel: with its response, the connection
+    /// as a byte stream, and the bytes that came behind the head. Any answer but a 2xx comes to `on_response`. A
+    /// tunnel that nobody waits for is closed, and an error. (Node: `'connect'`)
+    ///
+    /// ```no_run
+    /// # let mut event_loop = onloop::EventLoop::new()?;
+    /// # let lp = event_loop.handle();
+    /// use onloop::http::{self, RequestOptions};
+    /// let options = RequestOptions::new("CONNECT", "http://localhost:3128/").path("example.com:25");
+    /// let request = http::request_with(lp, options)?;
+    /// request.on_connect(|_response, socket, _head| {
+    ///     socket.on_data(|bytes| print!("{}", String::from_utf8_lossy(bytes)));
+    ///     socket.write("QUIT\r\n");
+    /// });
+    /// request.on_response(|response| eprintln!("no tunnel: {}", response.status()));
+    /// request.end("");
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn on_connect<R: Outcome>(
+        &self,
+        callback: impl FnOnce(IncomingResponse, Socket, &[u8]) -> R + 'static,
+    ) {
+        let mut callback: Option<UpgradeFn> = Some(Box::new(move |response, socket, head| {
+            callback(response, socket, head).into_result()
+        }));
+        let displaced =
+            self.shell.with(|core| replace(&mut core.callbacks(self.id)?.connect, callback.take()));
+        drop(displaced);
     }
 
     /// The request is sent on a connection that served another one before. (Node: `reusedSocket`)

@@ -119,6 +119,13 @@ impl Connection {
         });
     }
 
+    /// Takes a client's connection out of its agent, for good: the agent's limits do not count it any more, and it
+    /// ends with the exchange that is going on on it; a free one ends at once. Does nothing to a server's.
+    /// (Node: the event `'agentRemove'`)
+    pub fn remove_from_agent(&self) {
+        self.shell.with(|core| core.remove_from_agent(self.key, self.generation));
+    }
+
     /// The connection does not keep the loop running. (Node: `socket.unref`)
     pub fn unref(&self) {
         self.shell.with(|core| core.set_connection_referenced(self.key, self.generation, false));

@@ -13,14 +13,20 @@
 
 mod agent;
 mod agent_options;
+mod block_list;
 mod client;
 mod connection;
+mod connector;
 #[cfg(feature = "http")]
 mod convert;
+mod credentials;
 mod listen;
 mod message;
 mod options;
 mod outgoing;
+// What asks for a route comes with the agent's options.
+#[cfg_attr(not(test), allow(dead_code))]
+mod proxy;
 mod request_options;
 mod response;
 mod server;
@@ -47,11 +53,14 @@ pub use convert::request_from_http;
 
 pub use agent::{Agent, global_agent, set_global_agent};
 pub use agent_options::{AgentOptions, Scheduling};
+pub use block_list::BlockList;
 pub use client::{ClientRequest, get, request, request_with};
 pub use connection::{Connection, DropInfo};
+pub use connector::{ConnectTarget, Connector, LookupAnswer};
 pub use listen::ListenAddress;
 pub use message::{Body, IncomingResponse, Information, PipeTarget, Request};
 pub use options::ServerOptions;
+pub use proxy::ProxyOptions;
 pub use request_options::RequestOptions;
 pub use response::Response;
 pub use server::Server;
@@ -60,6 +69,8 @@ pub use validate::{
     is_valid_header_name, is_valid_header_value, validate_header_name, validate_header_value,
 };
 pub use value::{HeaderValue, Outcome};
+
+pub use crate::net::Family;
 
 /// 16,384 (Node: `http.maxHeaderSize`).
 pub use crate::h1::MAX_HEADER_SIZE;

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::agent::OriginText;
+use crate::engine::agent::push_origin_name;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::server::fields_max;
 use crate::engine::{ClientState, Place, set_field};
 use crate::error::{Error, Result};
 use crate::h1::{FieldList, HeadLimits, METHODS, is_token};
+use crate::http::credentials::basic;
 use crate::http::url::{Url, UrlError};
-use crate::http::{Agent, HeaderValue};
+use crate::http::{Agent, Family, HeaderValue};
 
 /// What a client request is made from: method and URL, and what overrides the URL's parts.
 ///
@@ -165,6 +166,14 @@ impl RequestOptions {
         })
     }
 
+    /// Connects to addresses of this family only. Default: both, in turn. (Node: `family`)
+    pub fn family(self, family: Family) -> Self {
+        self.change(|endpoint| {
+            endpoint.family = Some(family);
+            Ok(())
+        })
+    }
+
     /// Changes where the request goes.
     fn change(mut self, change: impl FnOnce(&mut Endpoint) -> Result<()>) -> Self {
         let changed = match &mut self.endpoint {
@@ -210,7 +219,11 @@ impl RequestOptions {
     /// Of the connections that it can use.
     pub(super) fn origin_name(&self) -> Result<String> {
         match &self.endpoint {
-            Ok(endpoint) => Ok(OriginText(endpoint).to_string()),
+            Ok(endpoint) => {
+                let mut name = String::new();
+                push_origin_name(&mut name, endpoint);
+                Ok(name)
+            }
             Err(error) => Err(error.clone()),
         }
     }
@@ -328,33 +341,4 @@ fn check_target(method: &str, target: &str) -> Result<()> {
         _ => format!("the path must begin with a slash, or be an absolute URL (got {target:?})"),
     };
     Err(Error::local("ERR_INVALID_ARG_VALUE", message))
-}
-
-/// `Basic` credentials (RFC 7617).
-fn basic(user: &str, password: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let plain = format!("{user}:{password}");
-    let mut text = String::from("Basic ");
-    for group in plain.as_bytes().chunks(3) {
-        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
-        let bits = bits << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * place)) as usize & 63];
-            text.push(if place <= group.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::basic;
-
-    #[test]
-    fn credentials_are_base64() {
-        assert_eq!(basic("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        assert_eq!(basic("a", "b"), "Basic YTpi");
-        assert_eq!(basic("", ""), "Basic Og==");
-        assert_eq!(basic("ab", "c"), "Basic YWI6Yw==");
-    }
 }

@@ -6,6 +6,7 @@
 //! means. Read `reactor` next, then `timers`, `resolve`, `file` and `remote`.
 
 mod address;
+mod block_list;
 pub(crate) mod file;
 mod reactor;
 mod readiness;
@@ -26,8 +27,10 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::time::{Duration, SystemTime};
 
 pub use address::Address;
+pub use block_list::BlockList;
 pub(crate) use reactor::Reactor;
 pub(crate) use readiness::{Readiness, Ready};
+pub use resolve::Family;
 pub(crate) use source::Source;
 pub(crate) use time::Time;
 

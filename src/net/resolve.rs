@@ -1,30 +1,53 @@
 //! Names to addresses, off the loop.
 //!
-//! One helper thread, started by the first name that needs it, asks the system's resolver; equal
-//! questions share one job and a short cache answers repetitions. In simulation the network's host
-//! table answers, without a thread, after a virtual delay. Deliberately not here: which of the
-//! addresses is tried first (RFC 8305), and who waits for a lookup.
+//! Threads of its own, started by the names that need them, ask the system's resolver; equal questions share
+//! one job and a short cache answers repetitions. In simulation the network's host table answers, without a
+//! thread, after a virtual delay. Deliberately not here: when which of the addresses is tried (RFC 8305), and
+//! who waits for a lookup.
 
+mod order;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 use super::remote::Waker;
 use super::{Net, Time};
+pub use order::Family;
+pub(crate) use order::{interleave, of_family};
+use threads::Threads;
 
-/// What asks in place of the system's resolver, on the helper thread.
-pub(crate) type LookupFn = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
+/// Most addresses of one name. There are answers with thousands, and nobody comes to try the last of them.
+const ADDRESSES_MAX: usize = 64;
+
+/// What asks in place of the system's resolver, on a thread of its own.
+#[derive(Clone)]
+pub(crate) struct LookupFn(Arc<LookupDyn>);
+
+type LookupDyn = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
+
+impl LookupFn {
+    pub(crate) fn new(
+        lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static,
+    ) -> LookupFn {
+        LookupFn(Arc::new(lookup))
+    }
+}
+
+impl fmt::Debug for LookupFn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LookupFn")
+    }
+}
 
 /// The limits of name resolution.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct ResolverOptions {
     /// How long a found address may be used again. `getaddrinfo` tells no time to live.
     pub(crate) cache_ttl: Duration,
@@ -32,6 +55,8 @@ pub(crate) struct ResolverOptions {
     pub(crate) cache_entries_max: usize,
     /// Most lookups under way.
     pub(crate) pending_max: usize,
+    /// Most threads.
+    pub(crate) threads_max: usize,
     /// Asked in place of `getaddrinfo`.
     pub(crate) lookup: Option<LookupFn>,
 }
@@ -42,6 +67,8 @@ impl Default for ResolverOptions {
             cache_ttl: Duration::from_secs(10),
             cache_entries_max: 256,
             pending_max: 1024,
+            // As many as libuv has.
+            threads_max: 4,
             lookup: None,
         }
     }
@@ -69,10 +96,15 @@ pub(crate) struct Full;
 pub(crate) struct LookupError {
     /// Node's name: `ENOTFOUND`, or `EAI_AGAIN` where the resolver itself was out of reach.
     pub(crate) code: &'static str,
+    /// What the resolver said, without the name and the code.
     pub(crate) message: String,
 }
 
+/// What a lookup came to, with the port that was asked for.
 pub(crate) type Answer = Result<Vec<SocketAddr>, LookupError>;
+
+/// The same with port 0.
+type Found = Answer;
 
 /// The lookups of one loop.
 pub(crate) struct Resolver {
@@ -98,9 +130,9 @@ struct Waiting {
 }
 
 enum Backend {
-    Thread {
+    Threads {
         waker: Waker,
-        running: Option<Helper>,
+        threads: Threads,
     },
     #[cfg(feature = "sim")]
     Sim {
@@ -109,17 +141,15 @@ enum Backend {
     },
 }
 
-/// The channels of the helper thread, which ends when the first of them is dropped.
-struct Helper {
-    jobs: SyncSender<Box<str>>,
-    answers: Receiver<(Box<str>, Answer)>,
-}
-
 impl Resolver {
     /// A resolver for the loop of `net`. No thread yet.
     pub(crate) fn new(net: &Net, options: ResolverOptions) -> Resolver {
         let backend = match net {
-            Net::System(reactor) => Backend::Thread { waker: reactor.remote(), running: None },
+            Net::System(reactor) => {
+                let (waker, lookup) = (reactor.remote(), options.lookup.clone());
+                let threads = Threads::new(waker.clone(), lookup, options.threads_max);
+                Backend::Threads { waker, threads }
+            }
             #[cfg(feature = "sim")]
             Net::Sim(sim) => Backend::Sim { net: sim.clone(), due: VecDeque::new() },
         };
@@ -178,24 +208,12 @@ impl Resolver {
 
     fn start(&mut self, name: Box<str>, now: Time) {
         match &mut self.backend {
-            Backend::Thread { waker, running } => {
-                if running.is_none() {
-                    let lookup = self.options.lookup.clone();
-                    match Helper::start(waker.clone(), lookup, self.options.pending_max) {
-                        Ok(helper) => *running = Some(helper),
-                        Err(error) => {
-                            log::error!(target: "onloop::loop", "no thread for name lookups: {error}")
-                        }
-                    }
-                }
-                let sent = running.as_ref().is_some_and(|h| h.jobs.try_send(name.clone()).is_ok());
-                if !sent {
-                    // A thread that did not start or has died is tried anew by the next lookup.
-                    *running = None;
-                    let waker = waker.clone();
-                    let answer = Err(again(&name, "the lookup thread is not running"));
-                    self.finish(&name, &answer, now);
+            Backend::Threads { waker, threads } => {
+                if let Err(error) = threads.ask(name.clone()) {
+                    log::error!(target: "onloop::loop", "no thread for name lookups: {error}");
+                    // The next lookup tries anew. Nothing else would wake the loop for this one.
                     waker.wake();
+                    self.finish(&name, &Err(again("no thread could be started")), now);
                 }
             }
             #[cfg(feature = "sim")]
@@ -203,26 +221,27 @@ impl Resolver {
         }
     }
 
-    fn next_answer(&mut self, now: Time) -> Option<(Box<str>, Answer)> {
+    fn next_answer(&mut self, now: Time) -> Option<(Box<str>, Found)> {
         let _ = now;
         match &mut self.backend {
-            Backend::Thread { running, .. } => running.as_ref()?.answers.try_recv().ok(),
+            Backend::Threads { threads, .. } => threads.take_answer(),
             #[cfg(feature = "sim")]
             Backend::Sim { net, due } => {
                 if due.front()?.0 > now {
                     return None;
                 }
                 let (_, name) = due.pop_front()?;
-                let answer = match net.host(&name) {
-                    Some(addresses) => Ok(without_port(addresses)),
-                    None => Err(not_found(&name, "no such host in the simulation")),
+                let found = match (&self.options.lookup, net.host(&name)) {
+                    (Some(lookup), _) => ask_aside(&name, lookup),
+                    (None, Some(addresses)) => Ok(without_port(addresses)),
+                    (None, None) => Err(not_found("no such host in the simulation")),
                 };
-                Some((name, answer))
+                Some((name, found))
             }
         }
     }
 
-    fn finish(&mut self, name: &str, answer: &Answer, now: Time) {
+    fn finish(&mut self, name: &str, answer: &Found, now: Time) {
         let waiting = self.jobs.remove(name).unwrap_or_default();
         self.pending -= waiting.len();
         for Waiting { key, port } in waiting {
@@ -252,69 +271,63 @@ impl Resolver {
     }
 }
 
-impl std::fmt::Debug for Resolver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolver").field("pending", &self.pending).finish_non_exhaustive()
     }
 }
 
-impl Helper {
-    fn start(waker: Waker, lookup: Option<LookupFn>, jobs_max: usize) -> io::Result<Helper> {
-        let (jobs, jobs_in) = sync_channel::<Box<str>>(jobs_max.max(1));
-        let (answers_out, answers) = channel();
-        // Detached on purpose: a `getaddrinfo` under way can take half a minute, and no program
-        // should wait for it in order to end.
-        thread::Builder::new()
-            .name("onloop-resolver".into())
-            .spawn(move || answer_jobs(&jobs_in, &answers_out, &waker, lookup.as_ref()))?;
-        Ok(Helper { jobs, answers })
-    }
-}
-
-fn answer_jobs(
-    jobs: &Receiver<Box<str>>,
-    answers: &Sender<(Box<str>, Answer)>,
-    waker: &Waker,
-    lookup: Option<&LookupFn>,
-) {
-    while let Ok(name) = jobs.recv() {
-        // A lookup of the user's that panics must fail its name, not silence all names to come.
-        let answer = catch_unwind(AssertUnwindSafe(|| ask(&name, lookup)))
-            .unwrap_or_else(|_| Err(again(&name, "the lookup function panicked")));
-        if answers.send((name, answer)).is_err() {
-            return;
-        }
-        waker.wake();
-    }
-}
-
-fn ask(name: &str, lookup: Option<&LookupFn>) -> Answer {
+fn ask(name: &str, lookup: Option<&LookupFn>) -> Found {
     let found = match lookup {
-        Some(lookup) => lookup(name).map(without_port),
-        None => (name, 0).to_socket_addrs().map(Iterator::collect),
+        Some(lookup) => (lookup.0)(name).map(without_port),
+        None => (name, 0).to_socket_addrs().map(distinct),
     };
     match found {
-        Ok(addresses) if addresses.is_empty() => Err(not_found(name, "no addresses")),
+        Ok(addresses) if addresses.is_empty() => Err(not_found("it has no address")),
         Ok(addresses) => Ok(addresses),
-        // std keeps getaddrinfo's number to itself; its text (glibc's and BSD's, musl's) is all
-        // there is to tell "no such name" from "ask again".
-        Err(error) => {
-            let text = error.to_string();
-            let is_temporary = text.contains("emporary failure") || text.contains("ry again");
-            Err(if is_temporary { again(name, &text) } else { not_found(name, &text) })
-        }
+        Err(error) if is_temporary(&error) => Err(again(&error.to_string())),
+        Err(error) => Err(not_found(&error.to_string())),
     }
 }
 
-fn again(name: &str, reason: &str) -> LookupError {
-    LookupError { code: "EAI_AGAIN", message: format!("getaddrinfo EAI_AGAIN {name}: {reason}") }
+/// As `ask` on a thread, which is waited for: virtual time stands still, and the user's code runs where it does
+/// on a real network, never while the loop's state is borrowed.
+#[cfg(feature = "sim")]
+fn ask_aside(name: &str, lookup: &LookupFn) -> Found {
+    let ask = || threads::ask_contained(name, Some(lookup));
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("onloop-resolver".into());
+        match thread.spawn_scoped(scope, ask) {
+            Ok(asking) => asking.join().unwrap_or_else(|_| Err(again("the lookup thread died"))),
+            Err(error) => Err(again(&format!("no thread could be started: {error}"))),
+        }
+    })
 }
 
-fn not_found(name: &str, reason: &str) -> LookupError {
-    LookupError { code: "ENOTFOUND", message: format!("getaddrinfo ENOTFOUND {name}: {reason}") }
+/// Whether it was the resolver that failed and not the name. std keeps `getaddrinfo`'s number to itself; its
+/// text (glibc's and BSD's, musl's) is all there is to tell "no such name" from "ask again".
+fn is_temporary(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, NotFound, TimedOut, WouldBlock};
+    let text = error.to_string();
+    match error.kind() {
+        NotFound => false,
+        Interrupted | TimedOut | WouldBlock => true,
+        // An error of the system (`EAI_SYSTEM`, no descriptor left) says nothing of the name.
+        _ if error.raw_os_error().is_some() => true,
+        _ => text.contains("emporary failure") || text.contains("ry again"),
+    }
 }
 
-fn literal(host: &str) -> Option<IpAddr> {
+fn again(reason: &str) -> LookupError {
+    LookupError { code: "EAI_AGAIN", message: reason.into() }
+}
+
+fn not_found(reason: &str) -> LookupError {
+    LookupError { code: "ENOTFOUND", message: reason.into() }
+}
+
+/// The address that a host is, where it is no name.
+pub(crate) fn literal(host: &str) -> Option<IpAddr> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     match bare {
         Some(bare) => bare.parse().ok().map(IpAddr::V6),
@@ -323,7 +336,22 @@ fn literal(host: &str) -> Option<IpAddr> {
 }
 
 fn without_port(addresses: Vec<IpAddr>) -> Vec<SocketAddr> {
-    addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect()
+    distinct(addresses.into_iter().map(|address| SocketAddr::new(address, 0)))
+}
+
+/// Each address once, in the order of their first places: a hosts file may say one twice, and trying it twice
+/// would only take time.
+fn distinct(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut kept: Vec<SocketAddr> = Vec::new();
+    for address in addresses {
+        if kept.len() == ADDRESSES_MAX {
+            break;
+        }
+        if !kept.contains(&address) {
+            kept.push(address);
+        }
+    }
+    kept
 }
 
 /// Keeps what else an IPv6 address carries: its scope.

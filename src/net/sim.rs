@@ -13,6 +13,12 @@
 //! Deliberately not here: datagrams, packet loss below the byte stream (a delay is what TCP makes of
 //! it), and threads. A thread that posts into a simulated loop is served, but cannot be replayed.
 //!
+//! # Names and addresses
+//! A simulated name has the addresses that [`SimNet::add_host`] gives it, in that order, and any address can be
+//! listened on. [`SimNet::set_route`] says what becomes of connections to one of them: how long they take, whether
+//! they are refused, or whether nobody ever answers. So a test of a client with several addresses is a table:
+//! names, routes, listeners, and the address that [`SimPeer::remote_address`] or the server's side tells.
+//!
 //! Read `state` next for what happens to a connection, `stream` for its calls, `driver` for time.
 
 mod driver;
@@ -32,7 +38,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub(crate) use driver::SimLoop;
-pub use options::SimOptions;
+pub use options::{Route, SimOptions};
 pub use peer::{SimListener, SimPeer};
 use state::State;
 
@@ -88,10 +94,42 @@ impl SimNet {
         state.hosts.insert(name.to_ascii_lowercase(), addresses);
     }
 
+    /// What becomes of connections to `address` from now on, on every port. Those that are made or on their way
+    /// stay as they are.
+    ///
+    /// ```
+    /// use std::{cell::Cell, net::IpAddr, rc::Rc, time::Duration};
+    /// use onloop::{LoopOptions, http, sim::{Route, SimNet}};
+    ///
+    /// let net = SimNet::new(1);
+    /// let (hole, works): (IpAddr, IpAddr) = ("2001:db8::1".parse()?, "192.0.2.1".parse()?);
+    /// net.add_host("two.test", vec![hole, works]);
+    /// net.set_route(hole, Route::Silent);
+    /// net.set_route(works, Route::Delayed(Duration::from_millis(30)));
+    ///
+    /// let mut event_loop = net.event_loop(LoopOptions::default());
+    /// let lp = event_loop.handle();
+    /// let server = http::create_server(lp, |_req, res| res.end("hello"));
+    /// server.listen("[::]:80")?;
+    ///
+    /// let status = Rc::new(Cell::new(0));
+    /// let seen = Rc::clone(&status);
+    /// http::get(lp, "http://two.test/", move |response| {
+    ///     seen.set(response.status());
+    ///     response.on_end(move || server.close());
+    /// })?;
+    /// event_loop.run()?;
+    /// assert_eq!(status.get(), 200);
+    /// assert!(net.now() < Duration::from_secs(1), "the hole was waited for");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_route(&self, address: IpAddr, route: Route) {
+        self.state.borrow_mut().routes.insert(address, route);
+    }
+
     /// Begins a connection from outside of any event loop. It is made when time has passed, but can
-    /// be written to at once.
+    /// be written to at once. Where the route is [`Route::Unreachable`] it is closed from the start.
     pub fn connect(&self, address: &Address) -> SimPeer {
-        // It cannot fail: only a port that was asked for can be taken.
         let id = self.state.borrow_mut().connect(address, None, None).ok();
         SimPeer::new(self.clone(), id)
     }

@@ -1,12 +1,16 @@
 //! Listening, asking for a connection, accepting one.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use super::super::{Address, Readiness, Time};
-use super::SocketId;
 use super::state::{Action, End, Pair, State, Watch};
+use super::{Route, SocketId};
+
+/// When Linux gives up a connection that nobody answers: after six more SYNs, 1, 2, 4 … 64 s apart.
+const SYN_PATIENCE: Duration = Duration::from_secs(127);
 
 /// `EMFILE`, the same number on every Unix.
 const EMFILE: i32 = 24;
@@ -41,7 +45,7 @@ impl State {
             }
         }
         if self.listeners.iter().any(|(_, listener)| listener.address == address) {
-            return Err(io::ErrorKind::AddrInUse.into());
+            return Err(ErrorKind::AddrInUse.into());
         }
         let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
         let (serial, watch, queue) = (self.serial(), Watch::default(), VecDeque::new());
@@ -49,41 +53,57 @@ impl State {
         Ok(SocketId::listener(self.listeners.insert(listener)))
     }
 
-    /// The listener for `address`: an exact one before one that is bound to all addresses.
+    /// The listener for `address`: an exact one before one that is bound to all addresses, of which `::` takes
+    /// IPv4 as well.
     pub(super) fn find_listener(&self, address: &Address) -> Option<usize> {
         let exact = self.listeners.iter().find(|(_, listener)| listener.address == *address);
         let any = || {
-            let port = address.port()?;
+            let (port, ip) = (address.port()?, address.ip()?);
             self.listeners.iter().find(|(_, listener)| {
-                let bound = listener.address.ip().filter(IpAddr::is_unspecified);
-                let to_any = address.ip().is_some_and(|ip| ip.is_unspecified());
-                listener.address.port() == Some(port) && (bound.is_some() || to_any)
+                let Some(bound) = listener.address.ip() else { return false };
+                let to_any = ip.is_unspecified() && bound.is_ipv4() == ip.is_ipv4();
+                let takes = bound.is_unspecified() && (bound.is_ipv6() || ip.is_ipv4());
+                listener.address.port() == Some(port) && (takes || to_any)
             })
         };
         exact.or_else(any).map(|(key, _)| key)
     }
 
-    /// `AddrInUse` where `local` has a port that another connection was made from.
+    /// # Errors
+    /// `AddrInUse` where `local` has a port that another connection was made from, `NetworkUnreachable` where
+    /// the route says so.
     pub(super) fn connect(
         &mut self,
         address: &Address,
         local: Option<SocketAddr>,
         owner: Option<usize>,
     ) -> io::Result<SocketId> {
+        let route = address.ip().and_then(|ip| self.routes.get(&ip).copied()).unwrap_or_default();
+        if route == Route::Unreachable {
+            return Err(ErrorKind::NetworkUnreachable.into());
+        }
         let local = match address {
             Address::Ip(remote) => Some(Address::Ip(self.local_end(*remote, local)?)),
             Address::Unix(_) => None,
         };
         let near = End { held: true, owner, local, ..End::default() };
         let far = End { local: Some(address.clone()), ..End::default() };
-        let serial = self.serial();
-        let target = address.clone();
-        let key = self.pairs.insert(Pair { serial, connecting: true, target, ends: [near, far] });
-        let id = SocketId::stream(key, 0);
+        let (serial, target) = (self.serial(), address.clone());
+        let fails = match route {
+            Route::Refused => Some(ErrorKind::ConnectionRefused),
+            Route::Silent => Some(ErrorKind::TimedOut),
+            _ => None,
+        };
+        let pair = Pair { serial, connecting: true, fails, target, ends: [near, far] };
+        let id = SocketId::stream(self.pairs.insert(pair), 0);
         if !self.random.chance(self.options.connect_silence) {
             let (low, high) = self.options.connect_delay;
-            let delay = self.random.between(low, high);
-            let at = Time(self.now.0.saturating_add(delay));
+            let drawn = self.random.between(low, high);
+            let at = match route {
+                Route::Delayed(delay) => self.now.after(delay),
+                Route::Silent => self.now.after(SYN_PATIENCE),
+                _ => Time(self.now.0.saturating_add(drawn)),
+            };
             if let Some(target) = self.target(id) {
                 self.schedule(at, Action::Connect(target));
             }
@@ -109,7 +129,7 @@ impl State {
                 local.set_port(port);
                 let taken = Some(Address::Ip(local));
                 if self.pairs.iter().any(|(_, p)| p.ends[0].held && p.ends[0].local == taken) {
-                    return Err(io::ErrorKind::AddrInUse.into());
+                    return Err(ErrorKind::AddrInUse.into());
                 }
             }
         }
@@ -128,15 +148,15 @@ impl State {
 
     pub(super) fn accept(&mut self, id: SocketId, owner: Option<usize>) -> io::Result<SocketId> {
         let listener = id.as_listener().and_then(|key| self.listeners.get_mut(key));
-        let listener = listener.ok_or(io::ErrorKind::InvalidInput)?;
+        let listener = listener.ok_or(ErrorKind::InvalidInput)?;
         if listener.queue.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
+            return Err(ErrorKind::WouldBlock.into());
         }
         // A hand-driven listener has no descriptor table that could be full.
         if owner.is_some() && self.random.chance(self.options.accept_error) {
             return Err(io::Error::from_raw_os_error(EMFILE));
         }
-        let accepted = listener.queue.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
+        let accepted = listener.queue.pop_front().ok_or(ErrorKind::WouldBlock)?;
         if let Some(end) = self.end(accepted) {
             end.owner = owner;
         }

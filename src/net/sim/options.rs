@@ -196,6 +196,25 @@ impl SimOptions {
     }
 }
 
+/// What a simulated network does with connections to one IP address: [`SimNet::set_route`](super::SimNet::set_route).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Route {
+    /// They are made where somebody listens and refused where nobody does, after the delay of
+    /// [`SimOptions::connect_delay`].
+    #[default]
+    Open,
+    /// The same after this time.
+    Delayed(Duration),
+    /// They are refused, whoever listens (`ECONNREFUSED`).
+    Refused,
+    /// Nobody answers: a black hole. They fail after 127 s, when Linux has sent its last SYN in vain
+    /// (`ETIMEDOUT`).
+    Silent,
+    /// There is no way there, and the call itself fails (`ENETUNREACH`): IPv6 on a machine that has none.
+    Unreachable,
+}
+
 fn micros(range: &RangeInclusive<Duration>) -> (u64, u64) {
     (to_micros(*range.start()), to_micros(*range.end()))
 }

@@ -16,7 +16,7 @@ use super::super::{Address, Readiness, Time};
 use super::driver::LoopState;
 use super::listener::Listener;
 use super::random::{Random, Trace};
-use super::{SimOptions, SocketId};
+use super::{Route, SimOptions, SocketId};
 
 /// The top bit of a `SocketId` says listener; the lowest bit of a stream's says which end.
 const LISTENER: u32 = 1 << 31;
@@ -149,6 +149,8 @@ pub(super) struct End {
 pub(super) struct Pair {
     pub(super) serial: u64,
     pub(super) connecting: bool,
+    /// What the connection comes to in place of the listener's answer.
+    pub(super) fails: Option<ErrorKind>,
     pub(super) target: Address,
     pub(super) ends: [End; 2],
 }
@@ -163,6 +165,7 @@ pub(super) struct State {
     pub(super) listeners: Slab<Listener>,
     pub(super) loops: Vec<LoopState>,
     pub(super) hosts: BTreeMap<String, Vec<IpAddr>>,
+    pub(super) routes: BTreeMap<IpAddr, Route>,
     pub(super) trace: Trace,
     pub(super) deliveries: u64,
     pub(super) stalled: bool,
@@ -183,6 +186,7 @@ impl State {
             listeners: Slab::new(),
             loops: Vec::new(),
             hosts: BTreeMap::new(),
+            routes: BTreeMap::new(),
             trace: Trace::new(),
             deliveries: 0,
             stalled: false,
@@ -343,8 +347,8 @@ impl State {
         let Some((pair, side)) = self.pair(target.id) else {
             return;
         };
-        let address = pair.target.clone();
-        let listener = self.find_listener(&address);
+        let (address, fails) = (pair.target.clone(), pair.fails);
+        let listener = self.find_listener(&address).filter(|_| fails.is_none());
         if listener.is_some_and(|key| self.listeners[key].is_full()) {
             let at = Time(self.now.0.saturating_add(SYN_RETRY_MICROS));
             self.schedule(at, Action::Connect(target));
@@ -357,7 +361,7 @@ impl State {
         pair.connecting = false;
         if refused {
             pair.ends[side].broken = true;
-            pair.ends[side].error = Some(ErrorKind::ConnectionRefused);
+            pair.ends[side].error = Some(fails.unwrap_or(ErrorKind::ConnectionRefused));
             self.record(target, 5);
         } else {
             pair.ends[1 - side].held = true;

@@ -308,6 +308,64 @@ fn a_connection_comes_from_the_address_that_was_asked_for() {
     net.close(chosen);
 }
 
+/// A connection to port 80 of an address: when it was decided, and how.
+fn outcome(sim: &SimNet, ip: &str) -> (Duration, Result<(), ErrorKind>) {
+    let (mut net, began) = (Net::simulated(sim), sim.now());
+    let to = Address::Ip(SocketAddr::new(ip.parse().unwrap(), 80));
+    let mut stream = match net.connect(&to, None) {
+        Ok(stream) => stream,
+        Err(error) => return (sim.now() - began, Err(error.kind())),
+    };
+    net.register(&mut stream, STREAM).unwrap();
+    while poll(&mut net, None).is_empty() {
+        assert!(!sim.stalled(), "{ip} is never decided");
+    }
+    let result = net.connect_result(&mut stream);
+    net.close(stream);
+    (sim.now() - began, result.map(|made| assert!(made)).map_err(|error| error.kind()))
+}
+
+#[test]
+fn each_address_has_a_route_of_its_own() {
+    let sim = SimNet::new(21);
+    let any: Address = "[::]:80".parse::<SocketAddr>().unwrap().into();
+    let _server = sim.listen(&any).unwrap();
+    let usual = Duration::from_micros(50);
+    let slow = Duration::from_millis(300);
+    for (ip, route, expected) in [
+        ("192.0.2.1", Route::Open, (usual, Ok(()))),
+        ("192.0.2.2", Route::Delayed(slow), (slow, Ok(()))),
+        ("192.0.2.3", Route::Refused, (usual, Err(ErrorKind::ConnectionRefused))),
+        ("192.0.2.4", Route::Silent, (Duration::from_secs(127), Err(ErrorKind::TimedOut))),
+        ("2001:db8::1", Route::Unreachable, (Duration::ZERO, Err(ErrorKind::NetworkUnreachable))),
+    ] {
+        assert_eq!(outcome(&sim, ip), (usual, Ok(())), "{ip} before");
+        sim.set_route(ip.parse().unwrap(), route);
+        assert_eq!(outcome(&sim, ip), expected, "{ip} {route:?}");
+    }
+    assert_eq!(outcome(&sim, "192.0.2.5"), (usual, Ok(())), "an address without a route");
+    let lost = sim.connect(&"[2001:db8::1]:80".parse::<SocketAddr>().unwrap().into());
+    assert!(!lost.is_connected() && lost.write(b"x") == 0);
+    assert_eq!(sim.open_sockets(), 0);
+}
+
+#[test]
+fn a_listener_takes_the_families_that_a_kernel_would_give_it() {
+    for (bound, v4, v6) in [
+        ("127.0.0.1:80", true, false),
+        ("[::1]:80", false, true),
+        ("0.0.0.0:80", true, false),
+        ("[::]:80", true, true),
+    ] {
+        let sim = SimNet::new(22);
+        let bound: Address = bound.parse::<SocketAddr>().unwrap().into();
+        let _server = sim.listen(&bound).unwrap();
+        assert_eq!(outcome(&sim, "127.0.0.1").1.is_ok(), v4, "{bound}");
+        assert_eq!(outcome(&sim, "::1").1.is_ok(), v6, "{bound}");
+        assert_eq!(outcome(&sim, "0.0.0.0").1.is_ok(), v4, "{bound}");
+    }
+}
+
 #[test]
 fn a_full_backlog_makes_the_client_try_again() {
     let sim = SimNet::new(13);

@@ -1,0 +1,135 @@
+//! Through a proxy to where a request wants to go: CONNECT, and its answer, before the request's own first byte
+//! (RFC 9110 §9.3.6).
+
+use std::io;
+
+use crate::engine::Core;
+use crate::engine::event::{Event, Input};
+use crate::engine::incoming::Read;
+use crate::engine::server_failure::violation_error;
+use crate::engine::slot::{Flags, Stage};
+use crate::error::{Error, ErrorKind, Sent};
+use crate::h1::{Asked, HeadProgress, parse_response};
+
+/// A tunnel that is being asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Tunnel {
+    /// What is left of the request to the proxy.
+    out: Vec<u8>,
+    /// What came of its answer.
+    answer: Vec<u8>,
+    progress: HeadProgress,
+}
+
+impl Core {
+    /// A connection is there: to a proxy, where the request needs a tunnel. True where it is the request's own
+    /// already.
+    pub(super) fn begin_tunnel(&mut self, key: u32) -> bool {
+        let client = self.client(key);
+        let route = client.endpoint.as_deref().and_then(|endpoint| endpoint.tunnel.as_ref());
+        let Some(route) = route else {
+            return true;
+        };
+        let authority = &route.authority;
+        let mut text = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
+        if let Some(authorization) = &route.authorization {
+            text.push_str("Proxy-Authorization: ");
+            text.push_str(authorization);
+            text.push_str("\r\n");
+        }
+        text.push_str("\r\n");
+        client.tunnel = Some(Box::new(Tunnel { out: text.into_bytes(), ..Tunnel::default() }));
+        self.mark_dirty_later(key);
+        false
+    }
+
+    /// Asks the proxy for a tunnel, and waits for its answer. `None` is rest.
+    pub(super) fn tunnel_next(&mut self, key: u32, input: &mut Input<'_>) -> Option<Event> {
+        if let Err(error) = self.send_to_proxy(key) {
+            return Some(self.tunnel_failed(key, Error::io(&error, "write")));
+        }
+        loop {
+            match self.read(key, input) {
+                Read::Nothing => return None,
+                Read::Some => {}
+                Read::End | Read::Broken => {
+                    let message = "the proxy closed the connection before it answered CONNECT";
+                    let error = Error::new(ErrorKind::Peer, "ERR_PROXY_TUNNEL", message);
+                    return Some(self.tunnel_failed(key, error));
+                }
+            }
+            let count = input.bytes().len();
+            let limits = self.agents.head_limits;
+            let mut head = self.pool.head();
+            let client = self.client(key);
+            let tunnel = client.tunnel.as_deref_mut()?;
+            tunnel.answer.extend_from_slice(input.bytes());
+            input.consume(count);
+            let (bytes, progress) = (&tunnel.answer, &mut tunnel.progress);
+            let parsed = parse_response(bytes, &limits, progress, Asked::Connect, &mut head);
+            let status = head.status();
+            self.pool.recycle_head(head);
+            match parsed {
+                Ok(None) => {}
+                Ok(Some(consumed)) => {
+                    if let Some(event) = self.proxy_answered(key, status, consumed) {
+                        return Some(event);
+                    }
+                }
+                Err(violation) => {
+                    return Some(self.tunnel_failed(key, violation_error(violation)));
+                }
+            }
+        }
+    }
+
+    /// A response of the proxy is complete; `None` where another one is to come.
+    fn proxy_answered(&mut self, key: u32, status: u16, consumed: usize) -> Option<Event> {
+        let tunnel = self.client(key).tunnel.as_deref_mut()?;
+        tunnel.answer.drain(..consumed);
+        tunnel.progress = HeadProgress::default();
+        let is_clean = tunnel.answer.is_empty();
+        if (100..200).contains(&status) && status != 101 && is_clean {
+            return None;
+        }
+        if !(200..300).contains(&status) {
+            let message = format!("the proxy answered CONNECT with {status}");
+            let error = Error::new(ErrorKind::Peer, "ERR_PROXY_TUNNEL", message);
+            return Some(self.tunnel_failed(key, error.with_status(status)));
+        }
+        if !is_clean {
+            // Whoever is behind the tunnel has not been asked anything yet.
+            let message = "bytes came through the tunnel before the request was sent";
+            return Some(
+                self.tunnel_failed(key, Error::new(ErrorKind::Peer, "ERR_PROXY_TUNNEL", message)),
+            );
+        }
+        log::debug!(target: "onloop::client", "request {key}: the tunnel is there");
+        self.client(key).tunnel = None;
+        self.active(key).stage = Stage::Head;
+        Some(Event::Continue)
+    }
+
+    fn send_to_proxy(&mut self, key: u32) -> io::Result<()> {
+        let Core { slots, net, .. } = self;
+        let slot = &mut slots[key as usize];
+        let client = slot.active.as_deref_mut().and_then(|active| active.client.as_deref_mut());
+        let Some(tunnel) = client.and_then(|client| client.tunnel.as_deref_mut()) else {
+            return Ok(());
+        };
+        while !tunnel.out.is_empty() && !slot.flags.has(Flags::WRITE_BLOCKED) {
+            match net.write(&mut slot.source, &tunnel.out) {
+                Ok(written) => drop(tunnel.out.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    slot.flags.set(Flags::WRITE_BLOCKED);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn tunnel_failed(&mut self, key: u32, error: Error) -> Event {
+        self.drop_connection(key, Some(error.with_sent(Sent::NothingSent)))
+    }
+}
