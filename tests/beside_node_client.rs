@@ -50,7 +50,8 @@ struct Node {
 
 impl Node {
     fn start() -> Node {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/beside_node_client/client.js");
+        let script =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/beside_node_client/client.js");
         let mut command = Command::new("node");
         command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("it is installed");
@@ -235,6 +236,7 @@ tables! {
     content_waits_where_it_is_told_to: exchanges::expectations;
     connections_serve_again_or_end: exchanges::persistence;
     agents_keep_to_their_limits: exchanges::agents;
+    silence_is_told_and_ends_nothing: exchanges::timeouts;
     connections_are_handed_over: exchanges::handover;
 }
 

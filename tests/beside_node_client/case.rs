@@ -226,7 +226,8 @@ pub(crate) mod rows {
     /// Node uses the connection again unless the server closes it; ours does not (RFC 9112 §9.6).
     pub(crate) const CLOSE: &str = "`Connection: close` set on a request";
     /// Node sends keep-alive though it will close; ours adds a line that says close.
-    pub(crate) const KEEP: &str = "`Connection: keep-alive` set on a request whose connection is not kept";
+    pub(crate) const KEEP: &str =
+        "`Connection: keep-alive` set on a request whose connection is not kept";
     /// Node repairs them as browsers do: dots, spaces, backslashes, numbers for hosts.
     pub(crate) const URLS: &str = "URLs that are malformed or ambiguous";
     /// Node makes them upper case.
@@ -241,6 +242,11 @@ pub(crate) mod rows {
     pub(crate) const DESTROYED: &str = "`destroy` of a response";
     /// Node goes on with what came in the same packet; ours tells nothing more.
     pub(crate) const SILENT: &str = "`destroy` in `on_continue`";
+    /// Node tells the end of the answer behind that of the request; ours as they come. Where the answer closes the
+    /// connection Node does not send the rest.
+    pub(crate) const EARLY: &str = "answers to requests that are still being written";
+    /// Node tells the program; ours makes the request again where that is safe.
+    pub(crate) const REPEATED: &str = "a kept connection that dies before the answer";
     /// Node calls each time; ours once.
     pub(crate) const CONTINUE: &str = "100 more than once";
     /// Node takes them for the connection's last words; ours waits for the answer.

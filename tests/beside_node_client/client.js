@@ -95,7 +95,7 @@ const acts = {
   'joined-trailers': ({ res }) => JSON.stringify(res.trailers),
   'distinct-trailers': ({ res }) => JSON.stringify(res.trailersDistinct),
   'socket-write': ({ socket }, [text]) => { socket.write(text, 'latin1'); },
-  'socket-end': ({ socket }, [text]) => { socket.end(text); },
+  'socket-end': ({ socket }, [text]) => { socket?.end(text); },
   'socket-destroy': ({ socket }) => { socket.destroy(); },
 };
 
@@ -308,7 +308,7 @@ async function carryOut(line) {
   const patience = setTimeout(() => {
     run.log.push({ at: 0, line: 'hangs' });
     run.tell();
-  }, 4_000);
+  }, 20_000);
   go(run);
   await run.over;
   clearTimeout(patience);

@@ -47,8 +47,7 @@ pub(crate) fn by_the_calls() -> Vec<Case> {
             cases.push(ask(method, steps));
         }
     }
-    for steps in
-        ["cork & write he & write llo & uncork & end", "cork & write he & write llo & end"]
+    for steps in ["cork & write he & write llo & uncork & end", "cork & write he & write llo & end"]
     {
         cases.push(post(steps).sends(
             103,
@@ -56,13 +55,20 @@ pub(crate) fn by_the_calls() -> Vec<Case> {
             "{post}Transfer-Encoding: chunked\n\n5\nhello\n0\n\n[kept]",
         ));
     }
-    cases.push(post("write-told hello & wait written & cork & write he & write llo & uncork & end"));
+    cases.push(
+        post("write-told hi & wait written & cork & write he & write llo & uncork & end").sends(
+            103,
+            "{post}Transfer-Encoding: chunked\n\n2\nhi\n2\nhe\n3\nllo\n0\n\n[kept]",
+            "{post}Transfer-Encoding: chunked\n\n2\nhi\n5\nhello\n0\n\n[kept]",
+        ),
+    );
     cases
 }
 
 /// What the fields say that are set.
 pub(crate) fn by_the_fields() -> Vec<Case> {
-    const BOTH: &str = "Transfer-Encoding: chunked\nConnection: keep-alive\n\n5\nhello\n0\n\n[kept]";
+    const BOTH: &str =
+        "Transfer-Encoding: chunked\nConnection: keep-alive\n\n5\nhello\n0\n\n[kept]";
     let host = "POST / HTTP/1.1\nHost: 127.0.0.1:P\n";
     vec![
         post("set Content-Length|5 & end hello"),
@@ -131,9 +137,11 @@ pub(crate) fn that_misleads() -> Vec<Case> {
     };
     let misfit = |steps: &str, node: &str, ours: &str| {
         let head = format!("{host}Content-Length: 5\nConnection: keep-alive\n\n");
-        post(&format!("set Content-Length|5 & {steps}"))
-            .on([until("\n\n"), send(OK)])
-            .sends(15, &format!("{head}{node}"), &format!("{head}{ours}"))
+        post(&format!("set Content-Length|5 & {steps}")).on([until("\n\n"), send(OK)]).sends(
+            15,
+            &format!("{head}{node}"),
+            &format!("{head}{ours}"),
+        )
     };
     let strict = |steps: &str, theirs: [&str; 2], refused: &str, node: &str, ours: &str| {
         let head = format!("{host}Content-Length: 5\nConnection: keep-alive\n\n");
@@ -150,9 +158,18 @@ pub(crate) fn that_misleads() -> Vec<Case> {
             )
     };
     vec![
-        unframed("remove Transfer-Encoding & write hello & end", "Transfer-Encoding: chunked\n\n5\nhello\n0\n\n"),
-        unframed("remove Content-Length & remove Transfer-Encoding & end hello", "Content-Length: 5\n\nhello"),
-        unframed("remove Content-Length & remove Transfer-Encoding & write hello & end", "Transfer-Encoding: chunked\n\n5\nhello\n0\n\n"),
+        unframed(
+            "remove Transfer-Encoding & write hello & end",
+            "Transfer-Encoding: chunked\n\n5\nhello\n0\n\n",
+        ),
+        unframed(
+            "remove Content-Length & remove Transfer-Encoding & end hello",
+            "Content-Length: 5\n\nhello",
+        ),
+        unframed(
+            "remove Content-Length & remove Transfer-Encoding & write hello & end",
+            "Transfer-Encoding: chunked\n\n5\nhello\n0\n\n",
+        ),
         refused("Transfer-Encoding", "gzip"),
         refused("Transfer-Encoding", "identity"),
         refused("Content-Length", "five"),
@@ -164,7 +181,13 @@ pub(crate) fn that_misleads() -> Vec<Case> {
         misfit("end hell", "hell[kept]", "hell[closed]"),
         misfit("write hell & end", "hell[kept]", "hell[closed]"),
         strict("end hello world & end hello", ["end", "end"], "end", "hello world", "hello"),
-        strict("write hello world & write hello & end", ["write", "end"], "write", "hello world", "hello"),
+        strict(
+            "write hello world & write hello & end",
+            ["write", "end"],
+            "write",
+            "hello world",
+            "hello",
+        ),
         strict("end hell & end hello", ["end", "end"], "end", "hell", "hello"),
     ]
 }

@@ -13,7 +13,7 @@ use onloop::{Error, EventLoop, LoopHandle, Result};
 use crate::views::{distinct, joined, quoted, raw, text};
 
 /// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A program on its way.
 struct Run {
@@ -49,7 +49,12 @@ struct Exchange {
 }
 
 /// Carries out a program; what was seen.
-pub(crate) fn carry_out(event_loop: &mut EventLoop, port: u16, program: &str, probe: bool) -> Vec<String> {
+pub(crate) fn carry_out(
+    event_loop: &mut EventLoop,
+    port: u16,
+    program: &str,
+    probe: bool,
+) -> Vec<String> {
     let lp = event_loop.handle();
     let run = Rc::new(Run {
         lp,

@@ -47,13 +47,48 @@ pub(crate) fn connections() -> Vec<Case> {
 /// Out of the URL.
 pub(crate) fn targets() -> Vec<Case> {
     [
-        "/", "/a/b", "/a?b=c&d", "/?a", "//a", "/a//b", "/%7e%20%c3%a9", "/a#b", "/#", "/a?b#c", "/a;b", "/a:b@c",
-        "/!$'()*+,;=", "/a%00b", "/a%0d%0ab", "/[a]", "/?a[]=b", "/~a", "/a?b?c", "/a?b=/c/../d", "/constructor",
-        "http://127.0.0.1:PORT", "http://127.0.0.1:PORT?a", "http://127.0.0.1:PORT#a", "HTTP://127.0.0.1:PORT/A",
-        "http://localhost:PORT/", "http://LocalHost:PORT/a", "http://@127.0.0.1:PORT/",
-        "ftp://127.0.0.1:PORT/", "https://127.0.0.1:PORT/", "127.0.0.1:PORT", "localhost:PORT", "http:", "http://",
-        "http://:PORT/", "http://127.0.0.1:65536/", "http://127.0.0.1:x/", "http://[::1", "http://[::g]/",
-        "http://%/", "http://256.0.0.1:PORT/", "http://1.2.3.4.5/",
+        "/",
+        "/a/b",
+        "/a?b=c&d",
+        "/?a",
+        "//a",
+        "/a//b",
+        "/%7e%20%c3%a9",
+        "/a#b",
+        "/#",
+        "/a?b#c",
+        "/a;b",
+        "/a:b@c",
+        "/!$'()*+,;=",
+        "/a%00b",
+        "/a%0d%0ab",
+        "/[a]",
+        "/?a[]=b",
+        "/~a",
+        "/a?b?c",
+        "/a?b=/c/../d",
+        "/constructor",
+        "http://127.0.0.1:PORT",
+        "http://127.0.0.1:PORT?a",
+        "http://127.0.0.1:PORT#a",
+        "HTTP://127.0.0.1:PORT/A",
+        "http://localhost:PORT/",
+        "http://LocalHost:PORT/a",
+        "http://@127.0.0.1:PORT/",
+        "ftp://127.0.0.1:PORT/",
+        "https://127.0.0.1:PORT/",
+        "127.0.0.1:PORT",
+        "localhost:PORT",
+        "http:",
+        "http://",
+        "http://:PORT/",
+        "http://127.0.0.1:65536/",
+        "http://127.0.0.1:x/",
+        "http://[::1",
+        "http://[::g]/",
+        "http://%/",
+        "http://256.0.0.1:PORT/",
+        "http://1.2.3.4.5/",
     ]
     .iter()
     .map(|path| program(&format!("ask GET|{path} & end")))
@@ -63,7 +98,9 @@ pub(crate) fn targets() -> Vec<Case> {
 /// Out of URLs that Node repairs, and we send as they stand or refuse.
 pub(crate) fn repaired_targets() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (path, repaired) in [("/?", "/"), ("/a/../b", "/b"), ("/a/./b", "/a/b"), ("/..", "/"), ("/%2e/a", "/a")] {
+    for (path, repaired) in
+        [("/?", "/"), ("/a/../b", "/b"), ("/a/./b", "/a/b"), ("/..", "/"), ("/%2e/a", "/a")]
+    {
         let sent = |path: &str| format!("GET {path} HTTP/1.1\n{{kept}}\n[kept]");
         let case = program(&format!("ask GET|{path} & end"));
         cases.push(case.sends(rows::URLS, &sent(repaired), &sent(path)));
@@ -95,11 +132,11 @@ pub(crate) fn repaired_targets() -> Vec<Case> {
         ("http://127.0.0.1:0PORT/", "/", INVALID),
     ] {
         let sent = format!("GET {repaired} HTTP/1.1\n{{kept}}\n[kept]");
-        cases.push(
-            program(&format!("ask GET|{path} & end"))
-                .sends(rows::URLS, &sent, "")
-                .tells(rows::URLS, "response 200, data ok, end", &format!("ask {code}")),
-        );
+        cases.push(program(&format!("ask GET|{path} & end")).sends(rows::URLS, &sent, "").tells(
+            rows::URLS,
+            "response 200, data ok, end",
+            &format!("ask {code}"),
+        ));
     }
     cases.extend([
         program("ask GET|http://a b/ & end").tells(
@@ -125,13 +162,14 @@ pub(crate) fn options() -> Vec<Case> {
             .tells(rows::PATHS, "response 200, data ok, end", &format!("ask {code}"))
     };
     // Node sends them before `Host`.
-    let fields = |method: &str, words: &str, steps: &str, lines: &str, more: &str, content: &str| {
-        program(&format!("ask {method}|/|{words} & {steps}")).sends(
-            rows::HOST,
-            &format!("{method} / HTTP/1.1\n{lines}{host}{more}{keep}\n{content}[kept]"),
-            &format!("{method} / HTTP/1.1\n{host}{lines}{more}{keep}\n{content}[kept]"),
-        )
-    };
+    let fields =
+        |method: &str, words: &str, steps: &str, lines: &str, more: &str, content: &str| {
+            program(&format!("ask {method}|/|{words} & {steps}")).sends(
+                rows::HOST,
+                &format!("{method} / HTTP/1.1\n{lines}{host}{more}{keep}\n{content}[kept]"),
+                &format!("{method} / HTTP/1.1\n{host}{lines}{more}{keep}\n{content}[kept]"),
+            )
+        };
     vec![
         program("ask GET|http://nobody.invalid:1/a|host=127.0.0.1|port=PORT & end"),
         program("ask GET|http://127.0.0.1:1/a|port=PORT & end"),
@@ -162,7 +200,14 @@ pub(crate) fn options() -> Vec<Case> {
         fields("GET", "header=X-A: 1", "set X-A|2 & set X-B|3 & end", "X-A: 2\n", "X-B: 3\n", ""),
         fields("GET", "header=Cookie: a=1|header=Cookie: b=2", "end", "Cookie: a=1; b=2\n", "", ""),
         fields("POST", "header=Content-Length: 5", "end hello", "Content-Length: 5\n", "", "hello"),
-        fields("POST", "header=Transfer-Encoding: chunked", "end hello", "Transfer-Encoding: chunked\n", "", "5\nhello\n0\n\n"),
+        fields(
+            "POST",
+            "header=Transfer-Encoding: chunked",
+            "end hello",
+            "Transfer-Encoding: chunked\n",
+            "",
+            "5\nhello\n0\n\n",
+        ),
         program("ask GET|/|header=Host: example.com & end"),
         program("ask GET|/|header=X-A: 1|header=Host: example.com & end"),
         program("ask GET|/|header=Connection: close & end").sends(
@@ -180,10 +225,24 @@ pub(crate) fn options() -> Vec<Case> {
 
 pub(crate) fn methods() -> Vec<Case> {
     let mut cases = Vec::new();
-    for method in ["M-SEARCH", "X", "A!#$%&'*+-.^_`~1", "BAD METHOD", "GET/", "G\u{e9}T", "GET\r\nX: 1", "(", "LINK", "ACL", "SOURCE"] {
+    for method in [
+        "M-SEARCH",
+        "X",
+        "A!#$%&'*+-.^_`~1",
+        "BAD METHOD",
+        "GET/",
+        "G\u{e9}T",
+        "GET\r\nX: 1",
+        "(",
+        "LINK",
+        "ACL",
+        "SOURCE",
+    ] {
         cases.push(ask(method, "end"));
     }
-    for (method, upper) in [("get", "GET"), ("head", "HEAD"), ("delete", "DELETE"), ("Post", "POST"), ("x", "X")] {
+    for (method, upper) in
+        [("get", "GET"), ("head", "HEAD"), ("delete", "DELETE"), ("Post", "POST"), ("x", "X")]
+    {
         let length = match upper {
             "POST" | "X" => "Content-Length: 0\n",
             _ => "",
@@ -198,19 +257,33 @@ pub(crate) fn methods() -> Vec<Case> {
             _ => case,
         });
     }
-    cases.push(
-        ask("", "end")
-            .sends(rows::METHODS, "{get}\n[kept]", "")
-            .tells(rows::METHODS, "response 200, data ok, end", "ask ERR_INVALID_HTTP_TOKEN"),
-    );
+    cases.push(ask("", "end").sends(rows::METHODS, "{get}\n[kept]", "").tells(
+        rows::METHODS,
+        "response 200, data ok, end",
+        "ask ERR_INVALID_HTTP_TOKEN",
+    ));
     cases
 }
 
 /// Out of the URL.
 pub(crate) fn credentials() -> Vec<Case> {
-    let words = ["user:pass", "user", "user:", ":pass", ":", "u%40x:p%3a", "a:b:c", "%c3%a9:x", "a:b%20c", "", "a%20:"];
-    let mut cases: Vec<Case> =
-        words.iter().map(|userinfo| program(&format!("ask GET|/|userinfo={userinfo} & end"))).collect();
+    let words = [
+        "user:pass",
+        "user",
+        "user:",
+        ":pass",
+        ":",
+        "u%40x:p%3a",
+        "a:b:c",
+        "%c3%a9:x",
+        "a:b%20c",
+        "",
+        "a%20:",
+    ];
+    let mut cases: Vec<Case> = words
+        .iter()
+        .map(|userinfo| program(&format!("ask GET|/|userinfo={userinfo} & end")))
+        .collect();
     cases.extend([
         program("ask GET|/|userinfo=a:b & set Authorization|Bearer x & end"),
         program("ask GET|/|userinfo=a:b & set authorization|Bearer x & end"),

@@ -1,6 +1,8 @@
 //! What becomes of responses that are well formed.
 
-use crate::case::{Case, Step, answer, answer_to, ask, get, last_answer, pieces, program, rows, send};
+use crate::case::{
+    Case, Step, answer, answer_to, ask, get, last_answer, pieces, program, rows, send,
+};
 
 /// Where they end.
 pub(crate) fn framing() -> Vec<Case> {
@@ -72,8 +74,18 @@ pub(crate) fn status_lines() -> Vec<Case> {
             .on([Step::Request, send(&format!("{line}\nContent-Length: 2\n\nok"))])
     };
     [
-        "HTTP/1.1 200 OK", "HTTP/1.1 200", "HTTP/1.1 200 ", "HTTP/1.1 404 Not Found", "HTTP/1.1 999 x", "HTTP/1.1 299 Some  more words",
-        "HTTP/1.1 200 a\tb", "HTTP/1.0 200 OK", "HTTP/1.1 500 Oh, no: !", "HTTP/1.1 418 ok  ", "HTTP/1.1 600 x", "HTTP/1.1 250 200",
+        "HTTP/1.1 200 OK",
+        "HTTP/1.1 200",
+        "HTTP/1.1 200 ",
+        "HTTP/1.1 404 Not Found",
+        "HTTP/1.1 999 x",
+        "HTTP/1.1 299 Some  more words",
+        "HTTP/1.1 200 a\tb",
+        "HTTP/1.0 200 OK",
+        "HTTP/1.1 500 Oh, no: !",
+        "HTTP/1.1 418 ok  ",
+        "HTTP/1.1 600 x",
+        "HTTP/1.1 250 200",
     ]
     .iter()
     .map(|line| seen(line))
@@ -88,18 +100,54 @@ pub(crate) fn status_lines() -> Vec<Case> {
 /// What is told of fields.
 pub(crate) fn fields() -> Vec<Case> {
     const ONCE: [&str; 17] = [
-        "Age", "Authorization", "Content-Type", "ETag", "Expires", "From", "If-Modified-Since", "If-Unmodified-Since",
-        "Last-Modified", "Location", "Max-Forwards", "Proxy-Authorization", "Referer", "Retry-After", "Server",
-        "User-Agent", "Host",
+        "Age",
+        "Authorization",
+        "Content-Type",
+        "ETag",
+        "Expires",
+        "From",
+        "If-Modified-Since",
+        "If-Unmodified-Since",
+        "Last-Modified",
+        "Location",
+        "Max-Forwards",
+        "Proxy-Authorization",
+        "Referer",
+        "Retry-After",
+        "Server",
+        "User-Agent",
+        "Host",
     ];
     let view = "end & wait response & raw & joined & distinct";
     let head = |fields: &str| send(&format!("HTTP/1.1 200 OK\n{fields}Content-Length: 2\n\nok"));
     let seen = |fields: &str| get(view).on([Step::Request, head(fields)]);
     let mut cases: Vec<Case> = [
-        "", "X-A: 1\n", "x-a: 1\nX-A: 2\n", "X-A:1\n", "X-A:   1   \n", "X-A:\t1\t\n", "X-A:\n", "X-A: \nX-A: 1\n", "X-A: a, b\nX-A: c\n",
-        "Set-Cookie: a=1\n", "Set-Cookie: a=1\nSet-Cookie: b=2\n", "Cookie: a=1\nCookie: b=2\n", "Connection: x\nConnection: keep-alive\n",
-        "Date: a\nDate: b\n", "Vary: a\nVary: b\n", "Accept: a\nAccept: b\n", "WWW-Authenticate: a\nWWW-Authenticate: b\n", "constructor: 1\n", "X-A: \u{e9}\u{80}\u{ff}\n",
-        "X-A: a\tb  c\n", "!#$%&'*+-.^_`|~: 1\n", "1: 2\n", "X-A: \"a, b\"\n", "Keep-Alive: timeout=5\nKeep-Alive: max=3\n", "X-B: 1\nX-A: 2\nX-B: 3\n", "Trailer: X-A\n",
+        "",
+        "X-A: 1\n",
+        "x-a: 1\nX-A: 2\n",
+        "X-A:1\n",
+        "X-A:   1   \n",
+        "X-A:\t1\t\n",
+        "X-A:\n",
+        "X-A: \nX-A: 1\n",
+        "X-A: a, b\nX-A: c\n",
+        "Set-Cookie: a=1\n",
+        "Set-Cookie: a=1\nSet-Cookie: b=2\n",
+        "Cookie: a=1\nCookie: b=2\n",
+        "Connection: x\nConnection: keep-alive\n",
+        "Date: a\nDate: b\n",
+        "Vary: a\nVary: b\n",
+        "Accept: a\nAccept: b\n",
+        "WWW-Authenticate: a\nWWW-Authenticate: b\n",
+        "constructor: 1\n",
+        "X-A: \u{e9}\u{80}\u{ff}\n",
+        "X-A: a\tb  c\n",
+        "!#$%&'*+-.^_`|~: 1\n",
+        "1: 2\n",
+        "X-A: \"a, b\"\n",
+        "Keep-Alive: timeout=5\nKeep-Alive: max=3\n",
+        "X-B: 1\nX-A: 2\nX-B: 3\n",
+        "Trailer: X-A\n",
     ]
     .iter()
     .map(|fields| seen(fields))
@@ -107,11 +155,23 @@ pub(crate) fn fields() -> Vec<Case> {
     for name in ONCE {
         cases.push(seen(&format!("{name}: a\n{}: b\n", name.to_lowercase())));
     }
-    for fields in ["Age: 1\nAge: 2\n", "Set-Cookie: a\nSet-Cookie: b\n", "Cookie: a\nCookie: b\n", "X-A: 1\nX-A: 2\n"] {
+    for fields in [
+        "Age: 1\nAge: 2\n",
+        "Set-Cookie: a\nSet-Cookie: b\n",
+        "Cookie: a\nCookie: b\n",
+        "X-A: 1\nX-A: 2\n",
+    ] {
         let case = program(&format!("ask GET|/|join & {view}"));
         cases.push(case.on([Step::Request, head(fields)]));
     }
-    for trailers in ["", "X-A: 1\n", "X-A: 1\nx-a: 2\nX-B: 3\n", "ETag: a\nETag: b\n", "Set-Cookie: a\n", "X-A:\n"] {
+    for trailers in [
+        "",
+        "X-A: 1\n",
+        "X-A: 1\nx-a: 2\nX-B: 3\n",
+        "ETag: a\nETag: b\n",
+        "Set-Cookie: a\n",
+        "X-A:\n",
+    ] {
         let text = format!("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n2\nok\n0\n{trailers}\n");
         let view = "end & wait end & raw-trailers & joined-trailers & distinct-trailers & complete";
         cases.push(get(view).on([Step::Request, send(&text)]));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::case::Step;
 
 /// How long a client may say nothing. No case waits for it unless it fails.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether the client is done.
 const GLANCE: Duration = Duration::from_millis(3);
@@ -219,7 +219,8 @@ fn request_length(bytes: &[u8]) -> Option<usize> {
     let length = find(bytes, "\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..length]).to_ascii_lowercase();
     let content = &bytes[length + 4..];
-    let chunked = head.contains("\r\ntransfer-encoding: chunked");
+    let mut codings = head.split("\r\n").filter(|line| line.starts_with("transfer-encoding:"));
+    let chunked = codings.any(|line| line.trim_end().ends_with("chunked"));
     let announced = head.split("\r\n").find_map(|line| line.strip_prefix("content-length:"));
     let content = match announced.and_then(|text| text.trim().parse().ok()) {
         _ if chunked => chunks(content)?,
