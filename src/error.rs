@@ -87,14 +87,15 @@ pub enum Limit {
     Requests,
 }
 
-/// How much of a failed request left this machine: whether a repetition is safe.
+/// How much of a failed request left this machine: whether a repetition is safe. Of one that was repeated by
+/// itself, the most of both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sent {
     /// Not one byte: the request can be made again, whatever it is.
     NothingSent,
     /// A part: the server cannot have acted on all of it.
     PartlySent,
-    /// All of it, and no byte of a response came: the server may have acted.
+    /// All of it, and no response came, or only the beginning of one: the server may have acted.
     SentNoReply,
 }
 

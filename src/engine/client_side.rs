@@ -58,6 +58,8 @@ pub(crate) struct ClientState {
     pub(crate) probes: Option<Option<Duration>>,
     /// It was made again by itself.
     pub(crate) repeated: bool,
+    /// How much of it was sent before that.
+    pub(super) sent_before: Option<Sent>,
     /// A byte of the request was taken by the system.
     pub(crate) sent_any: bool,
     /// The final response's head was received.
@@ -189,13 +191,18 @@ impl Core {
         Error::new(ErrorKind::Peer, "ECONNRESET", format!("socket hang up: {why}")).with_sent(sent)
     }
 
-    /// How much of the request left this machine.
+    /// How much of the request left this machine: the most of any connection that it was sent on.
     pub(crate) fn sent(&mut self, key: u32) -> Sent {
         let active = self.active(key);
         let all = active.is_request_sent();
-        match active.client.as_deref() {
-            Some(client) if client.sent_any && all => Sent::SentNoReply,
-            Some(client) if client.sent_any => Sent::PartlySent,
+        let Some(client) = active.client.as_deref() else {
+            return Sent::NothingSent;
+        };
+        match client.sent_before {
+            Some(Sent::SentNoReply) => Sent::SentNoReply,
+            _ if client.sent_any && all => Sent::SentNoReply,
+            Some(Sent::PartlySent) => Sent::PartlySent,
+            _ if client.sent_any => Sent::PartlySent,
             _ => Sent::NothingSent,
         }
     }

@@ -251,10 +251,9 @@ impl Core {
             Err(error) => {
                 let host = client.endpoint.as_deref().map_or("", |endpoint| &endpoint.host);
                 let message = format!("getaddrinfo {} {host}: {}", error.code, error.message);
-                active.failure = Some(
-                    Error::new(ErrorKind::Io, error.code, message)
-                        .with_sent(crate::error::Sent::NothingSent),
-                );
+                let error = Error::new(ErrorKind::Io, error.code, message);
+                let sent = self.sent(key);
+                self.active(key).failure = Some(error.with_sent(sent));
             }
         }
         self.mark_dirty(key);
@@ -393,7 +392,7 @@ impl Core {
     }
 
     fn connect_failed(&mut self, key: u32, error: Error) -> Event {
-        let error = error.with_sent(crate::error::Sent::NothingSent);
+        let error = error.with_sent(self.sent(key));
         self.drop_connection(key, Some(error))
     }
 }

@@ -50,8 +50,11 @@ impl Core {
             "request {key}: made again, the kept-alive connection was closed before it was answered"
         );
         self.agents.repeated += 1;
+        let sent = self.sent(key);
         self.disconnect(key);
-        self.client(key).repeated = true;
+        let client = self.client(key);
+        client.repeated = true;
+        client.sent_before = Some(sent);
     }
 
     /// Takes the connection from a request, which is to be sent anew from its first byte on.
