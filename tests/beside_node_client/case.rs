@@ -65,8 +65,6 @@ pub(crate) struct Case {
     pub(crate) full: bool,
     /// Node may say that requests are closed before it says so of their responses, row 83.
     pub(crate) ordered: bool,
-    /// Earlier versions of Node have another opinion, each its own.
-    pub(crate) since: u32,
 }
 
 /// A program, whatever its server answers.
@@ -78,7 +76,6 @@ pub(crate) fn program(text: &str) -> Case {
         log: Expected::Same,
         full: false,
         ordered: false,
-        since: 0,
     }
 }
 
@@ -166,12 +163,6 @@ impl Case {
     pub(crate) fn tells_one_of(mut self, row: impl Into<Row>, node: &[&str], ours: &str) -> Case {
         let node = node.iter().map(|text| (*text).to_owned()).collect();
         self.log = Expected::Differs { row: row.into(), node, ours: ours.to_owned() };
-        self
-    }
-
-    /// Skipped where Node is older.
-    pub(crate) fn since(mut self, version: u32) -> Case {
-        self.since = version;
         self
     }
 

@@ -317,7 +317,7 @@ async function carryOut(line) {
   console.log(JSON.stringify(log));
 }
 
-console.log(`node=${process.versions.node} 0`);
+console.log(`${process.versions.node} ${process.versions.llhttp}`);
 let done = Promise.resolve();
 readline.createInterface({ input: process.stdin })
   .on('line', (line) => { done = done.then(() => carryOut(line)); })

@@ -139,7 +139,6 @@ pub(crate) fn fields() -> Vec<Case> {
         "Vary: a\nVary: b\n",
         "Accept: a\nAccept: b\n",
         "WWW-Authenticate: a\nWWW-Authenticate: b\n",
-        "constructor: 1\n",
         "X-A: \u{e9}\u{80}\u{ff}\n",
         "X-A: a\tb  c\n",
         "!#$%&'*+-.^_`|~: 1\n",
@@ -152,6 +151,10 @@ pub(crate) fn fields() -> Vec<Case> {
     .iter()
     .map(|fields| seen(fields))
     .collect();
+    // Node 24 cannot tell this one by its values.
+    cases.push(
+        get("end & wait response & raw & joined").on([Step::Request, head("constructor: 1\n")]),
+    );
     for name in ONCE {
         cases.push(seen(&format!("{name}: a\n{}: b\n", name.to_lowercase())));
     }

@@ -132,8 +132,8 @@ impl Client {
             self.trouble();
         }
         let port = self.ports[chance.below(self.ports.len() as u64) as usize];
-        let method =
-            ["GET", "GET", "GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"][chance.below(8) as usize];
+        let method = ["GET", "GET", "GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"]
+            [chance.below(8) as usize];
         let host = self.wires.host(chance);
         let mut options = RequestOptions::new(method, format!("http://{host}:{port}/x"));
         if chance.one_in(2) {
@@ -167,9 +167,11 @@ impl Client {
     fn listen(&self, request: ClientRequest, whim: Whim) {
         let (lp, chance) = (self.lp, self.chance.clone());
         let patience = lp.set_timeout(PATIENCE, move || request.destroy());
-        let soon = move || lp.set_timeout(Duration::from_millis(chance.below(120)), move || {
-            request.destroy();
-        });
+        let soon = move || {
+            lp.set_timeout(Duration::from_millis(chance.below(120)), move || {
+                request.destroy();
+            })
+        };
         let mut timers: Vec<Timer> = vec![patience];
         if whim == Whim::Soon {
             timers.push(soon());

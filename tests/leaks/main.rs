@@ -137,8 +137,7 @@ fn a_hundred_thousand_requests_with_random_failures_leave_nothing() {
 #[test]
 fn thousands_of_requests_over_real_sockets_leave_nothing() {
     let requests = number("ONLOOP_REQUESTS").unwrap_or(100_000) as usize / 20;
-    let mut run =
-        Run::new(Wires::Loopback(Instant::now()), number("ONLOOP_SEED").unwrap_or(1));
+    let mut run = Run::new(Wires::Loopback(Instant::now()), number("ONLOOP_SEED").unwrap_or(1));
     let before = open_files();
     for _ in 0..STRETCHES {
         run.stretch(requests / STRETCHES);

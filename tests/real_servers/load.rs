@@ -75,8 +75,7 @@ fn ask(load: &Rc<Load>) {
     load.begun.set(number + 1);
     let method = load.plan.method;
     let path = format!("/{}/{number}", method.to_lowercase());
-    let options =
-        RequestOptions::new(method, format!("{}{path}", load.plan.url)).timeout(PATIENCE);
+    let options = RequestOptions::new(method, format!("{}{path}", load.plan.url)).timeout(PATIENCE);
     let request = http::request_with(load.lp, options).expect("a request");
     load.reused.set(load.reused.get() + u32::from(request.is_reused()));
     request.on_timeout(move || request.destroy());

@@ -366,8 +366,13 @@ fn judge_one(script: &Script, number: usize, told: &Told, attempts: &[(usize, At
     let (last, replied) = attempts.last().map_or((0, 0), |(at, attempt)| (*at, attempt.replied));
     if told.is_fine() {
         assert_eq!(told.statuses, [200], "{shown}");
-        assert_eq!(replied, shape.interim().len() + answer.len(), "an answer that was not sent: {shown}");
-        let content = if shape.method == "HEAD" { String::new() } else { format!("{:08}", told.id) };
+        assert_eq!(
+            replied,
+            shape.interim().len() + answer.len(),
+            "an answer that was not sent: {shown}"
+        );
+        let content =
+            if shape.method == "HEAD" { String::new() } else { format!("{:08}", told.id) };
         assert_eq!(told.content, content.as_bytes(), "{shown}");
         return;
     }
