@@ -141,8 +141,9 @@ impl Core {
     }
 
     pub(crate) fn should_keep_alive(&mut self, id: ExchangeId) -> bool {
+        let over = self.over;
         let Some(active) = self.exchange(id) else {
-            return false;
+            return over.is_some_and(|over| over.id == id && over.is_persistent);
         };
         let client = active.client.as_deref();
         active.outgoing.is_persistent()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::LoopHandle;
 use crate::engine::callbacks::{InformationFn, ResponseFn, SocketFn, UpgradeFn};
 use crate::engine::endpoint::Endpoint;
-use crate::engine::{ClientState, ExchangeId};
+use crate::engine::{ClientState, ExchangeId, Place, set_field};
 use crate::error::Result;
 use crate::http::outgoing::outgoing_methods;
 use crate::http::value::Outcome;
@@ -104,6 +104,11 @@ pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Res
         }
         if let Some(active) = core.exchange(id).filter(|_| !options.fields.is_empty()) {
             active.outgoing.fields.copy_from(&options.fields);
+        }
+        if let Some(authorization) = options.authorization() {
+            core.head_mut(id, "Authorization").and_then(|head| {
+                set_field(&mut head.fields, "Authorization", authorization.as_bytes(), Place::Only)
+            })?;
         }
         if let Some(detour) = &detour {
             core.set_proxy_authorization(id, detour);

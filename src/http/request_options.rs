@@ -51,7 +51,7 @@ impl RequestOptions {
     /// The URL is read here and once: where many requests go to the same one, clone the options.
     pub fn new(method: impl AsRef<str>, url: impl AsRef<str>) -> Self {
         let method = method.as_ref();
-        let mut options = RequestOptions {
+        RequestOptions {
             method: match METHODS.binary_search(&method) {
                 Ok(known) => Cow::Borrowed(METHODS[known]),
                 Err(_) => Cow::Owned(method.into()),
@@ -65,12 +65,7 @@ impl RequestOptions {
             max_headers_count: None,
             join_duplicate_headers: false,
             journey: None,
-        };
-        let authorization = options.endpoint.as_ref().ok().and_then(|e| e.authorization.clone());
-        if let Some(authorization) = authorization {
-            options = options.header("Authorization", authorization);
         }
-        options
     }
 
     /// Connects to this host instead of the URL's, which also `Host` says: a name, or an address, IPv6 with or
@@ -121,14 +116,22 @@ impl RequestOptions {
         })
     }
 
-    /// Sends these credentials, `user:password`, instead of the URL's (RFC 7617). (Node: `auth`)
+    /// Sends these credentials, `user:password`, instead of the URL's (RFC 7617). An `Authorization` field that is
+    /// set wins over both. (Node: `auth`)
     pub fn auth(self, credentials: impl AsRef<str>) -> Self {
         let credentials = credentials.as_ref();
         let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
         let authorization = basic(user, password);
-        let mut options = self;
-        options.fields.remove_quietly(b"authorization");
-        options.header("Authorization", authorization)
+        self.change(|endpoint| {
+            endpoint.authorization = Some(authorization);
+            Ok(())
+        })
+    }
+
+    /// The credentials that are sent where no field says otherwise.
+    pub(super) fn authorization(&self) -> Option<&str> {
+        let authorization = self.endpoint.as_ref().ok()?.authorization.as_deref();
+        authorization.filter(|_| !self.fields.has(b"authorization"))
     }
 
     /// Sets a field; again of the same name, adds a line, for `Cookie` to the same line. (Node: `headers`)
