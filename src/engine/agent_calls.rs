@@ -41,6 +41,7 @@ impl Core {
 
     /// Options have changed: requests that wait may be next.
     pub(crate) fn serve_agent(&mut self, id: AgentId) {
+        self.drop_excess(id);
         let waiting: Vec<u16> = self
             .agents
             .origins_of(id.key)
@@ -150,24 +151,24 @@ impl Core {
     }
 
     pub(crate) fn set_client_no_delay(&mut self, id: ExchangeId, no_delay: bool) {
-        if self.is_connected(id) {
-            self.set_no_delay(id, no_delay);
-        }
         if let Some(client) = self.exchange(id).and_then(|a| a.client.as_deref_mut()) {
             client.no_delay = Some(no_delay);
+        }
+        if self.is_connected(id) {
+            self.set_no_delay(id, no_delay);
         }
     }
 
     pub(crate) fn set_client_keep_alive(&mut self, id: ExchangeId, delay: Option<Duration>) {
-        if self.is_connected(id) {
-            self.set_keep_alive(id, delay);
-        }
         if let Some(client) = self.exchange(id).and_then(|a| a.client.as_deref_mut()) {
             client.probes = Some(delay);
         }
+        if self.is_connected(id) {
+            self.set_keep_alive(id, delay);
+        }
     }
 
-    /// A connection that is the request's now gets what was set before it was there.
+    /// A connection that is the request's now gets what was set before, on none or on one that is gone.
     #[cold]
     pub(super) fn apply_socket_settings(&mut self, key: u32) {
         let client = self.client(key);

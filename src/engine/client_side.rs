@@ -188,7 +188,19 @@ impl Core {
             true => Core::aborted(),
             false => self.hang_up(key, "the request was destroyed"),
         };
+        if !answered {
+            self.add_verdict(key);
+        }
         self.drop_connection(key, Some(error))
+    }
+
+    /// The user's own error tells how much was sent, too.
+    fn add_verdict(&mut self, key: u32) {
+        let sent = self.sent(key);
+        let failure = &mut self.active(key).failure;
+        if failure.as_ref().is_some_and(|failure| failure.sent().is_none()) {
+            *failure = failure.take().map(|failure| failure.with_sent(sent));
+        }
     }
 
     pub(crate) fn client(&mut self, key: u32) -> &mut super::ClientState {
@@ -543,7 +555,7 @@ impl Core {
     /// Sets the inactivity timeout of an exchange.
     pub(crate) fn set_exchange_timeout(&mut self, id: ExchangeId, timeout: std::time::Duration) {
         self.catch_up();
-        let now = self.tick;
+        let (now, time) = (self.tick, self.now);
         let Some(active) = self.exchange(id) else {
             return;
         };
@@ -552,6 +564,10 @@ impl Core {
         active.inactivity = Inactivity::None;
         active.moved = now;
         let stage = active.stage;
+        if let Some(client) = active.client.as_deref_mut().filter(|_| stage == Stage::Unconnected) {
+            client.timeout_told = false;
+            active.started = time;
+        }
         match self.slots[id.key as usize].kind {
             Kind::Server => self.server_deadline(id.key),
             _ if stage == Stage::Unconnected => self.arm_connecting(id.key),

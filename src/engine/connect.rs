@@ -89,7 +89,10 @@ impl Core {
             _ => return Err(agent_closed()),
         };
         let endpoint = client.endpoint.as_deref();
-        let origin = endpoint.map_or(NO_ORIGIN, |endpoint| self.agents.origin(agent.key, endpoint));
+        let origin = match endpoint {
+            Some(endpoint) => self.agents.origin(agent.key, endpoint)?,
+            None => NO_ORIGIN,
+        };
         Ok((origin, keep_alive))
     }
 
@@ -231,16 +234,15 @@ impl Core {
 
     /// A name was found, or not.
     pub(crate) fn looked_up(&mut self, lookup: LookupKey, answer: &Answer) {
-        let mut index = 0;
-        while index < self.agents.lookups.len() {
-            let (waits_for, key, generation) = self.agents.lookups[index];
-            if waits_for != lookup {
-                index += 1;
-                continue;
+        let mut lookups = std::mem::take(&mut self.agents.lookups);
+        lookups.retain(|&(waits_for, key, generation)| {
+            let is_it = waits_for == lookup;
+            if is_it {
+                self.take_answer(key, generation, answer);
             }
-            self.agents.lookups.swap_remove(index);
-            self.take_answer(key, generation, answer);
-        }
+            !is_it
+        });
+        self.agents.lookups = lookups;
     }
 
     /// The addresses of a request's name are there.

@@ -50,6 +50,11 @@ impl Endpoint {
     pub(crate) fn set_hint(&self, name: OriginName) {
         self.hint.store(name.pack(), Ordering::Relaxed);
     }
+
+    /// It has changed: what was found of it is of no use.
+    pub(crate) fn forget_findings(&mut self) {
+        *self.hint.get_mut() = 0;
+    }
 }
 
 impl Clone for Endpoint {

@@ -305,7 +305,7 @@ impl Core {
         let mut active = slot.active.take();
         match kind {
             Kind::Server | Kind::Raw => self.server_lost_connection(owner, key),
-            Kind::Client => self.client_left(owner, active.as_deref_mut()),
+            Kind::Client => self.client_left(key, owner, active.as_deref_mut()),
             Kind::Listener | Kind::Attempt => {}
         }
         active

@@ -130,7 +130,8 @@ impl Core {
     }
 
     fn tunnel_failed(&mut self, key: u32, error: Error) -> Event {
-        let error = error.with_sent(self.sent(key));
-        self.drop_connection(key, Some(error))
+        // Something of it was, where it is made again.
+        let sent = self.sent(key);
+        self.drop_connection(key, Some(error.with_sent(sent)))
     }
 }

@@ -180,7 +180,12 @@ impl RequestOptions {
     /// Changes where the request goes.
     fn change(mut self, change: impl FnOnce(&mut Endpoint) -> Result<()>) -> Self {
         let changed = match &mut self.endpoint {
-            Ok(endpoint) => change(Arc::make_mut(endpoint)),
+            Ok(endpoint) => {
+                let endpoint = Arc::make_mut(endpoint);
+                // A request that was made from these options may have left something here.
+                endpoint.forget_findings();
+                change(endpoint)
+            }
             Err(_) => Ok(()),
         };
         self.fail(changed)
@@ -368,11 +373,11 @@ impl RequestOptions {
 
     /// Connects to this Unix socket instead of to the URL's host, which only makes the `Host` field
     /// (Node's `socketPath`).
-    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
-        if let Ok(endpoint) = &mut self.endpoint {
-            Arc::make_mut(endpoint).unix = Some(path.into());
-        }
-        self
+    pub fn unix_socket(self, path: impl Into<PathBuf>) -> Self {
+        self.change(|endpoint| {
+            endpoint.unix = Some(path.into());
+            Ok(())
+        })
     }
 
     /// Most bytes of a response head; more is an error. Default: 16,384; at most 65,535.

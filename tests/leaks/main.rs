@@ -101,7 +101,7 @@ impl Run {
         for count in [&counts.answered, &counts.failed] {
             assert!(count.get() > requests / 10, "{counts:?}");
         }
-        assert!(counts.refused.get() > 0 && repeated > 0, "{counts:?}");
+        assert!(counts.refused.get() > 0, "{counts:?}");
     }
 }
 
@@ -127,6 +127,7 @@ fn a_hundred_thousand_requests_with_random_failures_leave_nothing() {
     }
     println!("held after each stretch: {held:?}");
     run.check(requests / STRETCHES * STRETCHES);
+    assert!(stats(&run.event_loop).repeated_requests > 0);
     let (first, second) = held.split_at(STRETCHES / 2);
     let growth = second.iter().max().expect("some") - first.iter().max().expect("some");
     assert!(growth < GROWTH_MAX, "{growth} bytes more: {held:?}");

@@ -181,9 +181,12 @@ fn a_repetition_that_finds_nobody_says_what_was_sent_before() {
         for (count, how) in pairs(0..=length, WAYS) {
             let mut script = Script::new(shape).fault((0, 1), When::Read(count), how).narrow(count);
             script.refuses = true;
-            let outcome = stage.play(&script);
-            assert!(!outcome.told[1].0, "{script:?}: {outcome:?}");
-            tally.add(&outcome);
+            for named in [false, true] {
+                script.named = named;
+                let outcome = stage.play(&script);
+                assert!(!outcome.told[1].0, "{script:?}: {outcome:?}");
+                tally.add(&outcome);
+            }
         }
     });
     assert!(tally.partly > 0 && tally.all > 0, "{tally:?}");
