@@ -356,7 +356,8 @@ impl Core {
             Ok(true) => {
                 // Node's agent sockets have it off too; a failure will show when writing.
                 let _ = net.set_nodelay(&mut slot.source, true);
-                slot.flags.unset(Flags::BROKEN.and(Flags::HANGUP));
+                // A hangup stays: the server's end may have come in the same event.
+                slot.flags.unset(Flags::BROKEN);
                 slot.deadline = 0;
                 self.connected(key);
                 if self.begin_tunnel(key) {

@@ -288,6 +288,7 @@ impl RequestOptions {
     /// request.on_error(move |error| {
     ///     assert_eq!(error.kind(), ErrorKind::Timeout(Clock::Deadline));
     ///     server.close();
+    ///     server.close_all_connections();
     /// });
     /// request.end("");
     /// event_loop.run()?;
