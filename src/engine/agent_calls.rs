@@ -130,8 +130,10 @@ impl Core {
     // ---- what a request tells
 
     pub(crate) fn agent_of(&mut self, id: ExchangeId) -> Option<AgentId> {
-        self.exchange(id)?;
-        self.agents.id_of(self.slots[id.key as usize].owner)
+        let client = self.exchange(id)?.client.as_deref()?;
+        let journey = client.journey.as_deref();
+        let agent = journey.and_then(|journey| journey.agent);
+        agent.or_else(|| self.agents.id_of(self.slots[id.key as usize].owner))
     }
 
     pub(crate) fn is_connected(&mut self, id: ExchangeId) -> bool {

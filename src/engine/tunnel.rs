@@ -8,7 +8,7 @@ use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Read;
 use crate::engine::server_failure::violation_error;
 use crate::engine::slot::{Flags, Stage};
-use crate::error::{Error, ErrorKind, Sent};
+use crate::error::{Error, ErrorKind};
 use crate::h1::{Asked, HeadProgress, parse_response};
 
 /// A tunnel that is being asked for.
@@ -130,6 +130,8 @@ impl Core {
     }
 
     fn tunnel_failed(&mut self, key: u32, error: Error) -> Event {
-        self.drop_connection(key, Some(error.with_sent(Sent::NothingSent)))
+        // Something of it was, where it is made again.
+        let sent = self.sent(key);
+        self.drop_connection(key, Some(error.with_sent(sent)))
     }
 }

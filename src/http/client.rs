@@ -1,5 +1,6 @@
 //! The request that a client sends.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::mem::replace;
 use std::time::Duration;
@@ -61,7 +62,7 @@ pub fn get(
     Ok(request)
 }
 
-/// Starts a request with options.
+/// Starts a request with options, which are taken or only looked at: many requests can be made from the same.
 ///
 /// # Errors
 /// As [`request`].
@@ -80,7 +81,8 @@ pub fn get(
 /// event_loop.run()
 /// # ; Ok::<(), onloop::Error>(())
 /// ```
-pub fn request_with(lp: LoopHandle, options: RequestOptions) -> Result<ClientRequest> {
+pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Result<ClientRequest> {
+    let options = options.borrow();
     options.check()?;
     let agent = match options.agent {
         Some(agent) => Some(agent.on(lp)?),
@@ -95,6 +97,9 @@ pub fn request_with(lp: LoopHandle, options: RequestOptions) -> Result<ClientReq
         }
         if let Some(active) = core.exchange(id).filter(|_| !options.fields.is_empty()) {
             active.outgoing.fields.copy_from(&options.fields);
+        }
+        if let Some(journey) = &options.journey {
+            core.begin_journey(id, **journey);
         }
         Ok(id)
     });
@@ -187,6 +192,17 @@ impl ClientRequest {
     /// The host that the request goes to, without port. Empty once the exchange is over. (Node: `host`)
     pub fn host(&self) -> String {
         self.told(|client| client.endpoint.as_deref().map_or("", |e| &e.host).to_string())
+    }
+
+    /// The URL that the request goes to, without credentials and fragment: where redirects are
+    /// [followed](RequestOptions::redirects), the one that it was sent to last. Empty once the exchange is over.
+    pub fn url(&self) -> String {
+        self.shell.with(|core| core.url(self.id)).flatten().unwrap_or_default()
+    }
+
+    /// How many [redirects](RequestOptions::redirects) were followed so far. Zero once the exchange is over.
+    pub fn redirects(&self) -> u32 {
+        self.shell.with(|core| core.redirects(self.id)).unwrap_or(0)
     }
 
     /// `http:`. (Node: `protocol`)
