@@ -18,10 +18,10 @@ impl Agents {
         }
     }
 
-    /// The timeout of requests that have none of their own.
+    /// What an agent says of requests that do not say it themselves.
     #[inline]
-    pub(crate) fn timeout(&self, id: Option<AgentId>) -> Option<Duration> {
-        self.get(id.unwrap_or(self.global))?.options.timeout
+    pub(crate) fn options_of(&self, id: Option<AgentId>) -> Option<&AgentOptions> {
+        Some(&self.get(id.unwrap_or(self.global))?.options)
     }
 }
 

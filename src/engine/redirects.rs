@@ -49,8 +49,7 @@ impl Core {
             && has_left
             && !upgrades
             && client.method != "CONNECT"
-            && from.tunnel.is_none()
-            && from.target.starts_with('/');
+            && from.target_asked_for().starts_with('/');
         let mut locations = head.find_all("location").filter(|location| !location.is_empty());
         let Some(location) = locations.next().filter(|_| follows) else {
             return Ok(None);
@@ -76,8 +75,15 @@ impl Core {
             let why = "the content that was to go there is not at hand any more: 64 KiB are kept";
             return Err(refused("ERR_REDIRECT_CONTENT", location, why));
         }
-        let crosses = endpoint.host != from.host || endpoint.port != from.port;
-        Ok(Some(Redirect { endpoint: Arc::new(endpoint), becomes_get, crosses }))
+        let crosses = endpoint.authority != from.authority;
+        let endpoint = Arc::new(endpoint);
+        let agent = journey.agent.unwrap_or(self.agents.global);
+        let proxy = self.agents.get(agent).and_then(|entry| entry.options.proxy.as_ref());
+        let detour = proxy
+            .filter(|_| endpoint.unix.is_none())
+            .and_then(|proxy| proxy.detour(&endpoint, false));
+        let endpoint = detour.unwrap_or(endpoint);
+        Ok(Some(Redirect { endpoint, becomes_get, crosses }))
     }
 
     /// The request leaves for where it was sent.
@@ -86,7 +92,7 @@ impl Core {
         log::debug!(
             target: "onloop::client",
             "request {key}: redirected to {}",
-            effective_url(&endpoint.authority, &endpoint.target)
+            effective_url(&endpoint.authority, endpoint.target_asked_for())
         );
         if becomes_get {
             self.drop_content(key);
@@ -98,7 +104,7 @@ impl Core {
             CREDENTIALS.iter().for_each(|name| fields.remove_quietly(name));
         }
         if let Some(client) = active.client.as_deref_mut() {
-            client.endpoint = Some(endpoint);
+            client.endpoint = Some(endpoint.clone());
             if becomes_get {
                 client.method = Cow::Borrowed("GET");
                 // The request that the user made was answered.
@@ -108,6 +114,7 @@ impl Core {
                 journey.redirects += 1;
             }
         }
+        self.set_proxy_authorization(self.id(key), &endpoint);
         self.send_head_again(key);
         match self.find_connection(key) {
             Ok(()) => Event::Continue,
@@ -173,7 +180,7 @@ impl Core {
     /// The URL of an exchange that is going on: the one that it was redirected to last.
     pub(crate) fn url(&mut self, id: ExchangeId) -> Option<String> {
         let endpoint = self.exchange(id)?.client.as_deref()?.endpoint.as_deref()?;
-        Some(effective_url(&endpoint.authority, &endpoint.target))
+        Some(effective_url(&endpoint.authority, endpoint.target_asked_for()))
     }
 
     /// How many redirects were followed.
@@ -185,7 +192,7 @@ impl Core {
 
 /// Where a location is, as seen from where it was told. What was said of how to connect stays said.
 fn endpoint(from: &Endpoint, location: &[u8]) -> Result<Endpoint> {
-    let url = match resolve(&from.authority, &from.target, location) {
+    let url = match resolve(&from.authority, from.target_asked_for(), location) {
         Ok(url) => url,
         Err(error) => return Err(refused(error.code(), location, error.message())),
     };
@@ -205,6 +212,9 @@ fn endpoint(from: &Endpoint, location: &[u8]) -> Result<Endpoint> {
         target: url.target,
         has_path: false,
         authorization: None,
+        // The way there is another one.
+        tunnel: None,
+        proxied: None,
         ..from.clone()
     })
 }

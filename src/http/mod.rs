@@ -24,8 +24,6 @@ mod listen;
 mod message;
 mod options;
 mod outgoing;
-// What asks for a route comes with the agent's options.
-#[cfg_attr(not(test), allow(dead_code))]
 mod proxy;
 mod request_options;
 mod response;

@@ -14,6 +14,7 @@ use crate::engine::{ClientState, Place, set_field};
 use crate::error::{Error, Result};
 use crate::h1::{FieldList, HeadLimits, METHODS, Url, UrlError, is_token};
 use crate::http::credentials::basic;
+use crate::http::proxy::AgentProxy;
 use crate::http::{Agent, Family, HeaderValue, Retries};
 
 /// What a client request is made from: method and URL, and what overrides the URL's parts.
@@ -224,16 +225,33 @@ impl RequestOptions {
         !matches!(&*self.method, "GET" | "HEAD" | "DELETE" | "OPTIONS" | "TRACE" | "CONNECT")
     }
 
-    /// Of the connections that it can use.
-    pub(super) fn origin_name(&self) -> Result<String> {
-        match &self.endpoint {
-            Ok(endpoint) => {
-                let mut name = String::new();
-                push_origin_name(&mut name, endpoint);
-                Ok(name)
-            }
-            Err(error) => Err(error.clone()),
+    /// Of the connections that it can use, by this agent's proxy where there is one.
+    pub(super) fn origin_name(&self, proxy: Option<&AgentProxy>) -> Result<String> {
+        let endpoint = self.endpoint.as_ref().map_err(Clone::clone)?;
+        let detour = proxy.and_then(|proxy| self.detour(proxy, endpoint));
+        let mut name = String::new();
+        push_origin_name(&mut name, detour.as_ref().unwrap_or(endpoint));
+        Ok(name)
+    }
+
+    /// The way of the request through this proxy, where it takes one.
+    #[cold]
+    pub(super) fn go_through(&self, proxy: &AgentProxy) -> Result<Option<Arc<Endpoint>>> {
+        let detour = self.endpoint.as_ref().ok().and_then(|endpoint| self.detour(proxy, endpoint));
+        let is_tunnel = detour.as_deref().is_some_and(|detour| detour.tunnel.is_some());
+        if is_tunnel && self.fields.has(b"proxy-authorization") {
+            let message = "Proxy-Authorization would go through the tunnel to the server: give the \
+                           proxy's user and password to its URL";
+            return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
         }
+        Ok(detour)
+    }
+
+    /// The way through a proxy.
+    fn detour(&self, proxy: &AgentProxy, endpoint: &Arc<Endpoint>) -> Option<Arc<Endpoint>> {
+        // What the user says to a proxy is said to that one.
+        let is_meant = self.method != "CONNECT" && endpoint.unix.is_none();
+        is_meant.then(|| proxy.detour(endpoint, self.fields.has(b"upgrade"))).flatten()
     }
 
     /// After so long without a byte in either direction `on_timeout` is called; connecting counts, too. It
@@ -400,9 +418,10 @@ impl RequestOptions {
         self
     }
 
-    pub(super) fn fill(&self, client: &mut ClientState) {
+    /// What the engine has to know, and the way that is taken where it is not the straight one.
+    pub(super) fn fill(&self, detour: Option<&Arc<Endpoint>>, client: &mut ClientState) {
         client.method = self.method.clone();
-        client.endpoint = self.endpoint.as_ref().ok().cloned();
+        client.endpoint = detour.or(self.endpoint.as_ref().ok()).cloned();
         client.keep_alive = self.keep_alive;
         let has_limits = self.max_header_size.is_some() || self.max_headers_count.is_some();
         if has_limits || self.join_duplicate_headers {
