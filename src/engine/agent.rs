@@ -88,6 +88,8 @@ pub(crate) struct AgentEntry {
     pub(crate) connections: usize,
     /// Of these: the ones that are free.
     pub(super) free: usize,
+    /// The origin of the one that became free last.
+    pub(super) freed_last: u16,
     /// Requests that wait, at all its origins.
     pub(crate) waiting: usize,
     /// Origins where requests wait since there are too many connections in all, each once; by key and number,
@@ -150,6 +152,7 @@ impl Agents {
             is_closed: false,
             connections: 0,
             free: 0,
+            freed_last: NO_ORIGIN,
             waiting: 0,
             starved: VecDeque::new(),
             is_serving: false,
@@ -260,6 +263,14 @@ impl Agents {
         }?;
         entry.free -= 1;
         Some(free)
+    }
+
+    /// The origin of the only free connection of an agent, where that is known. While requests wait for room in
+    /// all of the agent there is no other, and looking for it among many origins would cost more than it is worth.
+    pub(super) fn only_free(&self, agent: u16) -> Option<u16> {
+        let entry = self.entries.get(usize::from(agent)).filter(|entry| entry.free == 1)?;
+        let origin = self.origins.get(usize::from(entry.freed_last))?;
+        (origin.agent == agent && !origin.free.is_empty()).then_some(entry.freed_last)
     }
 
     /// A connection is gone that may have been free.

@@ -119,7 +119,7 @@ impl Core {
                     continue;
                 };
                 if let Some(active) = slot.active.as_deref_mut() {
-                    active.failure = Some(error.with_sent(crate::error::Sent::NothingSent));
+                    active.failure = Some(error);
                 }
             }
             slot.flags.set(Flags::DESTROYED);

@@ -123,6 +123,11 @@ impl Core {
     }
 
     fn drop_free_elsewhere(&mut self, agent: u16, origin: u16) -> bool {
+        if let Some(only) = self.agents.only_free(agent).filter(|only| *only != origin) {
+            self.drop_oldest_free(only);
+            self.agents.forget_if_unused(only);
+            return true;
+        }
         for key in 0..self.agents.origins.capacity() {
             let other = self.agents.origins.get(key);
             let has_some =
@@ -356,6 +361,7 @@ impl Core {
             return false;
         }
         entry.free += 1;
+        entry.freed_last = origin;
         let slot = &mut slots[key as usize];
         here.free.push_back(Free { key, since: now });
         let is_first = !slot.flags.has(Flags::REUSED);

@@ -400,3 +400,32 @@ fn more_origins_than_can_be_told_apart_are_refused_and_do_not_go_without_their_a
     assert_eq!(counts(agent), [0, 0, 0]);
     world.until_over();
 }
+
+#[test]
+fn many_origins_share_few_connections() {
+    let mut world = World::new();
+    let open = Rc::new(Cell::new(0));
+    let server = world.serve(|_req, res| res.end("fine"));
+    let options = AgentOptions::new()
+        .max_total_sockets(3)
+        .lookup(|_, answer| answer.found(["127.0.0.1".parse().expect("an address")]));
+    let agent = agent(&world, options);
+    let port = server.port();
+    let log = Log::new();
+    for number in 0..3_000 {
+        let url = format!("http://origin-{}.test:{port}/", number % 1_500);
+        let request = http::request_with(world.lp, of(agent, &url)).expect("a request");
+        request.on_response(log.noting_response());
+        request.on_error(log.noting_error("error"));
+        let closes = Rc::clone(&open);
+        request.on_close(move || closes.set(closes.get() + 1));
+        request.end("");
+    }
+    assert_eq!(counts(agent), [3, 0, 2_997]);
+    while open.get() < 3_000 {
+        world.turn();
+        assert!(agent.total_socket_count() <= 3);
+    }
+    assert_eq!(log.count("200"), 3_000);
+    assert!(agent.requests().is_empty());
+}

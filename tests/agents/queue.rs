@@ -374,3 +374,30 @@ fn a_request_that_is_written_while_it_waits_is_sent_whole() {
     assert_eq!(log.all(), ["200", "closed"]);
     nobody_else(&mut world, &listener);
 }
+
+#[test]
+fn a_request_that_waits_once_more_says_what_was_sent_before() {
+    let mut world = World::new();
+    let agent = agent(&world, AgentOptions::new().max_sockets(1));
+    let (listener, url) = raw_server();
+    let retries = http::Retries::new(3).delay(std::time::Duration::ZERO);
+    let request = http::request_with(world.lp, of(agent, &url).retries(retries)).unwrap();
+    let log = Log::new();
+    let notes = log.clone();
+    request.on_error(move |error| notes.note(format!("{} {:?}", error.code(), error.sent())));
+    request.on_close(log.noting("closed"));
+    request.end("");
+    let other = send(&world, of(agent, &url));
+    let mut peer = world.accept(&listener);
+    world.expect(&mut peer, "\r\n\r\n");
+    assert_eq!(counts(agent), [1, 0, 1]);
+    peer.end();
+    // The other one has the place now, and this one stands behind it.
+    let mut peer = world.accept(&listener);
+    world.expect(&mut peer, "\r\n\r\n");
+    world.until("the second attempt to wait", || counts(agent) == [1, 0, 1]);
+    agent.close();
+    world.until("the end", || log.has("closed"));
+    assert_eq!(log.all(), ["ERR_AGENT_CLOSED Some(SentNoReply)", "closed"]);
+    assert_eq!(other.done(&mut world), ["error ECONNRESET", "closed"]);
+}

@@ -331,7 +331,10 @@ fn a_hook_may_do_anything_to_its_agent_and_request() {
                     }
                     "destroy" => agent.destroy(),
                     "lower" => agent.set_max_sockets(1),
-                    "destroy the request" => return Ok(request.destroy()),
+                    "destroy the request" => {
+                        request.destroy();
+                        return Ok(());
+                    }
                     _ => request.destroy(),
                 }
             }

@@ -6,6 +6,7 @@ use onloop::Error;
 use onloop::http::{self, Body, ClientRequest, Connection, RequestOptions, Response};
 use onloop::http::{Retries, Socket};
 
+use crate::agents;
 use crate::context::Ctx;
 use crate::outgoing;
 use crate::scenario::Kind;
@@ -72,6 +73,12 @@ operations! {
     PanicContained,
     ReturnError,
     Destructors,
+    DestroyAgents,
+    CloseAgents,
+    LimitAgents,
+    RequestsThroughAnAgent,
+    RemoveFromAgents,
+    AnswerConnectors,
     Pause,
     PauseAndResume,
     PipeToItself,
@@ -86,7 +93,7 @@ impl Operation {
             // Nobody resumes; nobody writes the end that was the callback's to write; circles go round.
             Pause | PipeInACircle | Remove | DropTheLoop => false,
             // Then each end sends back what the other one sends.
-            PipeToItself => kind != Kind::ClientUpgrade,
+            PipeToItself => !matches!(kind, Kind::ClientUpgrade | Kind::ClientConnect),
             // Callbacks that belong to no exchange, or to one that is over: their failure ends none.
             Panic | PanicContained | ReturnError => !matches!(
                 kind,
@@ -201,6 +208,12 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
         Panic | PanicContained => std::panic::resume_unwind(Box::new(Intended)),
         ReturnError => return Err(Error::other("torture")),
         Destructors => destructors(ctx),
+        DestroyAgents
+        | CloseAgents
+        | LimitAgents
+        | RequestsThroughAnAgent
+        | RemoveFromAgents
+        | AnswerConnectors => agents::perform(ctx)?,
         Pause => pause_all(ctx),
         PauseAndResume => {
             pause_all(ctx);
@@ -300,6 +313,8 @@ fn register_others(ctx: Ctx) {
         request.on_information(|_| {});
         request.on_continue(move || request.end(""));
         request.on_upgrade(|_, socket, _| socket.end(""));
+        request.on_connect(|_, socket, _| socket.end(""));
+        request.on_socket(move |_| use_everything(ctx));
     }
     for &socket in ctx.sockets.borrow().iter() {
         socket.on_data(move |_| socket.end(""));
@@ -421,6 +436,7 @@ pub(crate) fn use_everything(ctx: Ctx) {
     for connection in ctx.connections.borrow().clone() {
         let _ = (connection.is_open(), connection.remote_address(), connection.timeout());
     }
+    agents::ask(ctx);
     let server = ctx.server.get();
     let _ = (server.port(), server.is_listening(), server.connections());
 }
@@ -440,6 +456,7 @@ pub(crate) fn abuse_dead_handles(ctx: Ctx) {
     connection_timeouts(ctx);
     ctx.connections.borrow().iter().for_each(Connection::destroy);
     assert!(ctx.connections.borrow().iter().all(|connection| !connection.is_open()));
+    agents::abuse_dead(ctx);
     outgoing::write_heads(ctx);
     outgoing::set_fields(ctx);
     outgoing::inform(ctx);
