@@ -222,5 +222,5 @@ fn chunks(bytes: &[u8]) -> (Vec<u8>, Option<usize>) {
 }
 
 pub(crate) fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    bytes.windows(part.len()).position(|window| window == part)
+    memchr::memmem::find(bytes, part)
 }
