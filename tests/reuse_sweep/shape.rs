@@ -92,7 +92,10 @@ impl Shape {
 
     /// The content of the request of this number.
     pub(crate) fn bytes(&self, id: u32) -> Vec<u8> {
-        (0..self.length()).map(|at| b'a' + ((at + id as usize) % 23) as u8).collect()
+        let (start, length) = (id as usize % 23, self.length());
+        let mut bytes = b"abcdefghijklmnopqrstuvw".repeat(length / 23 + 2);
+        bytes.truncate(start + length);
+        bytes.split_off(start)
     }
 
     /// Does the `step`th thing to a new request; true while there is more to come.
