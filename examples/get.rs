@@ -1,5 +1,8 @@
-//! One GET: `get [-i] URL`. The content goes to standard output as it comes, the status line to standard error;
-//! with `-i` both go to standard output, with the header fields between them. Only `http:`.
+//! One GET: `get [-i] [--proxy URL] URL`. The content goes to standard output as it comes, the status line to
+//! standard error; with `-i` both go to standard output, with the header fields between them. Only `http:`.
+//!
+//! It goes through the proxy that is named, or through what `http_proxy`, `all_proxy` and `no_proxy` in the
+//! environment say; `--proxy ''` goes through none.
 //!
 //! It exits with 0 when a whole answer came, whatever its status, and with 1 and the reason otherwise.
 
@@ -8,21 +11,23 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use onloop::http::{self, IncomingResponse};
+use onloop::http::{self, Agent, AgentOptions, IncomingResponse, ProxyOptions, RequestOptions};
 use onloop::{EventLoop, Result};
+
+struct Arguments {
+    url: String,
+    /// With the head.
+    head: bool,
+    proxy: Option<String>,
+}
 
 fn main() -> ExitCode {
     env_logger::init();
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let with_head = arguments.first().is_some_and(|first| first == "-i");
-    if with_head {
-        arguments.remove(0);
-    }
-    let [url] = &arguments[..] else {
-        eprintln!("usage: get [-i] URL");
+    let Some(arguments) = parse(std::env::args().skip(1)) else {
+        eprintln!("usage: get [-i] [--proxy URL] URL");
         return ExitCode::from(2);
     };
-    match get(url, with_head) {
+    match get(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("get: {error}");
@@ -31,13 +36,36 @@ fn main() -> ExitCode {
     }
 }
 
-fn get(url: &str, with_head: bool) -> Result<()> {
+fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Arguments> {
+    let (mut url, mut head, mut proxy) = (None, false, None);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "-i" => head = true,
+            "--proxy" => proxy = Some(arguments.next()?),
+            _ if url.is_none() => url = Some(argument),
+            _ => return None,
+        }
+    }
+    Some(Arguments { url: url?, head, proxy })
+}
+
+fn get(arguments: &Arguments) -> Result<()> {
     let mut event_loop = EventLoop::new()?;
-    let request = http::request(event_loop.handle(), "GET", url)?;
-    request.set_header("Accept", "*/*")?;
-    request.set_header("User-Agent", "onloop-get")?;
+    let lp = event_loop.handle();
+    let proxies = match arguments.proxy.as_deref() {
+        Some("") => ProxyOptions::default(),
+        Some(url) => ProxyOptions::new(url)?,
+        None => ProxyOptions::from_env()?,
+    };
+    let agent = Agent::new(lp, AgentOptions::new().proxy(proxies))?;
+    let options = RequestOptions::new("GET", &arguments.url)
+        .header("Accept", "*/*")
+        .header("User-Agent", "onloop-get")
+        .agent(agent);
+    let request = http::request_with(lp, options)?;
 
     let failure = Rc::new(RefCell::new(None));
+    let with_head = arguments.head;
     request.on_response(move |response| {
         print_head(&response, with_head)?;
         // Printing may make the whole loop wait. Here nothing else is to be done meanwhile, and a server that

@@ -93,6 +93,7 @@ fn every_client_says_how_it_is_used_and_why_it_fails() {
         ("get", &[][..]),
         ("get", &["-i"]),
         ("get", &["a", "b"]),
+        ("get", &["http://a/", "--proxy"]),
         ("download", &[]),
         ("download", &["http://a/"]),
         ("download", &["http://a/", "file", "often"]),
@@ -164,14 +165,14 @@ fn get_fails_where_not_all_of_the_answer_came() {
 
 #[test]
 fn get_ends_when_nobody_reads_its_output_any_more() {
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
     let server = Played::new(|listener| {
         let mut wire = accept(listener);
         head_of(&mut wire);
         wire.send("HTTP/1.1 200 OK\r\n\r\n");
         while wire.try_send([b'x'; 64 * 1024]) {}
     });
-    let mut command = Command::new(program::example("get"));
+    let mut command = program::command("get");
     let child = command.arg(server.url("/")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("it runs");
     drop(child.stdout.take());
@@ -179,6 +180,65 @@ fn get_ends_when_nobody_reads_its_output_any_more() {
     let output = child.wait_with_output().expect("it is our child");
     assert_eq!(output.status.code(), Some(1));
     assert!(errors_of(&output).contains("EPIPE"), "{output:?}");
+}
+
+/// `get`, with these variables and no other that tells of proxies.
+fn get_by(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    program::finish(program::command("get").args(arguments).envs(variables.iter().copied()))
+}
+
+#[test]
+fn get_goes_through_the_proxy_of_the_environment() {
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy"] {
+        let proxy = answers(ANSWER);
+        let url = proxy.url("/").replace("http://", "http://user:secret@");
+        let variables = [(name, url.as_str()), ("no_proxy", "b.test,127.0.0.1")];
+        let output = get_by(&variables, &["http://a.test:8080/b?c"]);
+        assert_eq!(text_of(&output, 0), "\0bytes", "{name}");
+        let head = proxy.end();
+        assert_eq!(head[0], "GET http://a.test:8080/b?c HTTP/1.1");
+        for field in ["Host: a.test:8080", "Proxy-Authorization: Basic dXNlcjpzZWNyZXQ="] {
+            assert!(head.contains(&field.to_string()), "{head:?}");
+        }
+        // What stands on the list does not.
+        let server = answers(ANSWER);
+        assert_eq!(text_of(&get_by(&variables, &[&server.url("/")]), 0), "\0bytes");
+        let head = server.end();
+        assert_eq!(head[0], "GET / HTTP/1.1");
+        assert!(!head.iter().any(|line| line.starts_with("Proxy-")), "{head:?}");
+    }
+}
+
+#[test]
+fn get_goes_through_the_proxy_that_it_is_told_of() {
+    let proxy = answers(ANSWER);
+    let variables = [("http_proxy", "http://127.0.0.1:1/"), ("no_proxy", "*")];
+    let output = get_by(&variables, &["--proxy", &proxy.url("/"), "http://a.test/"]);
+    assert_eq!(text_of(&output, 0), "\0bytes");
+    assert_eq!(proxy.end()[0], "GET http://a.test/ HTTP/1.1");
+
+    let server = answers(ANSWER);
+    let output =
+        get_by(&[("http_proxy", "http://127.0.0.1:1/")], &["--proxy", "", &server.url("/")]);
+    assert_eq!(text_of(&output, 0), "\0bytes");
+    assert_eq!(server.end()[0], "GET / HTTP/1.1");
+}
+
+#[test]
+fn get_fails_where_its_proxy_is_none() {
+    let (_held, port) = refusing_port();
+    let refusing = format!("http://127.0.0.1:{port}");
+    for (proxy, reason) in [
+        (refusing.as_str(), "ECONNREFUSED"),
+        ("https://user:secret@p.test", "http_proxy: a proxy that is reached by https"),
+        ("socks5://p.test", "http_proxy: only proxies that are reached by http"),
+    ] {
+        let output = get_by(&[("http_proxy", proxy)], &["http://a.test/"]);
+        let told = errors_of(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.starts_with("get: ") && told.contains(reason), "{told}");
+        assert!(!told.contains("secret"), "{told}");
+    }
 }
 
 // ---- post_json
@@ -254,5 +314,100 @@ fn post_json_fails_where_no_json_comes_back() {
         });
         fails("post_json", &[&server.url("/")], reason);
         server.end();
+    }
+}
+
+// ---- parallel_crawl
+
+/// The lines that it printed, the last one without the time.
+fn crawled(output: &Output) -> Vec<String> {
+    let text = text_of(output, 0);
+    let (text, seconds) = text.trim_end().rsplit_once(", ").expect("it ends with the time");
+    assert!(seconds.ends_with(" s"), "{seconds}");
+    text.lines().map(str::to_string).collect()
+}
+
+#[test]
+fn parallel_crawl_crawls_a_site_of_its_own() {
+    let lines = crawled(&run("parallel_crawl", &[]));
+    assert_eq!(&lines[..3], ["200 100", "302 1", "404 1"]);
+    assert!(lines[3].starts_with("ECONNRESET SentNoReply http://127.0.0.1:"), "{}", lines[3]);
+    assert!(lines[3].contains("/broken: "), "{}", lines[3]);
+    // The one that broke off was replaced.
+    let (answers, rest) = lines[4].split_once(", ").expect("some numbers");
+    assert_eq!(answers, "102 answers");
+    let connections = rest.rsplit(", ").next().and_then(|text| text.strip_suffix(" connections"));
+    let connections: u32 = connections.and_then(|count| count.parse().ok()).expect("a number");
+    assert!((2..=9).contains(&connections), "{connections}");
+}
+
+/// A server of these files.
+fn site(files: &[(&str, &str)]) -> (Scratch, Program) {
+    let scratch = Scratch::new("site");
+    for (name, content) in files {
+        let path = scratch.0.join(name);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("it can be made");
+        std::fs::write(path, content).expect("it can be written");
+    }
+    let directory = scratch.0.display().to_string();
+    let server = Program::start("static_files", &[&directory, "127.0.0.1:0"]);
+    (scratch, server)
+}
+
+#[test]
+fn parallel_crawl_follows_links_of_every_form_once() {
+    const INDEX: &str = r#"<a href="a/one.html">1</a> <A HREF = 'a/one.html#there'>again</A>
+        <a href="./a/../a/two.html">2</a> <a href="/three.html?x=1&amp;y=2">3</a> <a href="?">self</a>
+        <a href="mailto:me@a.test">me</a> <a href="javascript:f()">f</a> <a href="https://a.test/">s</a>
+        <a href="//other.test/">other</a> <a href="http://other.test:1/">other</a> <a href=bare.html>no</a>
+        <a href="style.css">not a page</a> <a href="gone.html">gone</a> <a href="endless.html"#;
+    let (_scratch, server) = site(&[
+        ("index.html", INDEX),
+        ("a/one.html", "<a href='two.html'>2</a><a href='../../../four.html'>4</a>"),
+        ("a/two.html", "<a href=\"#here\">here</a><a href=\"\">this</a><a href='..'>up</a>"),
+        ("three.html", ""),
+        ("four.html", ""),
+        ("style.css", "/* href='never.html' */"),
+        ("never.html", ""),
+        ("bare.html", ""),
+    ]);
+    let output = run("parallel_crawl", &[&server.url("")]);
+    let lines = crawled(&output);
+    // The index, also as `/?`; one, two, three, four, the style sheet; and what is not there.
+    assert_eq!(&lines[..2], ["200 7", "404 1"], "{lines:?}");
+    assert!(lines[2].starts_with("8 answers, 0 errors, "), "{lines:?}");
+    assert_eq!(errors_of(&output), "");
+}
+
+#[test]
+fn parallel_crawl_stops_at_so_many_pages() {
+    let links: String = (0..50).map(|page| format!("<a href='{page}.html'>{page}</a>")).collect();
+    let (_scratch, server) = site(&[("index.html", &links)]);
+    let lines = crawled(&run("parallel_crawl", &[&server.url("/"), "20"]));
+    assert_eq!(&lines[..2], ["200 1", "404 19"], "{lines:?}");
+}
+
+#[test]
+fn parallel_crawl_takes_a_list_and_tells_what_failed() {
+    let (scratch, server) = site(&[("index.html", "<a href='more.html'>more</a>")]);
+    let (_held, port) = refusing_port();
+    let list = scratch.0.join("list");
+    let refusing = format!("http://127.0.0.1:{port}/");
+    let urls = [server.url("/"), server.url("/x"), refusing.clone(), "https://a.test/".to_string()];
+    std::fs::write(&list, urls.join("\n \n")).expect("it can be written");
+    let lines = crawled(&run("parallel_crawl", &["--list", &list.display().to_string()]));
+    assert_eq!(&lines[..2], ["200 1", "404 1"], "{lines:?}");
+    let failed = &lines[2..4];
+    assert!(failed[0].starts_with("ERR_INVALID_PROTOCOL - https://a.test/: "), "{failed:?}");
+    let refused = format!("ECONNREFUSED NothingSent {refusing}: ");
+    assert!(failed[1].starts_with(&refused), "{failed:?}");
+    assert!(lines[4].starts_with("2 answers, 2 errors, "), "{lines:?}");
+
+    // Without any answer it has failed.
+    let output = run("parallel_crawl", &[&refusing]);
+    assert_eq!(output.status.code(), Some(1));
+    fails("parallel_crawl", &["--list", "/nowhere/at/all"], "No such file");
+    for arguments in [&["--lists", "x"][..], &["http://a/", "0"], &["http://a/", "1", "2"]] {
+        assert_eq!(run("parallel_crawl", arguments).status.code(), Some(2), "{arguments:?}");
     }
 }

@@ -19,13 +19,21 @@ fn fields_of_one_connection_are_not_passed_on() {
     client.send(
         "GET /path?query HTTP/1.1\r\nHost: example.test\r\nConnection: x-one, X-Two\r\nConnection: x-three\r\n\
          X-One: 1\r\nx-two: 2\r\nX-Three: 3\r\nKeep-Alive: timeout=9\r\nTE: trailers\r\n\
-         Upgrade: other\r\nProxy-Connection: keep-alive\r\nX-Kept: a\r\nx-kept: b\r\n\r\n",
+         Upgrade: other\r\nProxy-Connection: keep-alive\r\nX-Kept: a\r\nx-kept: b\r\n\
+         X-Forwarded-For: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\n\r\n",
     );
     let mut upstream = rig.accept();
     let mut head = head_of(&mut upstream);
     assert_eq!(head.remove(0), "GET /path?query HTTP/1.1");
     head.retain(|line| line != "Connection: keep-alive");
-    assert_eq!(head, ["Host: example.test", "X-Kept: a", "x-kept: b", "Via: 1.1 onloop"]);
+    let expected = [
+        "Host: example.test",
+        "X-Kept: a",
+        "x-kept: b",
+        "Via: 1.1 onloop",
+        "X-Forwarded-For: 127.0.0.1",
+    ];
+    assert_eq!(head, expected);
     upstream.send(
         "HTTP/1.1 299 Whatever\r\nConnection: x-one\r\nX-One: 1\r\nKeep-Alive: timeout=9\r\n\
          Content-Length: 2\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\nok",
@@ -192,10 +200,13 @@ fn early_hints_are_passed_on() {
 #[test]
 fn an_upstream_that_fails_is_a_bad_gateway() {
     let rig = Rig::new();
-    for bytes in [
-        "",
-        "HTTP/1.1 200 OK\n\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    for (bytes, reason) in [
+        ("", "the upstream closed the connection"),
+        ("HTTP/1.1 200 OK\n\n", "the upstream's answer makes no sense"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "the upstream's answer makes no sense",
+        ),
     ] {
         let mut client = rig.proxy.connect();
         client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -204,14 +215,15 @@ fn an_upstream_that_fails_is_a_bad_gateway() {
         upstream.send(bytes);
         drop(upstream);
         let answer = client.answer(false);
-        assert_eq!((answer.status, answer.text()), (502, "bad gateway"), "{bytes:?}");
+        assert_eq!((answer.status, answer.text()), (502, reason), "{bytes:?}");
     }
     let Rig { proxy, upstream } = rig;
     drop(upstream);
     let mut client = proxy.connect();
     // More content than anybody waits for, and the connection goes on after it.
     assert_eq!(client.ask_with("POST /", "", &"x".repeat(100_000)).status, 502);
-    assert_eq!(client.ask("GET /").status, 502);
+    let answer = client.ask("GET /");
+    assert_eq!((answer.status, answer.text()), (502, "the upstream refuses connections"));
 }
 
 #[test]

@@ -18,10 +18,10 @@ impl Agents {
         }
     }
 
-    /// The timeout of requests that have none of their own.
+    /// What an agent says of requests that do not say it themselves.
     #[inline]
-    pub(crate) fn timeout(&self, id: Option<AgentId>) -> Option<Duration> {
-        self.get(id.unwrap_or(self.global))?.options.timeout
+    pub(crate) fn options_of(&self, id: Option<AgentId>) -> Option<&AgentOptions> {
+        Some(&self.get(id.unwrap_or(self.global))?.options)
     }
 }
 
@@ -41,6 +41,7 @@ impl Core {
 
     /// Options have changed: requests that wait may be next.
     pub(crate) fn serve_agent(&mut self, id: AgentId) {
+        self.drop_excess(id);
         let waiting: Vec<u16> = self
             .agents
             .origins_of(id.key)
@@ -129,8 +130,10 @@ impl Core {
     // ---- what a request tells
 
     pub(crate) fn agent_of(&mut self, id: ExchangeId) -> Option<AgentId> {
-        self.exchange(id)?;
-        self.agents.id_of(self.slots[id.key as usize].owner)
+        let client = self.exchange(id)?.client.as_deref()?;
+        let journey = client.journey.as_deref();
+        let agent = journey.and_then(|journey| journey.agent);
+        agent.or_else(|| self.agents.id_of(self.slots[id.key as usize].owner))
     }
 
     pub(crate) fn is_connected(&mut self, id: ExchangeId) -> bool {
@@ -148,32 +151,28 @@ impl Core {
     }
 
     pub(crate) fn set_client_no_delay(&mut self, id: ExchangeId, no_delay: bool) {
-        match self.is_connected(id) {
-            true => self.set_no_delay(id, no_delay),
-            false => {
-                if let Some(client) = self.exchange(id).and_then(|a| a.client.as_deref_mut()) {
-                    client.no_delay = Some(no_delay);
-                }
-            }
+        if let Some(client) = self.exchange(id).and_then(|a| a.client.as_deref_mut()) {
+            client.no_delay = Some(no_delay);
+        }
+        if self.is_connected(id) {
+            self.set_no_delay(id, no_delay);
         }
     }
 
     pub(crate) fn set_client_keep_alive(&mut self, id: ExchangeId, delay: Option<Duration>) {
-        match self.is_connected(id) {
-            true => self.set_keep_alive(id, delay),
-            false => {
-                if let Some(client) = self.exchange(id).and_then(|a| a.client.as_deref_mut()) {
-                    client.probes = Some(delay);
-                }
-            }
+        if let Some(client) = self.exchange(id).and_then(|a| a.client.as_deref_mut()) {
+            client.probes = Some(delay);
+        }
+        if self.is_connected(id) {
+            self.set_keep_alive(id, delay);
         }
     }
 
-    /// A connection that is the request's now gets what was set before it was there.
+    /// A connection that is the request's now gets what was set before, on none or on one that is gone.
     #[cold]
     pub(super) fn apply_socket_settings(&mut self, key: u32) {
         let client = self.client(key);
-        let (no_delay, probes) = (client.no_delay.take(), client.probes.take());
+        let (no_delay, probes) = (client.no_delay, client.probes);
         let id = self.id(key);
         if let Some(no_delay) = no_delay {
             self.set_no_delay(id, no_delay);

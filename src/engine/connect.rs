@@ -10,6 +10,7 @@ use crate::engine::client_side::ClientState;
 use crate::engine::connector::Asked;
 use crate::engine::deadlines::{duration_of, ticks};
 use crate::engine::event::{Event, Input};
+use crate::engine::journey::Journey;
 use crate::engine::slot::{ExchangeId, Flags, Kind, Stage};
 use crate::engine::{Core, token};
 use crate::error::{Error, ErrorKind, Limit, Result};
@@ -73,7 +74,11 @@ impl Core {
 
     /// The origin of a request, and whether its connection is to be kept.
     #[inline]
-    fn origin_of(&mut self, agent: Option<AgentId>, client: &ClientState) -> Result<(u16, bool)> {
+    pub(super) fn origin_of(
+        &mut self,
+        agent: Option<AgentId>,
+        client: &ClientState,
+    ) -> Result<(u16, bool)> {
         if agent.is_none() && !client.keep_alive {
             // Node's `agent: false`: a connection of its own, which nobody counts.
             return Ok((NO_ORIGIN, false));
@@ -84,7 +89,10 @@ impl Core {
             _ => return Err(agent_closed()),
         };
         let endpoint = client.endpoint.as_deref();
-        let origin = endpoint.map_or(NO_ORIGIN, |endpoint| self.agents.origin(agent.key, endpoint));
+        let origin = match endpoint {
+            Some(endpoint) => self.agents.origin(agent.key, endpoint)?,
+            None => NO_ORIGIN,
+        };
         Ok((origin, keep_alive))
     }
 
@@ -112,7 +120,9 @@ impl Core {
             return self.connecting_expired(key);
         }
         let client = self.client(key);
-        if client.queued || client.looking_up || client.waits_for != Asked::Nothing {
+        let is_pausing = client.journey.as_deref().is_some_and(Journey::is_pausing);
+        let is_asked = client.waits_for != Asked::Nothing;
+        if client.queued || client.looking_up || is_asked || is_pausing {
             return None;
         }
         if client.tunnel.is_some() {
@@ -224,16 +234,15 @@ impl Core {
 
     /// A name was found, or not.
     pub(crate) fn looked_up(&mut self, lookup: LookupKey, answer: &Answer) {
-        let mut index = 0;
-        while index < self.agents.lookups.len() {
-            let (waits_for, key, generation) = self.agents.lookups[index];
-            if waits_for != lookup {
-                index += 1;
-                continue;
+        let mut lookups = std::mem::take(&mut self.agents.lookups);
+        lookups.retain(|&(waits_for, key, generation)| {
+            let is_it = waits_for == lookup;
+            if is_it {
+                self.take_answer(key, generation, answer);
             }
-            self.agents.lookups.swap_remove(index);
-            self.take_answer(key, generation, answer);
-        }
+            !is_it
+        });
+        self.agents.lookups = lookups;
     }
 
     /// The addresses of a request's name are there.
@@ -251,9 +260,7 @@ impl Core {
             Err(error) => {
                 let host = client.endpoint.as_deref().map_or("", |endpoint| &endpoint.host);
                 let message = format!("getaddrinfo {} {host}: {}", error.code, error.message);
-                let error = Error::new(ErrorKind::Io, error.code, message);
-                let sent = self.sent(key);
-                self.active(key).failure = Some(error.with_sent(sent));
+                client.connect_error = Some(Error::new(ErrorKind::Io, error.code, message));
             }
         }
         self.mark_dirty(key);
@@ -392,6 +399,9 @@ impl Core {
     }
 
     fn connect_failed(&mut self, key: u32, error: Error) -> Event {
+        if let Some(event) = self.retry_connecting(key, &error) {
+            return event;
+        }
         let error = error.with_sent(self.sent(key));
         self.drop_connection(key, Some(error))
     }

@@ -138,11 +138,10 @@ impl Core {
         Ok(())
     }
 
-    /// Nothing is sent on a connection that there is not, but something was before where the request is made again.
+    /// What the request waited for does not come: as a connection that cannot be made.
     fn fail_unsent(&mut self, id: ExchangeId, error: Error) {
-        if self.exchange(id).is_some() {
-            let sent = self.sent(id.key);
-            self.fail_exchange(id, error.with_sent(sent));
+        if let Some(client) = self.exchange(id).and_then(|active| active.client.as_deref_mut()) {
+            client.connect_error = Some(error);
         }
     }
 

@@ -22,6 +22,7 @@ mod files;
 pub(crate) mod immediates;
 mod incoming;
 mod informational;
+pub(crate) mod journey;
 pub(crate) mod options;
 mod outgoing;
 pub(crate) mod output;
@@ -31,8 +32,10 @@ mod places;
 pub(crate) mod pool;
 mod racing;
 pub(crate) mod raw;
+mod redirects;
 mod refusal;
 mod repetition;
+mod retries;
 pub(crate) mod server;
 mod server_clock;
 mod server_failure;
@@ -82,6 +85,8 @@ use slot::{Active, Flags, Kind, Slot, Stage};
 pub(crate) enum TimerTask {
     Once(Hook),
     Every(HookMut),
+    /// Of a client request: its deadline, or the end of a pause.
+    Exchange(ExchangeId),
 }
 
 /// No slot is being driven.
@@ -300,7 +305,7 @@ impl Core {
         let mut active = slot.active.take();
         match kind {
             Kind::Server | Kind::Raw => self.server_lost_connection(owner, key),
-            Kind::Client => self.client_left(owner, active.as_deref_mut()),
+            Kind::Client => self.client_left(key, owner, active.as_deref_mut()),
             Kind::Listener | Kind::Attempt => {}
         }
         active

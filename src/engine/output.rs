@@ -300,6 +300,12 @@ impl Output {
         self.position = 0;
     }
 
+    /// Has other bytes stand for the first ones of those that were kept since [`Output::keep`].
+    pub(crate) fn replace_first(&mut self, count: usize, bytes: &[u8]) {
+        debug_assert!(self.position == 0 && count <= self.buffer.len());
+        self.buffer.splice(..count.min(self.buffer.len()), bytes.iter().copied());
+    }
+
     /// Forgets what waits from this place on.
     pub(crate) fn cut_at(&mut self, place: u64, trash: &mut Trash) {
         let keep = place.saturating_sub(self.taken) as usize;

@@ -4,12 +4,16 @@
 use std::io;
 
 use crate::engine::Core;
+use crate::engine::endpoint::Endpoint;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Read;
 use crate::engine::server_failure::violation_error;
-use crate::engine::slot::{Flags, Stage};
+use crate::engine::slot::{ExchangeId, Flags, Stage};
 use crate::error::{Error, ErrorKind};
 use crate::h1::{Asked, HeadProgress, parse_response};
+
+/// Most informational responses to one CONNECT.
+const INFORMATIONAL_MAX: u16 = 64;
 
 /// A tunnel that is being asked for.
 #[derive(Debug, Default)]
@@ -19,6 +23,7 @@ pub(crate) struct Tunnel {
     /// What came of its answer.
     answer: Vec<u8>,
     progress: HeadProgress,
+    informational: u16,
 }
 
 impl Core {
@@ -39,8 +44,23 @@ impl Core {
         }
         text.push_str("\r\n");
         client.tunnel = Some(Box::new(Tunnel { out: text.into_bytes(), ..Tunnel::default() }));
+        // Asking is a part of connecting, which `timeout` goes on for.
+        self.arm_connecting(key);
         self.mark_dirty_later(key);
         false
+    }
+
+    /// A request that goes to a proxy as it is has what the proxy wants to know, unless the user says it.
+    pub(crate) fn set_proxy_authorization(&mut self, id: ExchangeId, way: &Endpoint) {
+        let value = way.proxied.as_ref().and_then(|proxied| proxied.authorization.as_deref());
+        let Some((value, active)) = value.zip(self.exchange(id)) else {
+            return;
+        };
+        let fields = &mut active.outgoing.fields;
+        if !fields.has(b"proxy-authorization") {
+            // It was made of the proxy's URL, and is good.
+            let _ = fields.set(b"Proxy-Authorization", value.as_bytes());
+        }
     }
 
     /// Asks the proxy for a tunnel, and waits for its answer. `None` is rest.
@@ -50,34 +70,47 @@ impl Core {
         }
         loop {
             match self.read(key, input) {
-                Read::Nothing => return None,
+                Read::Nothing if !self.slots[key as usize].flags.has(Flags::BROKEN) => return None,
                 Read::Some => {}
-                Read::End | Read::Broken => {
-                    let message = "the proxy closed the connection before it answered CONNECT";
-                    let error = Error::new(ErrorKind::Peer, "ERR_PROXY_TUNNEL", message);
-                    return Some(self.tunnel_failed(key, error));
+                Read::Nothing | Read::End | Read::Broken => {
+                    let why = "the proxy closed the connection before it answered CONNECT";
+                    return Some(self.tunnel_failed(key, tunnel_error(why)));
                 }
             }
             let count = input.bytes().len();
+            self.client(key).tunnel.as_deref_mut()?.answer.extend_from_slice(input.bytes());
+            input.consume(count);
+            if let Some(event) = self.read_answer(key) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// Looks at what came of the proxy's answer. `None` where there is more to come.
+    fn read_answer(&mut self, key: u32) -> Option<Event> {
+        loop {
             let limits = self.agents.head_limits;
             let mut head = self.pool.head();
-            let client = self.client(key);
-            let tunnel = client.tunnel.as_deref_mut()?;
-            tunnel.answer.extend_from_slice(input.bytes());
-            input.consume(count);
+            let Some(tunnel) = self.client(key).tunnel.as_deref_mut() else {
+                self.pool.recycle_head(head);
+                return None;
+            };
             let (bytes, progress) = (&tunnel.answer, &mut tunnel.progress);
             let parsed = parse_response(bytes, &limits, progress, Asked::Connect, &mut head);
             let status = head.status();
             self.pool.recycle_head(head);
             match parsed {
-                Ok(None) => {}
+                Ok(None) => return None,
                 Ok(Some(consumed)) => {
                     if let Some(event) = self.proxy_answered(key, status, consumed) {
                         return Some(event);
                     }
                 }
                 Err(violation) => {
-                    return Some(self.tunnel_failed(key, violation_error(violation)));
+                    let cause = violation_error(violation);
+                    let message = format!("the proxy's answer to CONNECT: {cause}");
+                    let error = Error::new(cause.kind(), "ERR_PROXY_TUNNEL", message);
+                    return Some(self.tunnel_failed(key, error));
                 }
             }
         }
@@ -88,24 +121,25 @@ impl Core {
         let tunnel = self.client(key).tunnel.as_deref_mut()?;
         tunnel.answer.drain(..consumed);
         tunnel.progress = HeadProgress::default();
-        let is_clean = tunnel.answer.is_empty();
-        if (100..200).contains(&status) && status != 101 && is_clean {
-            return None;
+        if (100..200).contains(&status) && status != 101 {
+            tunnel.informational += 1;
+            if tunnel.informational <= INFORMATIONAL_MAX {
+                return None;
+            }
         }
+        let is_clean = tunnel.answer.is_empty();
         if !(200..300).contains(&status) {
-            let message = format!("the proxy answered CONNECT with {status}");
-            let error = Error::new(ErrorKind::Peer, "ERR_PROXY_TUNNEL", message);
+            let error = tunnel_error(format!("the proxy answered CONNECT with {status}"));
             return Some(self.tunnel_failed(key, error.with_status(status)));
         }
         if !is_clean {
             // Whoever is behind the tunnel has not been asked anything yet.
-            let message = "bytes came through the tunnel before the request was sent";
-            return Some(
-                self.tunnel_failed(key, Error::new(ErrorKind::Peer, "ERR_PROXY_TUNNEL", message)),
-            );
+            let error = tunnel_error("bytes came through the tunnel before the request was sent");
+            return Some(self.tunnel_failed(key, error));
         }
         log::debug!(target: "onloop::client", "request {key}: the tunnel is there");
         self.client(key).tunnel = None;
+        self.slot(key).deadline = 0;
         self.active(key).stage = Stage::Head;
         Some(Event::Continue)
     }
@@ -134,4 +168,9 @@ impl Core {
         let sent = self.sent(key);
         self.drop_connection(key, Some(error.with_sent(sent)))
     }
+}
+
+#[cold]
+fn tunnel_error(message: impl Into<Box<str>>) -> Error {
+    Error::new(ErrorKind::Peer, "ERR_PROXY_TUNNEL", message)
 }

@@ -288,6 +288,27 @@ impl Outgoing {
         self.render(line, automatic, plan, out);
     }
 
+    /// Renders the head of a request anew, which goes elsewhere. How its content is framed stays as it was.
+    pub(crate) fn send_head_again(
+        &mut self,
+        line: StartLine<'_>,
+        automatic: &Automatic<'_>,
+        plan: Plan,
+        out: &mut Vec<u8>,
+    ) {
+        debug_assert!(self.head_is_sent());
+        let delimiter = self.delimiter;
+        self.render(line, automatic, plan, out);
+        self.delimiter = delimiter;
+    }
+
+    /// The message has no content any more, whatever is still written.
+    pub(crate) fn drop_content(&mut self) {
+        self.contentless = true;
+        self.delimiter = Delimiter::None;
+        self.trailers.clear();
+    }
+
     /// Head and content of a response at once, where nothing steers framing or persistence: 200, content
     /// at hand, a persistent connection. False, and nothing is done, in every other case.
     #[inline]
@@ -575,6 +596,30 @@ mod tests {
             outgoing.send_head(line, &AUTOMATIC, plan, &mut out);
             assert_eq!(outgoing.delimiter(), delimiter);
             assert!(out.starts_with(b"X / HTTP/1.1\r\nHost: h\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_request_with_content_is_framed_whatever_was_removed() {
+        for (expects, plan, delimiter) in [
+            (true, Plan::Whole(0), Delimiter::None),
+            (true, Plan::Whole(4), Delimiter::Length(4)),
+            (true, Plan::Pieces, Delimiter::Chunked),
+            (false, Plan::Whole(0), Delimiter::None),
+            (false, Plan::Whole(4), Delimiter::Length(4)),
+            (false, Plan::Pieces, Delimiter::Chunked),
+        ] {
+            let mut outgoing = Outgoing::default();
+            outgoing.start_request(expects, true);
+            outgoing.fields.remove(b"content-length");
+            outgoing.fields.remove(b"transfer-encoding");
+            let mut out = Vec::new();
+            let line = StartLine::Request { method: "X", target: "/", authority: "h" };
+            outgoing.send_head(line, &AUTOMATIC, plan, &mut out);
+            assert_eq!(outgoing.delimiter(), delimiter);
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(text.contains("Content-Length: 4"), plan == Plan::Whole(4), "{text}");
+            assert_eq!(text.contains("Transfer-Encoding"), plan == Plan::Pieces, "{text}");
         }
     }
 

@@ -71,7 +71,8 @@ impl Agent {
     /// A new agent, without any connection yet. (Node: `new http.Agent`)
     ///
     /// # Errors
-    /// `ERR_OUT_OF_RANGE` for `max_total_sockets(0)`, and where the loop has 65,535 agents.
+    /// `ERR_OUT_OF_RANGE` for `max_total_sockets(0)`, and where the loop has 65,535 agents;
+    /// `ERR_INVALID_ARG_VALUE` for both [`AgentOptions::proxy`] and [`AgentOptions::create_connection`].
     pub fn new(lp: LoopHandle, options: AgentOptions) -> Result<Agent> {
         options.check()?;
         let mut options = Some(options);
@@ -126,7 +127,8 @@ impl Agent {
     /// # Ok::<(), onloop::Error>(())
     /// ```
     pub fn name(&self, options: &RequestOptions) -> Result<String> {
-        options.origin_name()
+        let name = self.option(|of_agent| options.origin_name(of_agent.proxy.as_ref()));
+        name.unwrap_or_else(|| options.origin_name(None))
     }
 
     /// Connections of all origins: in use, free, and those that are being made. (Node: `totalSocketCount`)

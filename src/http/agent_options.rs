@@ -8,7 +8,10 @@ use crate::LoopOptions;
 use crate::engine::agent::CONNECTION_ATTEMPT_DELAY;
 use crate::engine::connector::{ConnectFn, LookupFn};
 use crate::error::{Error, Result};
-use crate::http::{BlockList, ConnectTarget, Connector, Family, LookupAnswer, Outcome};
+use crate::http::proxy::AgentProxy;
+use crate::http::{
+    BlockList, ConnectTarget, Connector, Family, LookupAnswer, Outcome, ProxyOptions,
+};
 
 /// Which of several free connections a request is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -45,6 +48,7 @@ pub struct AgentOptions {
     pub(crate) family: Option<Family>,
     pub(crate) local_address: Option<IpAddr>,
     pub(crate) block_list: Option<BlockList>,
+    pub(crate) proxy: Option<AgentProxy>,
     pub(crate) lookup: Option<LookupFn>,
     pub(crate) create_connection: Option<ConnectFn>,
 }
@@ -66,6 +70,7 @@ impl Default for AgentOptions {
             family: None,
             local_address: None,
             block_list: None,
+            proxy: None,
             lookup: None,
             create_connection: None,
         }
@@ -89,10 +94,15 @@ impl AgentOptions {
 
     /// What cannot be.
     pub(crate) fn check(&self) -> Result<()> {
-        match self.max_total_sockets {
-            0 => Err(out_of_range("max_total_sockets")),
-            _ => Ok(()),
+        if self.max_total_sockets == 0 {
+            return Err(out_of_range("max_total_sockets"));
         }
+        if self.proxy.is_some() && self.create_connection.is_some() {
+            let message = "`proxy` and `create_connection` exclude each other: who makes the \
+                           connections decides where they lead";
+            return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
+        }
+        Ok(())
     }
 
     /// Whether connections are kept for later requests; without, each request says `Connection: close`.
@@ -155,9 +165,6 @@ impl AgentOptions {
     /// connection is not kept longer, either. Default: none. (Node: `timeout`)
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = (!timeout.is_zero()).then_some(timeout);
-        if !timeout.is_zero() {
-            self.free_timeout = self.free_timeout.min(timeout);
-        }
         self
     }
 
@@ -202,6 +209,30 @@ impl AgentOptions {
     /// ```
     pub fn block_list(mut self, list: BlockList) -> Self {
         self.block_list = Some(list);
+        self
+    }
+
+    /// Sends requests through proxies. A request that goes through one has the proxy's connections: they are
+    /// shared by all origins, and limits, names to look up, `family` and [`AgentOptions::block_list`] are about the
+    /// proxy. A tunnel serves one origin only. Requests with an `Upgrade` field in their options are given a
+    /// tunnel, too; a user's own CONNECT and Unix sockets take no proxy. Not beside
+    /// [`AgentOptions::create_connection`]. Default: none. (Node: `proxyEnv`)
+    ///
+    /// A tunnel that is not made is `ERR_PROXY_TUNNEL`, with the proxy's status in
+    /// [`Error::status_hint`](crate::Error::status_hint). Whatever a proxy answers to a request without a tunnel,
+    /// as 407 or 502, is an ordinary response.
+    ///
+    /// ```
+    /// # let mut event_loop = onloop::EventLoop::new()?;
+    /// # let lp = event_loop.handle();
+    /// use onloop::http::{Agent, AgentOptions, ProxyOptions, set_global_agent};
+    /// // For all requests that name no agent: what the environment says. (Node: `setGlobalProxyFromEnv`)
+    /// let options = AgentOptions::new().proxy(ProxyOptions::from_env()?);
+    /// set_global_agent(lp, Agent::new(lp, options)?)?;
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn proxy(mut self, proxy: ProxyOptions) -> Self {
+        self.proxy = AgentProxy::new(proxy);
         self
     }
 
@@ -267,6 +298,7 @@ impl fmt::Debug for AgentOptions {
             .field("max_total_sockets", &self.max_total_sockets)
             .field("max_free_sockets", &self.max_free_sockets)
             .field("scheduling", &self.scheduling)
+            .field("proxy", &self.proxy)
             .finish_non_exhaustive()
     }
 }

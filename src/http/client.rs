@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::LoopHandle;
 use crate::engine::callbacks::{InformationFn, ResponseFn, SocketFn, UpgradeFn};
+use crate::engine::endpoint::Endpoint;
 use crate::engine::{ClientState, ExchangeId};
 use crate::error::Result;
 use crate::http::outgoing::outgoing_methods;
@@ -65,7 +66,7 @@ pub fn get(
 /// Starts a request with options, which are taken or only looked at: many requests can be made from the same.
 ///
 /// # Errors
-/// As [`request`].
+/// As [`request`]; what is wrong with the options, and `ERR_AGENT_CLOSED`, `ERR_AGENT_QUEUE_FULL`.
 ///
 /// ```no_run
 /// use onloop::{http, EventLoop};
@@ -89,14 +90,26 @@ pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Res
         None => None,
     };
     let made = lp.with(|core| {
-        let timeout = options.timeout.or_else(|| core.agents.timeout(agent));
-        let fill = |client: &mut ClientState| options.fill(client);
+        let defaults = core.agents.options_of(agent);
+        let timeout = options.timeout.or(defaults.and_then(|defaults| defaults.timeout));
+        let proxy = defaults.and_then(|defaults| defaults.proxy.as_ref());
+        let detour = match proxy {
+            Some(proxy) => options.go_through(proxy)?,
+            None => None,
+        };
+        let fill = |client: &mut ClientState| options.fill(detour.as_ref(), client);
         let id = core.start_client_request(agent, fill, options.expects_content())?;
         if let Some(timeout) = timeout {
             core.set_exchange_timeout(id, timeout);
         }
         if let Some(active) = core.exchange(id).filter(|_| !options.fields.is_empty()) {
             active.outgoing.fields.copy_from(&options.fields);
+        }
+        if let Some(detour) = &detour {
+            core.set_proxy_authorization(id, detour);
+        }
+        if let Some(journey) = &options.journey {
+            core.begin_journey(id, **journey);
         }
         Ok(id)
     });
@@ -180,15 +193,30 @@ impl ClientRequest {
         self.told(|client| client.method.to_string())
     }
 
-    /// The request target: path and query, or what [`RequestOptions::path`] has set. Empty once the exchange is
-    /// over. (Node: `path`)
+    /// The request target: path and query, or what [`RequestOptions::path`] has set; through a proxy, too, which is
+    /// told the whole URL. Empty once the exchange is over. (Node: `path`)
     pub fn path(&self) -> String {
-        self.told(|client| client.endpoint.as_deref().map_or("", |e| &e.target).to_string())
+        self.told(|client| {
+            client.endpoint.as_deref().map_or("", Endpoint::target_asked_for).to_string()
+        })
     }
 
     /// The host that the request goes to, without port. Empty once the exchange is over. (Node: `host`)
     pub fn host(&self) -> String {
-        self.told(|client| client.endpoint.as_deref().map_or("", |e| &e.host).to_string())
+        self.told(|client| {
+            client.endpoint.as_deref().map_or("", Endpoint::host_asked_for).to_string()
+        })
+    }
+
+    /// The URL that the request goes to, without credentials and fragment: where redirects are
+    /// [followed](RequestOptions::redirects), the one that it was sent to last. Empty once the exchange is over.
+    pub fn url(&self) -> String {
+        self.shell.with(|core| core.url(self.id)).flatten().unwrap_or_default()
+    }
+
+    /// How many [redirects](RequestOptions::redirects) were followed so far. Zero once the exchange is over.
+    pub fn redirects(&self) -> u32 {
+        self.shell.with(|core| core.redirects(self.id)).unwrap_or(0)
     }
 
     /// `http:`. (Node: `protocol`)

@@ -24,16 +24,14 @@ mod listen;
 mod message;
 mod options;
 mod outgoing;
-// What asks for a route comes with the agent's options.
-#[cfg_attr(not(test), allow(dead_code))]
 mod proxy;
 mod request_options;
 mod response;
+mod retries;
 mod server;
 mod server_events;
 mod server_settings;
 mod socket;
-mod url;
 mod validate;
 mod value;
 mod writable;
@@ -63,6 +61,7 @@ pub use options::ServerOptions;
 pub use proxy::ProxyOptions;
 pub use request_options::RequestOptions;
 pub use response::Response;
+pub use retries::Retries;
 pub use server::Server;
 pub use socket::{ReadyState, Socket};
 pub use validate::{

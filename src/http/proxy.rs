@@ -1,18 +1,21 @@
 //! Which requests go through a proxy, and which proxy that is.
 //!
-//! Pure: options in, a [`Route`] out. What is said to the proxy, and when, is the engine's. Deliberately not
-//! here: proxies that are reached by TLS or by SOCKS, and scripts that choose one (PAC).
+//! Pure: options in, a [`Route`] out, and an endpoint that leads there. What is said to the proxy, and when, is
+//! the engine's. Deliberately not here: proxies that are reached by TLS or by SOCKS, and scripts that choose one
+//! (PAC).
 
 mod bypass;
+mod detour;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::h1::{Url, UrlError};
 use crate::http::credentials::basic;
-use crate::http::url::{Url, UrlError};
 use bypass::Bypass;
+pub(crate) use detour::AgentProxy;
 
 /// The proxies that requests go through, and the hosts that are reached without them. (Node: `proxyEnv`)
 ///
@@ -20,7 +23,8 @@ use bypass::Bypass;
 /// `CONNECT` opens (RFC 9110 §9.3.6). User and password in a proxy's URL, percent-decoded, become its
 /// `Proxy-Authorization`. Requests to Unix sockets take no proxy.
 ///
-/// Without a variable or a call that names a proxy, everything goes direct.
+/// Without a variable or a call that names a proxy, everything goes direct. They are used by the agent that they
+/// are given to: [`AgentOptions::proxy`](crate::http::AgentOptions::proxy).
 ///
 /// ```
 /// use onloop::http::ProxyOptions;
@@ -78,7 +82,8 @@ impl ProxyOptions {
         })
     }
 
-    /// What the environment says, as [`ProxyOptions::from_vars`] reads it.
+    /// What the environment says, as [`ProxyOptions::from_vars`] reads it. How all requests use it is shown at
+    /// [`AgentOptions::proxy`](crate::http::AgentOptions::proxy).
     /// (Node: `setGlobalProxyFromEnv`, `NODE_USE_ENV_PROXY`)
     ///
     /// # Errors

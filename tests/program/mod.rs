@@ -30,7 +30,16 @@ pub(crate) fn example(name: &str) -> PathBuf {
 
 /// Runs an example to its end; fails the test where that does not come.
 pub(crate) fn run(name: &str, arguments: &[&str]) -> Output {
-    finish(Command::new(example(name)).args(arguments))
+    finish(command(name).args(arguments))
+}
+
+/// An example that is about to be run, where the environment names no proxy.
+pub(crate) fn command(name: &str) -> Command {
+    let mut command = Command::new(example(name));
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    command
 }
 
 /// Runs any program to its end.
