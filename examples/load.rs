@@ -100,7 +100,7 @@ fn main() -> Result<()> {
 /// Makes the next request of a connection. The previous one has ended just before, so its connection is
 /// the free one that is taken.
 fn next(load: &Rc<Load>, started: Instant) -> Result<()> {
-    let request = http::request_with(load.lp, load.request.clone())?;
+    let request = http::request_with(load.lp, &load.request)?;
     let receiving = load.clone();
     request.on_response(move |response| {
         let failed = response.status() >= 400;

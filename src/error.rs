@@ -54,6 +54,8 @@ pub enum Clock {
     Request,
     /// `write_timeout`: the peer reads nothing of what waits for it.
     Write,
+    /// `deadline` of a client request: all of it, up to the last byte of the response.
+    Deadline,
 }
 
 /// The limits that can end an exchange or refuse a call.
@@ -85,16 +87,20 @@ pub enum Limit {
     Lookups,
     /// Requests waiting for a connection.
     Requests,
+    /// `redirects` of a client request: how many are followed.
+    Redirects,
 }
 
-/// How much of a failed request left this machine: whether a repetition is safe.
+/// How much of a failed request left this machine: whether a repetition is safe. Of one that was repeated by
+/// itself, the most of all attempts. Of one that was redirected, what went to the last place; where a redirect made
+/// a GET of it, the first place has acted: `SentNoReply`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sent {
     /// Not one byte: the request can be made again, whatever it is.
     NothingSent,
     /// A part: the server cannot have acted on all of it.
     PartlySent,
-    /// All of it, and no byte of a response came: the server may have acted.
+    /// All of it, and no response came, or only the beginning of one: the server may have acted.
     SentNoReply,
 }
 

@@ -277,6 +277,9 @@ impl EventLoop {
                     log_failure(invoke(self.policy, callback), "a timer");
                 }
                 TimerTask::Every(callback) => self.run_interval(key, callback, now),
+                TimerTask::Exchange(id) => {
+                    self.shell.with(|core| core.exchange_timer(key, id));
+                }
             }
         }
         handled

@@ -56,7 +56,7 @@ use crate::engine::options::LoopOptions;
 pub use crate::engine::stats::LoopStats;
 use crate::event_loop::EventLoop;
 use crate::net::Net;
-pub use crate::net::sim::{Route, SimListener, SimNet, SimOptions, SimPeer};
+pub use crate::net::sim::{Route, SimListener, SimNet, SimOptions, SimPeer, SimTap};
 
 impl SimNet {
     /// An event loop on this network. Several loops may share one; turn them in any order, each gives way to

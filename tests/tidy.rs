@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// What the engine may name of the public face.
-const ENGINE_FROM_HTTP: [&str; 13] = [
+const ENGINE_FROM_HTTP: [&str; 14] = [
     "AgentOptions",
     "ConnectTarget",
     "Connection",
@@ -37,6 +37,7 @@ const ENGINE_FROM_HTTP: [&str; 13] = [
     "LookupAnswer",
     "Request",
     "Response",
+    "Retries",
     "Scheduling",
     "ServerOptions",
     "Socket",

@@ -210,8 +210,9 @@ impl Agents {
     #[inline(never)]
     fn find_or_make(&mut self, agent: u16, endpoint: &Endpoint) -> u16 {
         self.name.clear();
-        // Writing to a `String` cannot fail.
-        let _ = write!(self.name, "{agent}|{}", OriginText(endpoint));
+        self.name.push_str(itoa::Buffer::new().format(agent));
+        self.name.push('|');
+        push_origin_name(&mut self.name, endpoint);
         let key = match self.by_name.get(self.name.as_str()) {
             Some(key) => *key,
             None if self.origins.len() >= usize::from(NO_ORIGIN) => return NO_ORIGIN,
@@ -290,29 +291,34 @@ impl Agents {
     }
 }
 
-/// An endpoint as Node's `getName` tells it: everything that makes connections different.
-pub(crate) struct OriginText<'a>(pub(crate) &'a Endpoint);
-
-impl std::fmt::Display for OriginText<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let endpoint = self.0;
-        write!(f, "{}:{}:", endpoint.host, endpoint.port)?;
-        match endpoint.local {
-            Some(local) if local.port() != 0 => write!(f, "{local}")?,
-            Some(local) => write!(f, "{}", local.ip())?,
-            None => {}
-        }
-        match endpoint.family {
-            Some(Family::V4) => f.write_str(":4")?,
-            Some(Family::V6) => f.write_str(":6")?,
-            None => {}
-        }
-        if let Some(tunnel) = &endpoint.tunnel {
-            write!(f, ":{}", tunnel.authority)?;
-        }
-        if let Some(path) = &endpoint.unix {
-            write!(f, ":{}", path.display())?;
-        }
-        Ok(())
+/// Writes an endpoint as Node's `getName` tells it: everything that makes connections different.
+pub(crate) fn push_origin_name(name: &mut String, endpoint: &Endpoint) {
+    let mut digits = itoa::Buffer::new();
+    name.push_str(&endpoint.host);
+    name.push(':');
+    name.push_str(digits.format(endpoint.port));
+    name.push(':');
+    if let Some(local) = endpoint.local {
+        // Writing to a `String` cannot fail.
+        let _ = match local.port() {
+            0 => write!(name, "{}", local.ip()),
+            _ => write!(name, "{local}"),
+        };
+    }
+    match endpoint.family {
+        Some(Family::V4) => name.push_str(":4"),
+        Some(Family::V6) => name.push_str(":6"),
+        None => {}
+    }
+    if let Some(tunnel) = &endpoint.tunnel {
+        name.push(':');
+        name.push_str(&tunnel.authority);
+    }
+    if let Some(path) = &endpoint.unix {
+        name.push(':');
+        let _ = match path.to_str() {
+            Some(path) => name.write_str(path),
+            None => write!(name, "{}", path.display()),
+        };
     }
 }

@@ -1,10 +1,12 @@
 //! What the handle to an agent does, and what a request tells of its connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Core;
 use crate::engine::agent::{AgentId, Agents};
 use crate::engine::connector::AgentHooks;
+use crate::engine::endpoint::Endpoint;
 use crate::engine::slot::{ExchangeId, Flags, Kind, Slot, Stage};
 use crate::error::{Error, Result};
 use crate::http::AgentOptions;
@@ -22,6 +24,14 @@ impl Agents {
     #[inline]
     pub(crate) fn options_of(&self, id: Option<AgentId>) -> Option<&AgentOptions> {
         Some(&self.get(id.unwrap_or(self.global))?.options)
+    }
+
+    /// The way to an endpoint that an agent's requests take: the endpoint itself, or one through a proxy.
+    pub(super) fn way_to(&self, id: Option<AgentId>, to: Arc<Endpoint>) -> Arc<Endpoint> {
+        let proxy = self.options_of(id).and_then(|options| options.proxy.as_ref());
+        let is_meant = to.unix.is_none();
+        let detour = proxy.filter(|_| is_meant).and_then(|proxy| proxy.detour(&to, false));
+        detour.unwrap_or(to)
     }
 }
 
@@ -129,8 +139,10 @@ impl Core {
     // ---- what a request tells
 
     pub(crate) fn agent_of(&mut self, id: ExchangeId) -> Option<AgentId> {
-        self.exchange(id)?;
-        self.agents.id_of(self.slots[id.key as usize].owner)
+        let client = self.exchange(id)?.client.as_deref()?;
+        let journey = client.journey.as_deref();
+        let agent = journey.and_then(|journey| journey.agent);
+        agent.or_else(|| self.agents.id_of(self.slots[id.key as usize].owner))
     }
 
     pub(crate) fn is_connected(&mut self, id: ExchangeId) -> bool {
@@ -148,24 +160,20 @@ impl Core {
     }
 
     pub(crate) fn set_client_no_delay(&mut self, id: ExchangeId, no_delay: bool) {
-        match self.is_connected(id) {
-            true => self.set_no_delay(id, no_delay),
-            false => {
-                if let Some(client) = self.exchange(id).and_then(|a| a.client.as_deref_mut()) {
-                    client.no_delay = Some(no_delay);
-                }
-            }
+        if self.is_connected(id) {
+            self.set_no_delay(id, no_delay);
+        }
+        if let Some(client) = self.exchange(id).and_then(|a| a.client.as_deref_mut()) {
+            client.no_delay = Some(no_delay);
         }
     }
 
     pub(crate) fn set_client_keep_alive(&mut self, id: ExchangeId, delay: Option<Duration>) {
-        match self.is_connected(id) {
-            true => self.set_keep_alive(id, delay),
-            false => {
-                if let Some(client) = self.exchange(id).and_then(|a| a.client.as_deref_mut()) {
-                    client.probes = Some(delay);
-                }
-            }
+        if self.is_connected(id) {
+            self.set_keep_alive(id, delay);
+        }
+        if let Some(client) = self.exchange(id).and_then(|a| a.client.as_deref_mut()) {
+            client.probes = Some(delay);
         }
     }
 
@@ -173,7 +181,7 @@ impl Core {
     #[cold]
     pub(super) fn apply_socket_settings(&mut self, key: u32) {
         let client = self.client(key);
-        let (no_delay, probes) = (client.no_delay.take(), client.probes.take());
+        let (no_delay, probes) = (client.no_delay, client.probes);
         let id = self.id(key);
         if let Some(no_delay) = no_delay {
             self.set_no_delay(id, no_delay);

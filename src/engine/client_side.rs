@@ -10,6 +10,7 @@ use crate::engine::connector;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::{Content, Read};
+use crate::engine::journey::Journey;
 use crate::engine::racing::Attempt;
 use crate::engine::server_failure::violation_error;
 use crate::engine::slot::{ExchangeId, Flags, Inactivity, Kind, Stage};
@@ -58,6 +59,8 @@ pub(crate) struct ClientState {
     pub(crate) probes: Option<Option<Duration>>,
     /// It was made again by itself.
     pub(crate) repeated: bool,
+    /// How much of it was sent before that.
+    pub(super) sent_before: Option<Sent>,
     /// A byte of the request was taken by the system.
     pub(crate) sent_any: bool,
     /// The final response's head was received.
@@ -67,6 +70,8 @@ pub(crate) struct ClientState {
     pub(crate) keep_alive_hint: Option<u32>,
     informational: u16,
     pending_information: Option<Box<Head>>,
+    /// Where it may take more than one attempt, or has a deadline.
+    pub(super) journey: Option<Box<Journey>>,
 }
 
 impl ClientState {
@@ -102,6 +107,12 @@ impl ClientState {
     /// Something of a reply came.
     pub(super) fn has_heard(&self) -> bool {
         self.answered || self.informational > 0
+    }
+
+    /// Informational responses are of one attempt; one may be left that was not told.
+    pub(super) fn forget_informational(&mut self) -> Option<Box<Head>> {
+        self.informational = 0;
+        self.pending_information.take()
     }
 
     /// Which addresses are wanted.
@@ -141,6 +152,7 @@ impl Core {
                 Stage::Unconnected => self.client_connect(key, input),
                 Stage::Head => self.client_head(key, input),
                 Stage::Exchange => self.client_exchange(key, input),
+                Stage::Leaving => self.client_leaving(key, input),
             };
             match step {
                 None => return self.client_rest(key, input),
@@ -189,13 +201,18 @@ impl Core {
         Error::new(ErrorKind::Peer, "ECONNRESET", format!("socket hang up: {why}")).with_sent(sent)
     }
 
-    /// How much of the request left this machine.
+    /// How much of the request left this machine: the most of any connection that it was sent on.
     pub(crate) fn sent(&mut self, key: u32) -> Sent {
         let active = self.active(key);
         let all = active.is_request_sent();
-        match active.client.as_deref() {
-            Some(client) if client.sent_any && all => Sent::SentNoReply,
-            Some(client) if client.sent_any => Sent::PartlySent,
+        let Some(client) = active.client.as_deref() else {
+            return Sent::NothingSent;
+        };
+        match client.sent_before {
+            Some(Sent::SentNoReply) => Sent::SentNoReply,
+            _ if client.sent_any && all => Sent::SentNoReply,
+            Some(Sent::PartlySent) => Sent::PartlySent,
+            _ if client.sent_any => Sent::PartlySent,
             _ => Sent::NothingSent,
         }
     }
@@ -271,15 +288,11 @@ impl Core {
         Some(self.information_event(key, head))
     }
 
-    /// A byte of a reply came: the request is not made again. What could not be sent of it is not needed.
+    /// A byte of a reply came: the request is not made again, unless the reply says so.
+    #[inline]
     fn heard(&mut self, key: u32) {
-        let Core { slots, trash, .. } = self;
-        let slot = &mut slots[key as usize];
-        if let Some(active) = slot.active.as_deref_mut() {
-            active.output.release(trash);
-            if slot.flags.has(Flags::WRITE_DEAD) {
-                active.output.lose(trash);
-            }
+        if self.client(key).journey.is_none() {
+            self.keep_no_more(key);
         }
     }
 
@@ -288,6 +301,9 @@ impl Core {
         if self.may_repeat(key, input) {
             self.repeat(key);
             return Event::Continue;
+        }
+        if let Some(event) = self.retry_lost(key, input) {
+            return event;
         }
         let reused = self.slots[key as usize].flags.has(Flags::REUSED);
         let why = match reused {
@@ -317,6 +333,12 @@ impl Core {
             return Some(self.client_tunneled(key, head, input));
         }
         log::debug!(target: "onloop::client", "request {key}: answered {status}");
+        if self.client(key).journey.is_some() {
+            if let Some(event) = self.divert(key, &head) {
+                self.pool.recycle_head(head);
+                return Some(event);
+            }
+        }
         let meaning = *head.meaning();
         let active = self.active(key);
         active.stage = Stage::Exchange;
@@ -406,8 +428,9 @@ impl Core {
         input: &mut Input<'_>,
     ) -> Event {
         let id = self.id(key);
+        self.keep_no_more(key);
         if let Some(client) = self.active(key).client.take() {
-            self.pool.recycle_client(client);
+            self.client_over(client);
         }
         self.leave_origin(key);
         head.hand_over();
@@ -447,7 +470,7 @@ impl Core {
             return None;
         }
         // An early answer to a request that is still being written: wait for its end, if anybody wants it.
-        if active.is_request_sent() || hung_up {
+        if active.is_request_sent() || hung_up || active.has_no_end() {
             return Some(self.client_complete(key, input));
         }
         None
@@ -455,28 +478,18 @@ impl Core {
 
     /// Response received, request sent: the connection goes to the pool, then the last calls are made.
     fn client_complete(&mut self, key: u32, input: &mut Input<'_>) -> Event {
-        let flags = self.slots[key as usize].flags;
         let id = self.id(key);
         self.discard_corked(key);
+        let reusable = self.can_be_kept(key, input);
         let active = self.active(key);
         let over = active.callbacks.is_some().then(|| active.progress_of(id));
-        let client = active.client.as_deref();
-        let fits = client.is_some_and(|client| client.persistent && client.keep_alive);
-        let hint = client.and_then(|client| client.keep_alive_hint);
-        const SPOILED: Flags =
-            Flags::END_OF_INPUT.and(Flags::WRITE_DEAD).and(Flags::BROKEN).and(Flags::HANGUP);
-        let reusable = fits
-            && active.outgoing.is_persistent()
-            && !active.is_truncated()
-            && input.is_empty()
-            && active.input.is_empty()
-            && !flags.has(SPOILED);
+        let hint = active.client.as_deref().and_then(|client| client.keep_alive_hint);
         let source = active.piped_from.take();
         let client = active.client.take();
         let ended = active.incoming.ended;
         let callbacks = active.end_exchange();
         if let Some(client) = client {
-            self.pool.recycle_client(client);
+            self.client_over(client);
         }
         if let Some(source) = source {
             self.pipe_target_gone(source);
@@ -493,6 +506,22 @@ impl Core {
         let mut finale = Finale::quiet(callbacks, over);
         finale.end = !ended;
         Event::Final(finale)
+    }
+
+    /// What was said on a connection leaves it good for another request.
+    #[inline]
+    pub(super) fn can_be_kept(&mut self, key: u32, input: &Input<'_>) -> bool {
+        const SPOILED: Flags =
+            Flags::END_OF_INPUT.and(Flags::WRITE_DEAD).and(Flags::BROKEN).and(Flags::HANGUP);
+        let flags = self.slots[key as usize].flags;
+        let active = self.active(key);
+        let client = active.client.as_deref();
+        client.is_some_and(|client| client.persistent && client.keep_alive)
+            && active.outgoing.is_persistent()
+            && !active.is_truncated()
+            && input.is_empty()
+            && active.input.is_empty()
+            && !flags.has(SPOILED)
     }
 
     /// Everything that can be done is done: flush, tell who waits for room, set the clock.

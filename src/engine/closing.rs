@@ -89,7 +89,7 @@ impl Core {
         };
         let remains = active.end_early(id, kind);
         if let Some(client) = active.client.take() {
-            self.pool.recycle_client(client);
+            self.client_over(client);
         }
         active.output.recycle(&mut self.trash);
         self.pool.recycle_active(active);

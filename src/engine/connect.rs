@@ -10,6 +10,7 @@ use crate::engine::client_side::ClientState;
 use crate::engine::connector::Asked;
 use crate::engine::deadlines::{duration_of, ticks};
 use crate::engine::event::{Event, Input};
+use crate::engine::journey::Journey;
 use crate::engine::slot::{ExchangeId, Flags, Kind, Stage};
 use crate::engine::{Core, token};
 use crate::error::{Error, ErrorKind, Limit, Result};
@@ -73,7 +74,11 @@ impl Core {
 
     /// The origin of a request, and whether its connection is to be kept.
     #[inline]
-    fn origin_of(&mut self, agent: Option<AgentId>, client: &ClientState) -> Result<(u16, bool)> {
+    pub(super) fn origin_of(
+        &mut self,
+        agent: Option<AgentId>,
+        client: &ClientState,
+    ) -> Result<(u16, bool)> {
         if agent.is_none() && !client.keep_alive {
             // Node's `agent: false`: a connection of its own, which nobody counts.
             return Ok((NO_ORIGIN, false));
@@ -112,7 +117,9 @@ impl Core {
             return self.connecting_expired(key);
         }
         let client = self.client(key);
-        if client.queued || client.looking_up || client.waits_for != Asked::Nothing {
+        let is_pausing = client.journey.as_deref().is_some_and(Journey::is_pausing);
+        let is_asked = client.waits_for != Asked::Nothing;
+        if client.queued || client.looking_up || is_asked || is_pausing {
             return None;
         }
         if client.tunnel.is_some() {
@@ -251,10 +258,7 @@ impl Core {
             Err(error) => {
                 let host = client.endpoint.as_deref().map_or("", |endpoint| &endpoint.host);
                 let message = format!("getaddrinfo {} {host}: {}", error.code, error.message);
-                active.failure = Some(
-                    Error::new(ErrorKind::Io, error.code, message)
-                        .with_sent(crate::error::Sent::NothingSent),
-                );
+                client.connect_error = Some(Error::new(ErrorKind::Io, error.code, message));
             }
         }
         self.mark_dirty(key);
@@ -393,7 +397,10 @@ impl Core {
     }
 
     fn connect_failed(&mut self, key: u32, error: Error) -> Event {
-        let error = error.with_sent(crate::error::Sent::NothingSent);
+        if let Some(event) = self.retry_connecting(key, &error) {
+            return event;
+        }
+        let error = error.with_sent(self.sent(key));
         self.drop_connection(key, Some(error))
     }
 }

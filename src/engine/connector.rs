@@ -8,7 +8,7 @@ use crate::engine::callbacks::Listener;
 use crate::engine::event::Event;
 use crate::engine::slot::{ExchangeId, Flags, Stage};
 use crate::engine::{Core, token};
-use crate::error::{Error, ErrorKind, Result, Sent};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{ConnectTarget, Connector, LookupAnswer};
 use crate::net::resolve::literal;
 
@@ -139,7 +139,9 @@ impl Core {
     }
 
     fn fail_unsent(&mut self, id: ExchangeId, error: Error) {
-        self.fail_exchange(id, error.with_sent(Sent::NothingSent));
+        if let Some(client) = self.exchange(id).and_then(|active| active.client.as_deref_mut()) {
+            client.connect_error = Some(error);
+        }
     }
 
     /// Puts a hook back after its run.

@@ -22,6 +22,7 @@ mod files;
 pub(crate) mod immediates;
 mod incoming;
 mod informational;
+pub(crate) mod journey;
 pub(crate) mod options;
 mod outgoing;
 pub(crate) mod output;
@@ -31,8 +32,10 @@ mod places;
 pub(crate) mod pool;
 mod racing;
 pub(crate) mod raw;
+mod redirects;
 mod refusal;
 mod repetition;
+mod retries;
 pub(crate) mod server;
 mod server_clock;
 mod server_failure;
@@ -82,6 +85,8 @@ use slot::{Active, Flags, Kind, Slot, Stage};
 pub(crate) enum TimerTask {
     Once(Hook),
     Every(HookMut),
+    /// Of a client request: its deadline, or the end of a pause.
+    Exchange(ExchangeId),
 }
 
 /// No slot is being driven.
@@ -481,6 +486,7 @@ impl Core {
         event
     }
 
+    #[inline(never)]
     fn next_of_other(&mut self, key: u32, input: &mut Input<'_>) -> Event {
         let slot = &self.slots[key as usize];
         if slot.generation != self.current_generation {

@@ -287,10 +287,14 @@ impl Core {
             };
             let automatic = ServerEntry::automatic(server, date);
             active.outgoing.send_head(StartLine::Status, &automatic, plan, out);
-        } else if let Some(client) = active.client.as_deref() {
+        } else if let Some(client) = active.client.as_deref_mut() {
             let automatic =
                 Automatic { date: b"", keep_alive: b"", persistent_block: b"", closing: false };
+            let before = out.len();
             active.outgoing.send_head(client.start_line(), &automatic, plan, out);
+            if let Some(journey) = client.journey.as_deref_mut() {
+                journey.head = Some((plan, out.len() - before));
+            }
         }
     }
 

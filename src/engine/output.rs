@@ -228,7 +228,7 @@ impl Output {
     }
 
     /// Forgets what is written.
-    #[inline]
+    #[inline(always)]
     fn drop_written(&mut self, trash: &mut Trash) {
         if self.pieces.is_empty() {
             if self.position == self.buffer.len() {
@@ -298,6 +298,12 @@ impl Output {
         debug_assert!(!self.lost && (self.kept || self.position == 0));
         self.taken -= self.position as u64;
         self.position = 0;
+    }
+
+    /// Has other bytes stand for the first ones of those that were kept since [`Output::keep`].
+    pub(crate) fn replace_first(&mut self, count: usize, bytes: &[u8]) {
+        debug_assert!(self.position == 0 && count <= self.buffer.len());
+        self.buffer.splice(..count.min(self.buffer.len()), bytes.iter().copied());
     }
 
     /// Forgets what waits from this place on.

@@ -377,14 +377,12 @@ impl Core {
             self.net.close(source);
             return self.mark_dirty(to);
         }
-        const OF_THE_SOCKET: Flags =
-            Flags::HANGUP.and(Flags::BROKEN).and(Flags::WRITE_BLOCKED).and(Flags::ADOPTED);
         let slot = self.slot(to);
         slot.source = source;
         slot.deadline = 0;
-        slot.flags.unset(OF_THE_SOCKET);
+        slot.flags.unset(Flags::OF_THE_SOCKET);
         // What is true already is told again, but only in the next turn.
-        slot.flags.set(flags.only(OF_THE_SOCKET).and(Flags::READABLE));
+        slot.flags.set(flags.only(Flags::OF_THE_SOCKET).and(Flags::READABLE));
         if reused {
             slot.flags.set(Flags::REUSED);
         }

@@ -25,22 +25,26 @@ impl Core {
     /// not a byte of a reply came, nothing of it was sent or it is idempotent (RFC 9110 §9.2.2), and all of it
     /// is at hand.
     pub(super) fn may_repeat(&mut self, key: u32, input: &Input<'_>) -> bool {
-        let slot = &self.slots[key as usize];
-        let Some(active) = slot.active.as_deref() else {
+        self.slots[key as usize].flags.has(Flags::REUSED)
+            && !self.client(key).repeated
+            && self.can_be_sent_again(key, input)
+    }
+
+    /// The same without a look at the connection and at how often.
+    pub(super) fn can_be_sent_again(&self, key: u32, input: &Input<'_>) -> bool {
+        let Some(active) = self.slots[key as usize].active.as_deref() else {
             return false;
         };
         let Some(client) = active.client.as_deref() else {
             return false;
         };
-        slot.flags.has(Flags::REUSED)
-            && !client.repeated
-            && !client.has_heard()
+        !client.has_heard()
             && !active.partial
             && active.input.is_empty()
             && input.is_empty()
             && active.failure.is_none()
             && !active.output.is_lost()
-            && (!client.sent_any || active.output.is_kept())
+            && (!client.sent_any || (client.is_idempotent() && active.output.is_kept()))
     }
 
     /// Makes a request again, on a connection of its own.
@@ -50,8 +54,15 @@ impl Core {
             "request {key}: made again, the kept-alive connection was closed before it was answered"
         );
         self.agents.repeated += 1;
+        self.note_sent(key);
         self.disconnect(key);
         self.client(key).repeated = true;
+    }
+
+    /// Remembers how much of a request was sent before it is sent anew.
+    pub(super) fn note_sent(&mut self, key: u32) {
+        let sent = self.sent(key);
+        self.client(key).sent_before = Some(sent);
     }
 
     /// Takes the connection from a request, which is to be sent anew from its first byte on.

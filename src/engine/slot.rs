@@ -75,6 +75,10 @@ impl Flags {
     /// The socket was made elsewhere: others may have descriptors of it, and the path of a listener is theirs.
     pub(crate) const ADOPTED: Flags = Flags(1 << 15);
 
+    /// Facts about the socket, which go along where it moves to another slot.
+    pub(crate) const OF_THE_SOCKET: Flags =
+        Flags::HANGUP.and(Flags::BROKEN).and(Flags::WRITE_BLOCKED).and(Flags::ADOPTED);
+
     #[inline]
     pub(crate) const fn has(self, other: Flags) -> bool {
         self.0 & other.0 != 0
@@ -125,6 +129,8 @@ pub(crate) enum Stage {
     Exchange,
     /// Client only: no connection yet.
     Unconnected,
+    /// Client only: the answer is not the user's, the request goes on elsewhere.
+    Leaving,
 }
 
 /// What is in flight on one connection. Pooled: everything that owns memory keeps it across exchanges.

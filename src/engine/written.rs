@@ -34,6 +34,20 @@ impl Active {
     }
 }
 
+impl Active {
+    /// A message begins with so many bytes now, and not with as many as before: what stands behind them moves.
+    pub(super) fn move_written(&mut self, before: usize, now: usize) {
+        let end = self.output.end();
+        let callbacks = self.callbacks.as_deref_mut();
+        let Some(written) = callbacks.and_then(|callbacks| callbacks.written.as_deref_mut()) else {
+            return;
+        };
+        for (place, _) in written.iter_mut().filter(|(place, _)| *place != HELD) {
+            *place = (*place + now as u64).saturating_sub(before as u64).min(end);
+        }
+    }
+}
+
 impl Core {
     /// `on_written`. The callback is taken out of its option where it will be called.
     pub(crate) fn on_written(

@@ -4,7 +4,8 @@
 //! fields into an owned [`Head`] and says what they mean to the connection ([`meaning`]);
 //! [`framing`] is the one place that decides where content ends; [`body`] cuts content out of the
 //! stream. [`merge`] brings repeated names together for those who ask. [`fields`] holds the fields of a message that we send. Whatever breaks a rule is a
-//! [`Violation`], which knows its status and code.
+//! [`Violation`], which knows its status and code. [`url`] takes URLs apart, [`reference`] those that are told
+//! relative to another one.
 //!
 //! Deliberately not here: who answers what and when (the engine), limits of content (the engine),
 //! decoding of content, HTTP/2. Read `head` first, then `framing`, then `body`.
@@ -31,10 +32,12 @@ mod meaning;
 mod merge;
 mod outgoing;
 mod read;
+mod reference;
 mod scan;
 mod status;
 mod target;
 mod token;
+mod url;
 mod violation;
 
 pub(crate) use body::{BodyDecoder, BodyLimits, Decoded};
@@ -49,10 +52,12 @@ pub(crate) use outgoing::{
 };
 pub use read::MAX_HEADER_SIZE;
 pub(crate) use read::{HeadLimits, parse_request, parse_response};
+pub(crate) use reference::{effective_url, resolve};
 pub(crate) use scan::HeadProgress;
 pub(crate) use status::reason_phrase;
 pub use status::{METHODS, STATUS_CODES};
 pub(crate) use token::{decimal, has_list_token, is_field_value, is_token, names_equal};
+pub(crate) use url::{Url, UrlError};
 pub(crate) use violation::{CONTENT_TOO_LARGE, LimitName, Violation};
 
 #[cfg(test)]

@@ -288,6 +288,27 @@ impl Outgoing {
         self.render(line, automatic, plan, out);
     }
 
+    /// Renders the head of a request anew, which goes elsewhere. How its content is framed stays as it was.
+    pub(crate) fn send_head_again(
+        &mut self,
+        line: StartLine<'_>,
+        automatic: &Automatic<'_>,
+        plan: Plan,
+        out: &mut Vec<u8>,
+    ) {
+        debug_assert!(self.head_is_sent());
+        let delimiter = self.delimiter;
+        self.render(line, automatic, plan, out);
+        self.delimiter = delimiter;
+    }
+
+    /// The message has no content any more, whatever is still written.
+    pub(crate) fn drop_content(&mut self) {
+        self.contentless = true;
+        self.delimiter = Delimiter::None;
+        self.trailers.clear();
+    }
+
     /// Head and content of a response at once, where nothing steers framing or persistence: 200, content
     /// at hand, a persistent connection. False, and nothing is done, in every other case.
     #[inline]

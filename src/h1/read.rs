@@ -1,6 +1,6 @@
 //! Reading a head: the fast way through httparse, and the slow one through the scanner.
 //!
-//! A head that has arrived whole, which nearly all do, is read by httparse; a request line by our own
+//! A head that has arrived whole, which nearly all do, is read by httparse; its first line by our own
 //! pass, which is strict from the start. httparse is lenient with the lines of fields, so their exact
 //! structure is verified by offsets in the pass that builds the index. Whatever does not
 //! come out plainly right there (partial, wrong, too much, unusual) is left to the scanner in
@@ -8,9 +8,7 @@
 //!
 //! Content is not read here: see `body`. What the fields mean: see `meaning`.
 
-use std::mem::MaybeUninit;
-
-use httparse::{ParserConfig, Status};
+use httparse::Status;
 use memchr::memchr;
 
 use super::head::{Head, crlf_at};
@@ -23,7 +21,7 @@ use super::violation::Violation;
 /// Fields that the fast way has room for.
 const FAST_FIELDS: usize = 64;
 
-/// Fields of a request that are tried first: browsers send about fifteen.
+/// Fields that are tried first: browsers send about fifteen.
 const FEW_FIELDS: usize = 16;
 
 /// `HTTP/1.x` at the end of a request line.
@@ -229,31 +227,83 @@ fn fast_response(
     head: &mut Head,
 ) -> Option<usize> {
     let window = input.get(..limits.head_bytes()).unwrap_or(input);
-    let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FAST_FIELDS];
-    let mut response = httparse::Response::new(&mut []);
-    let Ok(Status::Complete(consumed)) = ParserConfig::default()
-        .parse_response_with_uninit_headers(&mut response, window, &mut slots)
-    else {
-        return None;
-    };
-    let (minor, status) = (response.version?, response.code?);
-    // httparse skips empty lines and does not keep every reason; the line's end tells both.
-    let first_line = match response.headers.first() {
-        Some(field) => field.name.as_ptr().addr().wrapping_sub(window.as_ptr().addr()),
-        None => consumed.checked_sub(2)?,
-    };
-    let line_end = first_line.checked_sub(2)?;
-    crlf_at(window, line_end)?;
-    if window.first() != Some(&b'H') || status < 100 || response.headers.len() > limits.fields {
+    let line = StatusLine::of(window)?;
+    let section = window.get(line.end.wrapping_add(2)..)?;
+    let mut few = [httparse::EMPTY_HEADER; FEW_FIELDS];
+    match httparse::parse_headers(section, &mut few) {
+        Ok(Status::Complete((bytes, fields))) => {
+            finish_response(window, &line, bytes, fields, limits, asked, head)
+        }
+        Err(httparse::Error::TooManyHeaders) => {
+            let mut many = [httparse::EMPTY_HEADER; FAST_FIELDS];
+            match httparse::parse_headers(section, &mut many) {
+                Ok(Status::Complete((bytes, fields))) => {
+                    finish_response(window, &line, bytes, fields, limits, asked, head)
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Line and fields are there: index and meaning.
+#[inline]
+fn finish_response<'a>(
+    window: &'a [u8],
+    line: &StatusLine,
+    section_bytes: usize,
+    fields: &[httparse::Header<'a>],
+    limits: &HeadLimits,
+    asked: Asked,
+    head: &mut Head,
+) -> Option<usize> {
+    if fields.len() > limits.fields {
         return None;
     }
+    let consumed = line.end.wrapping_add(2).wrapping_add(section_bytes);
     head.begin(window, consumed);
-    head.take_status_line(minor, status, line_end);
+    head.take_status_line(line.minor, line.status, line.end);
     let mut notes = Notes::default();
-    head.take_index(window, line_end, consumed, response.headers, &mut notes)?;
-    head.meaning = notes.of_response(minor, asked, status).ok()?;
+    head.take_index(window, line.end, consumed, fields, &mut notes)?;
+    head.meaning = notes.of_response(line.minor, asked, line.status).ok()?;
     head.join_duplicates = limits.join_duplicates;
     Some(consumed)
+}
+
+/// A status line that is exactly `HTTP/1.x SP status SP reason CRLF`, the reason of visible ASCII.
+struct StatusLine {
+    minor: u8,
+    status: u16,
+    /// Where its CRLF is.
+    end: usize,
+}
+
+impl StatusLine {
+    #[inline(always)]
+    fn of(window: &[u8]) -> Option<StatusLine> {
+        let (start, rest) = window.split_first_chunk::<13>()?;
+        let [version @ .., a, b, c, b' '] = start else { return None };
+        let minor = match version {
+            b"HTTP/1.1 " => 1,
+            b"HTTP/1.0 " => 0,
+            _ => return None,
+        };
+        let status = match (a, b, c) {
+            (b'1'..=b'9', b'0'..=b'9', b'0'..=b'9') => {
+                let digit = |byte: &u8| u16::from(byte.wrapping_sub(b'0'));
+                digit(a)
+                    .wrapping_mul(100)
+                    .wrapping_add(digit(b).wrapping_mul(10))
+                    .wrapping_add(digit(c))
+            }
+            _ => return None,
+        };
+        let reason = rest.iter().position(|byte| !matches!(byte, b' '..=b'~'))?;
+        let end = start.len().wrapping_add(reason);
+        crlf_at(window, end)?;
+        Some(StatusLine { minor, status, end })
+    }
 }
 
 #[cold]

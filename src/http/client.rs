@@ -1,5 +1,6 @@
 //! The request that a client sends.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::mem::replace;
 use std::time::Duration;
@@ -62,7 +63,7 @@ pub fn get(
     Ok(request)
 }
 
-/// Starts a request with options.
+/// Starts a request with options, which are taken or only looked at: many requests can be made from the same.
 ///
 /// # Errors
 /// As [`request`]; what is wrong with the options, and `ERR_AGENT_CLOSED`, `ERR_AGENT_QUEUE_FULL`.
@@ -81,7 +82,8 @@ pub fn get(
 /// event_loop.run()
 /// # ; Ok::<(), onloop::Error>(())
 /// ```
-pub fn request_with(lp: LoopHandle, mut options: RequestOptions) -> Result<ClientRequest> {
+pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Result<ClientRequest> {
+    let options = options.borrow();
     options.check()?;
     let agent = match options.agent {
         Some(agent) => Some(agent.on(lp)?),
@@ -90,16 +92,24 @@ pub fn request_with(lp: LoopHandle, mut options: RequestOptions) -> Result<Clien
     let made = lp.with(|core| {
         let defaults = core.agents.options_of(agent);
         let timeout = options.timeout.or(defaults.and_then(|defaults| defaults.timeout));
-        if let Some(proxy) = defaults.and_then(|defaults| defaults.proxy.as_ref()) {
-            options.go_through(proxy)?;
-        }
-        let fill = |client: &mut ClientState| options.fill(client);
+        let detour = match defaults.and_then(|defaults| defaults.proxy.as_ref()) {
+            Some(proxy) => options.way_through(proxy)?,
+            None => None,
+        };
+        let is_proxied = detour.is_some();
+        let fill = |client: &mut ClientState| options.fill(client, detour);
         let id = core.start_client_request(agent, fill, options.expects_content())?;
         if let Some(timeout) = timeout {
             core.set_exchange_timeout(id, timeout);
         }
         if let Some(active) = core.exchange(id).filter(|_| !options.fields.is_empty()) {
             active.outgoing.fields.copy_from(&options.fields);
+        }
+        if is_proxied {
+            core.add_proxy_credentials(id.key);
+        }
+        if let Some(journey) = &options.journey {
+            core.begin_journey(id, **journey);
         }
         Ok(id)
     });
@@ -196,6 +206,17 @@ impl ClientRequest {
         self.told(|client| {
             client.endpoint.as_deref().map_or("", Endpoint::host_asked_for).to_string()
         })
+    }
+
+    /// The URL that the request goes to, without credentials and fragment: where redirects are
+    /// [followed](RequestOptions::redirects), the one that it was sent to last. Empty once the exchange is over.
+    pub fn url(&self) -> String {
+        self.shell.with(|core| core.url(self.id)).flatten().unwrap_or_default()
+    }
+
+    /// How many [redirects](RequestOptions::redirects) were followed so far. Zero once the exchange is over.
+    pub fn redirects(&self) -> u32 {
+        self.shell.with(|core| core.redirects(self.id)).unwrap_or(0)
     }
 
     /// `http:`. (Node: `protocol`)

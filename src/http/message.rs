@@ -197,6 +197,19 @@ impl IncomingResponse {
         self.head.head().status()
     }
 
+    /// The URL that the response came from, without credentials and fragment: where redirects were
+    /// [followed](crate::http::RequestOptions::redirects), the last one. Empty once the exchange is over, so ask in
+    /// `on_response`.
+    pub fn url(&self) -> String {
+        self.body.shell.with(|core| core.url(self.body.id)).flatten().unwrap_or_default()
+    }
+
+    /// How many [redirects](crate::http::RequestOptions::redirects) were followed to come to this response. Zero
+    /// once the exchange is over.
+    pub fn redirects(&self) -> u32 {
+        self.body.shell.with(|core| core.redirects(self.body.id)).unwrap_or(0)
+    }
+
     /// The reason phrase, which may be empty (Node's `statusMessage`). Bytes that are not UTF-8 are
     /// replaced.
     pub fn status_message(&self) -> Cow<'_, str> {

@@ -12,8 +12,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::h1::{Url, UrlError};
 use crate::http::credentials::basic;
-use crate::http::url::{Url, UrlError};
 use bypass::Bypass;
 pub(crate) use detour::AgentProxy;
 

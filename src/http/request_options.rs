@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::agent::OriginText;
+use crate::engine::agent::push_origin_name;
 use crate::engine::endpoint::Endpoint;
+use crate::engine::journey::JourneyOptions;
 use crate::engine::server::fields_max;
 use crate::engine::{ClientState, Place, set_field};
 use crate::error::{Error, Result};
-use crate::h1::{FieldList, HeadLimits, METHODS, is_token};
+use crate::h1::{FieldList, HeadLimits, METHODS, Url, UrlError, is_token};
 use crate::http::credentials::basic;
 use crate::http::proxy::AgentProxy;
-use crate::http::url::{Url, UrlError};
-use crate::http::{Agent, Family, HeaderValue};
+use crate::http::{Agent, Family, HeaderValue, Retries};
 
 /// What a client request is made from: method and URL, and what overrides the URL's parts.
 ///
@@ -41,6 +41,8 @@ pub struct RequestOptions {
     max_header_size: Option<usize>,
     max_headers_count: Option<usize>,
     join_duplicate_headers: bool,
+    /// Boxed, since few have any of it, and options are cloned.
+    pub(super) journey: Option<Box<JourneyOptions>>,
 }
 
 impl RequestOptions {
@@ -62,6 +64,7 @@ impl RequestOptions {
             max_header_size: None,
             max_headers_count: None,
             join_duplicate_headers: false,
+            journey: None,
         };
         let authorization = options.endpoint.as_ref().ok().and_then(|e| e.authorization.clone());
         if let Some(authorization) = authorization {
@@ -225,34 +228,24 @@ impl RequestOptions {
     /// Of the connections that it can use, by this agent's proxy where there is one.
     pub(super) fn origin_name(&self, proxy: Option<&AgentProxy>) -> Result<String> {
         let endpoint = self.endpoint.as_ref().map_err(Clone::clone)?;
-        match proxy.and_then(|proxy| self.detour(proxy, endpoint)) {
-            Some(detour) => Ok(OriginText(&detour).to_string()),
-            None => Ok(OriginText(endpoint).to_string()),
-        }
+        let detour = proxy.and_then(|proxy| self.detour(proxy, endpoint));
+        let mut name = String::new();
+        push_origin_name(&mut name, detour.as_deref().unwrap_or(endpoint));
+        Ok(name)
     }
 
-    /// Makes the way of the request the one through this proxy, where it takes one.
+    /// The way of the request through this proxy, where it takes one.
     #[cold]
-    pub(super) fn go_through(&mut self, proxy: &AgentProxy) -> Result<()> {
-        let Ok(endpoint) = &self.endpoint else {
-            return Ok(());
+    pub(super) fn way_through(&self, proxy: &AgentProxy) -> Result<Option<Arc<Endpoint>>> {
+        let Some(detour) = self.endpoint.as_ref().ok().and_then(|to| self.detour(proxy, to)) else {
+            return Ok(None);
         };
-        let Some(detour) = self.detour(proxy, endpoint) else {
-            return Ok(());
-        };
-        let has_credentials = self.fields.has(b"proxy-authorization");
-        if has_credentials && detour.tunnel.is_some() {
+        if detour.tunnel.is_some() && self.fields.has(b"proxy-authorization") {
             let message = "Proxy-Authorization would go through the tunnel to the server: give the \
                            proxy's user and password to its URL";
             return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
         }
-        let credentials = detour.proxied.as_ref().and_then(|it| it.authorization.as_deref());
-        if let Some(credentials) = credentials.filter(|_| !has_credentials) {
-            let value = credentials.as_bytes();
-            set_field(&mut self.fields, "Proxy-Authorization", value, Place::Behind)?;
-        }
-        self.endpoint = Ok(detour);
-        Ok(())
+        Ok(Some(detour))
     }
 
     /// The way through a proxy.
@@ -266,6 +259,127 @@ impl RequestOptions {
     /// ends nothing by itself. Default: never.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// All of the request must be done in this time, from the call to the last byte of the response: waiting for a
+    /// connection, name lookup, connecting, [redirects](RequestOptions::redirects) and
+    /// [retries](RequestOptions::retries) with their pauses included. Then it ends with `ETIMEDOUT`, an
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) of [`Clock::Deadline`](crate::Clock::Deadline): by
+    /// `on_error` of the request, with what [was sent](crate::Error::sent); or, where the response has begun, by
+    /// `on_aborted` and `on_error` of that. Neither bytes that move nor `pause` hold it up, and it does not keep the
+    /// loop running. An upgraded connection has none. Default: none.
+    ///
+    /// ```
+    /// use onloop::{http, Clock, ErrorKind, EventLoop};
+    /// use onloop::http::RequestOptions;
+    /// use std::time::Duration;
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let lp = event_loop.handle();
+    /// let server = http::create_server(lp, |_req, _res| {}); // which never answers
+    /// server.listen("127.0.0.1:0")?;
+    /// let url = format!("http://{}/", server.address().unwrap());
+    ///
+    /// let options = RequestOptions::new("GET", url).deadline(Duration::from_millis(50));
+    /// let request = http::request_with(lp, options)?;
+    /// request.on_error(move |error| {
+    ///     assert_eq!(error.kind(), ErrorKind::Timeout(Clock::Deadline));
+    ///     server.close();
+    /// });
+    /// request.end("");
+    /// event_loop.run()?;
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.journey.get_or_insert_default().deadline = Some(deadline);
+        self
+    }
+
+    /// Follows up to so many redirects: responses of status 301, 302, 303, 307 and 308 with a `Location` (RFC 9110
+    /// §15.4). Zero follows none, and all of them are ordinary responses. Default: 0, as in Node.
+    ///
+    /// - POST that meets 301 or 302, and every method but GET and HEAD that meets 303, goes on as GET, without its
+    ///   content and what its fields say of that (`Content-*`, `Expect` and the like). What is still written is
+    ///   dropped. All else goes on as it is; of a request's bytes 64 KiB are kept for that, and where more was sent
+    ///   the error is `ERR_REDIRECT_CONTENT`.
+    /// - To another origin (host or port) `Authorization`, `Cookie` and a `Host` that was set are not sent, nor is
+    ///   `Proxy-Authorization`, unless both steps are told to the agent's
+    ///   [proxy](crate::http::AgentOptions::proxy). They do not come back on the way.
+    /// - One more is `ERR_TOO_MANY_REDIRECTS` ([`Limit::Redirects`](crate::Limit::Redirects)). A location that is no
+    ///   URL, or has user and password, is `ERR_INVALID_URL`; one that is not `http:` is `ERR_INVALID_PROTOCOL`.
+    ///   What browsers would percent-encode in it is encoded, and a fragment is dropped.
+    /// - Each step uses the agent as a request of its own: its limits, its queue, its free connections. `on_socket`,
+    ///   `on_information` and `on_continue` are of each step, `on_response` is of the last one. The content of a
+    ///   redirect is dropped; where it is longer than 256 KiB its connection is closed.
+    ///
+    /// Not followed are CONNECT, requests with an `Upgrade` field, and those whose [`path`](RequestOptions::path) is
+    /// no path. [`ClientRequest::url`](crate::http::ClientRequest::url) tells where the request is.
+    ///
+    /// ```
+    /// use onloop::{http, EventLoop};
+    /// use onloop::http::RequestOptions;
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let lp = event_loop.handle();
+    /// let server = http::create_server(lp, |req, res| {
+    ///     if req.url() == "/old" {
+    ///         res.set_status(301);
+    ///         res.set_header("Location", "new")?;
+    ///     }
+    ///     res.end("");
+    ///     Ok(())
+    /// });
+    /// server.listen("127.0.0.1:0")?;
+    /// let url = format!("http://{}/old", server.address().unwrap());
+    ///
+    /// let request = http::request_with(lp, RequestOptions::new("GET", url).redirects(5))?;
+    /// request.on_response(move |response| {
+    ///     assert_eq!((response.status(), response.redirects()), (200, 1));
+    ///     assert!(response.url().ends_with("/new"));
+    ///     server.close();
+    /// });
+    /// request.end("");
+    /// event_loop.run()?;
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn redirects(mut self, max: u32) -> Self {
+        self.journey.get_or_insert_default().redirects_max = max;
+        self
+    }
+
+    /// Makes the request again where it fails: see [`Retries`]. Default: never, as in Node.
+    ///
+    /// ```
+    /// use onloop::{http, EventLoop};
+    /// use onloop::http::{RequestOptions, Retries};
+    /// use std::cell::Cell;
+    /// use std::time::Duration;
+    ///
+    /// let mut event_loop = EventLoop::new()?;
+    /// let lp = event_loop.handle();
+    /// let calls = Cell::new(0);
+    /// let server = http::create_server(lp, move |_req, res| {
+    ///     calls.set(calls.get() + 1);
+    ///     res.set_status(if calls.get() < 3 { 503 } else { 200 });
+    ///     res.end("");
+    /// });
+    /// server.listen("127.0.0.1:0")?;
+    /// let url = format!("http://{}/", server.address().unwrap());
+    ///
+    /// let retries = Retries::new(3).delay(Duration::from_millis(10)).on_status(true);
+    /// let request = http::request_with(lp, RequestOptions::new("GET", url).retries(retries))?;
+    /// request.on_response(move |response| {
+    ///     assert_eq!(response.status(), 200);
+    ///     server.close();
+    /// });
+    /// request.end("");
+    /// event_loop.run()?;
+    /// # Ok::<(), onloop::Error>(())
+    /// ```
+    pub fn retries(mut self, retries: Retries) -> Self {
+        let retries = (retries.attempts > 0).then_some(retries);
+        self.journey.get_or_insert_default().retries = retries;
         self
     }
 
@@ -306,9 +420,10 @@ impl RequestOptions {
         self
     }
 
-    pub(super) fn fill(&self, client: &mut ClientState) {
+    /// `detour` is the way that it goes instead of its own.
+    pub(super) fn fill(&self, client: &mut ClientState, detour: Option<Arc<Endpoint>>) {
         client.method = self.method.clone();
-        client.endpoint = self.endpoint.as_ref().ok().cloned();
+        client.endpoint = detour.or_else(|| self.endpoint.as_ref().ok().cloned());
         client.keep_alive = self.keep_alive;
         let has_limits = self.max_header_size.is_some() || self.max_headers_count.is_some();
         if has_limits || self.join_duplicate_headers {

@@ -21,6 +21,7 @@ mod time;
 pub(crate) mod timers;
 
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
@@ -143,6 +144,16 @@ impl Net {
             Net::System(_) => SystemTime::now(),
             #[cfg(feature = "sim")]
             Net::Sim(sim) => sim.wall_clock(),
+        }
+    }
+
+    /// A number that nobody can foresee, and for nothing that is secret. In simulation it follows from the seed.
+    pub(crate) fn random(&self) -> u64 {
+        match self {
+            // The standard library's hashers are keyed by the system's randomness, each differently.
+            Net::System(_) => RandomState::new().build_hasher().finish(),
+            #[cfg(feature = "sim")]
+            Net::Sim(sim) => sim.random(),
         }
     }
 

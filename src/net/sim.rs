@@ -39,7 +39,7 @@ use std::time::Duration;
 
 pub(crate) use driver::SimLoop;
 pub use options::{Route, SimOptions};
-pub use peer::{SimListener, SimPeer};
+pub use peer::{SimListener, SimPeer, SimTap};
 use state::State;
 
 use super::Address;

@@ -5,6 +5,7 @@
 #![allow(dead_code)] // each test program uses its part of this
 
 pub(crate) mod browser;
+pub(crate) mod nginx;
 pub(crate) mod others;
 pub(crate) mod rig;
 

@@ -94,6 +94,10 @@ impl SimLoop {
         UNIX_EPOCH + Duration::from_micros(micros)
     }
 
+    pub(in super::super) fn random(&self) -> u64 {
+        self.with(|state, _| state.random.next())
+    }
+
     pub(in super::super) fn register(&self, id: SocketId, token: usize) -> io::Result<()> {
         self.with(|state, number| state.register(id, number, token))
     }

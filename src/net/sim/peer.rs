@@ -1,9 +1,12 @@
 //! The other end in a test's hand: raw bytes, no protocol.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{ErrorKind, IoSlice};
+use std::rc::Rc;
 
 use super::super::Address;
+use super::state::Segment;
 use super::{SimNet, SocketId};
 
 /// One end of a simulated connection, outside of any event loop.
@@ -72,6 +75,42 @@ impl SimPeer {
         self.look(|end| end.error).flatten()
     }
 
+    /// Keeps what the network takes from the other side from now on, behind what has come and was not read.
+    /// A second tap takes the place of the first.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sim")] {
+    /// use onloop::sim::SimNet;
+    ///
+    /// let net = SimNet::new(1);
+    /// let listener = net.listen(&"127.0.0.1:80".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    /// let near = net.connect(&listener.address());
+    /// net.advance(std::time::Duration::from_millis(1));
+    /// let far = listener.accept().unwrap();
+    /// let tap = far.tap();
+    /// near.write(b"never read");
+    /// far.reset();
+    /// assert_eq!(tap.bytes(), b"never read");
+    /// # }
+    /// ```
+    pub fn tap(&self) -> SimTap {
+        let tap = SimTap::default();
+        let Some(id) = self.id else { return tap };
+        let mut state = self.net.state.borrow_mut();
+        if let Some(end) = state.end(id) {
+            let (front, back) = end.inbox.as_slices();
+            tap.keep(front);
+            tap.keep(back);
+            for (_, segment) in &end.wire {
+                if let Segment::Data(bytes) = segment {
+                    tap.keep(bytes);
+                }
+            }
+            end.tap = Some(tap.clone());
+        }
+        tap
+    }
+
     /// Sends the end of stream and goes on reading.
     pub fn shutdown_write(&self) {
         if let Some(id) = self.id {
@@ -122,6 +161,40 @@ impl Drop for SimPeer {
 impl fmt::Debug for SimPeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimPeer").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What the network took from one side of a connection, whether it arrived or not: [`SimPeer::tap`]. It
+/// outlives the connection; clones are the same tap.
+#[derive(Clone, Default)]
+pub struct SimTap {
+    bytes: Rc<RefCell<Vec<u8>>>,
+}
+
+impl SimTap {
+    pub(super) fn keep(&self, bytes: &[u8]) {
+        self.bytes.borrow_mut().extend_from_slice(bytes);
+    }
+
+    /// All of it so far.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.bytes.borrow().clone()
+    }
+
+    /// How many bytes that are.
+    pub fn len(&self) -> usize {
+        self.bytes.borrow().len()
+    }
+
+    /// Whether nothing was taken.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.borrow().is_empty()
+    }
+}
+
+impl fmt::Debug for SimTap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimTap").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

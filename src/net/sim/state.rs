@@ -15,6 +15,7 @@ use slab::Slab;
 use super::super::{Address, Readiness, Time};
 use super::driver::LoopState;
 use super::listener::Listener;
+use super::peer::SimTap;
 use super::random::{Random, Trace};
 use super::{Route, SimOptions, SocketId};
 
@@ -143,6 +144,8 @@ pub(super) struct End {
     pub(super) wants_space: bool,
     pub(super) space_scheduled: bool,
     pub(super) blocked_until: Time,
+    /// Keeps what the network takes for this end.
+    pub(super) tap: Option<SimTap>,
 }
 
 #[derive(Debug)]

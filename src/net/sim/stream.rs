@@ -84,6 +84,9 @@ impl State {
             accepted = self.write_fault(id, accepted).ok_or(io::ErrorKind::WouldBlock)?;
         }
         let bytes = gather(slices, accepted);
+        if let Some(tap) = self.end(id.other()).and_then(|end| end.tap.as_ref()) {
+            tap.keep(&bytes);
+        }
         if flow != Flow::Truncated {
             self.transmit(id, bytes);
         }

@@ -1,0 +1,248 @@
+//! Requests, and users who lose interest at any moment.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use onloop::http::{self, Agent, AgentOptions, ClientRequest, RequestOptions, Scheduling};
+use onloop::{LoopHandle, Timer};
+
+use crate::chance::Chance;
+use crate::wires::Wires;
+
+/// Ends what the network has made hang.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Where a user loses interest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whim {
+    None,
+    AtOnce,
+    Soon,
+    OnSocket,
+    OnResponse,
+    OnData,
+    OnEnd,
+    OnError,
+    /// The connection is ended, not the request.
+    Connection,
+    DropResponse,
+    PauseAndDestroy,
+    PauseAndResume,
+    Collect,
+    LeaveAgent,
+}
+
+const WHIMS: [Whim; 13] = [
+    Whim::AtOnce,
+    Whim::Soon,
+    Whim::OnSocket,
+    Whim::OnResponse,
+    Whim::OnData,
+    Whim::OnEnd,
+    Whim::OnError,
+    Whim::Connection,
+    Whim::DropResponse,
+    Whim::PauseAndDestroy,
+    Whim::PauseAndResume,
+    Whim::Collect,
+    Whim::LeaveAgent,
+];
+
+/// Counts of all requests.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) begun: Cell<usize>,
+    /// Refused at the call, by a limit of an agent.
+    pub(crate) refused: Cell<usize>,
+    pub(crate) answered: Cell<usize>,
+    pub(crate) failed: Cell<usize>,
+    pub(crate) closed: Cell<usize>,
+}
+
+impl Counts {
+    pub(crate) fn open(&self) -> usize {
+        self.begun.get() - self.closed.get()
+    }
+}
+
+fn add(count: &Cell<usize>) {
+    count.set(count.get() + 1);
+}
+
+pub(crate) struct Client {
+    lp: LoopHandle,
+    wires: Wires,
+    chance: Chance,
+    agents: RefCell<Vec<Agent>>,
+    ports: Vec<u16>,
+    pub(crate) counts: Rc<Counts>,
+    content: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn new(lp: LoopHandle, wires: &Wires, chance: &Chance, ports: &[u16]) -> Client {
+        let client = Client {
+            lp,
+            wires: wires.clone(),
+            chance: chance.clone(),
+            agents: RefCell::default(),
+            ports: ports.to_vec(),
+            counts: Rc::default(),
+            content: vec![b'c'; 120_000],
+        };
+        client.renew_agents();
+        client
+    }
+
+    /// The agents of the next requests; those before are closed, with what they have.
+    pub(crate) fn renew_agents(&self) {
+        let options = AgentOptions::new().free_timeout(Duration::from_millis(300));
+        let options = [
+            options.max_sockets(2).max_queued_requests(6),
+            AgentOptions::new().max_total_sockets(4).scheduling(Scheduling::Fifo),
+            AgentOptions::new().max_sockets(1).max_free_sockets(0),
+            AgentOptions::new().keep_alive(false),
+        ];
+        let agents = options.map(|options| Agent::new(self.lp, options).expect("a fine agent"));
+        for agent in self.agents.replace(agents.into()) {
+            agent.close();
+        }
+    }
+
+    pub(crate) fn close_agents(&self) {
+        self.agents.take().iter().for_each(Agent::close);
+    }
+
+    /// Something is done to an agent.
+    fn trouble(&self) {
+        let agents = self.agents.borrow();
+        let agent = agents[self.chance.below(agents.len() as u64) as usize];
+        match self.chance.below(3) {
+            0 => agent.destroy(),
+            1 => agent.set_max_sockets(1 + self.chance.below(3) as usize),
+            _ => http::global_agent(self.lp).destroy(),
+        }
+    }
+
+    /// Begins a request as chance has it.
+    pub(crate) fn begin(&self) {
+        let chance = &self.chance;
+        if chance.one_in(200) {
+            self.trouble();
+        }
+        let port = self.ports[chance.below(self.ports.len() as u64) as usize];
+        let method = ["GET", "GET", "GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"]
+            [chance.below(8) as usize];
+        let host = self.wires.host(chance);
+        let mut options = RequestOptions::new(method, format!("http://{host}:{port}/x"));
+        if chance.one_in(2) {
+            let agents = self.agents.borrow();
+            options = options.agent(agents[chance.below(agents.len() as u64) as usize]);
+        }
+        options = options.keep_alive(!chance.one_in(10));
+        if chance.one_in(4) {
+            options = options.timeout(Duration::from_millis(50 + chance.below(200)));
+        }
+        let request = match http::request_with(self.lp, options) {
+            Ok(request) => request,
+            Err(error) => {
+                assert_eq!(error.code(), "ERR_AGENT_QUEUE_FULL", "{error}");
+                add(&self.counts.refused);
+                return;
+            }
+        };
+        add(&self.counts.begun);
+        let whim = match chance.one_in(2) {
+            true => WHIMS[chance.below(WHIMS.len() as u64) as usize],
+            false => Whim::None,
+        };
+        self.listen(request, whim);
+        self.send(request, matches!(method, "PUT" | "POST" | "PATCH"));
+        if whim == Whim::AtOnce {
+            request.destroy();
+        }
+    }
+
+    fn listen(&self, request: ClientRequest, whim: Whim) {
+        let (lp, chance) = (self.lp, self.chance.clone());
+        let patience = lp.set_timeout(PATIENCE, move || request.destroy());
+        let soon = move || {
+            lp.set_timeout(Duration::from_millis(chance.below(120)), move || {
+                request.destroy();
+            })
+        };
+        let mut timers: Vec<Timer> = vec![patience];
+        if whim == Whim::Soon {
+            timers.push(soon());
+        }
+        request.on_timeout(move || request.destroy());
+        request.on_socket(move |connection| match whim {
+            Whim::OnSocket => request.destroy(),
+            Whim::Connection => connection.destroy(),
+            Whim::LeaveAgent => connection.remove_from_agent(),
+            _ => {}
+        });
+        let counts = Rc::clone(&self.counts);
+        request.on_response(move |response| {
+            add(&counts.answered);
+            match whim {
+                Whim::OnResponse => request.destroy_with(onloop::Error::other("enough")),
+                Whim::DropResponse => return,
+                Whim::PauseAndDestroy => {
+                    response.pause();
+                    soon();
+                }
+                Whim::PauseAndResume => {
+                    let body = response.body();
+                    body.pause();
+                    lp.set_timeout(Duration::from_millis(30), move || body.resume());
+                }
+                Whim::Collect => return response.collect(100_000, |_| ()),
+                _ => {}
+            }
+            response.on_data(move |_| {
+                if whim == Whim::OnData {
+                    request.destroy();
+                }
+            });
+            response.on_end(move || {
+                if whim == Whim::OnEnd {
+                    request.destroy();
+                }
+            });
+        });
+        let counts = Rc::clone(&self.counts);
+        request.on_error(move |_| {
+            add(&counts.failed);
+            if whim == Whim::OnError {
+                request.destroy();
+            }
+        });
+        let counts = Rc::clone(&self.counts);
+        request.on_close(move || {
+            add(&counts.closed);
+            timers.iter().for_each(|timer| timer.clear());
+        });
+    }
+
+    fn send(&self, request: ClientRequest, has_content: bool) {
+        if !has_content {
+            return request.end("");
+        }
+        let length = match self.chance.below(6) {
+            0 => 0,
+            1 => self.content.len(),
+            count => 10 * count as usize,
+        };
+        let content = &self.content[..length];
+        if self.chance.one_in(2) {
+            return request.end(content);
+        }
+        let (first, rest) = content.split_at(length / 2);
+        request.write(first);
+        let rest = rest.to_vec();
+        let pause = Duration::from_millis(self.chance.below(40));
+        self.lp.set_timeout(pause, move || request.end(rest));
+    }
+}
