@@ -85,7 +85,11 @@ impl Core {
         }
         let agent = agent.unwrap_or(self.agents.global);
         let keep_alive = match self.agents.get(agent) {
-            Some(entry) if !entry.is_closed => entry.options.keep_alive && client.keep_alive,
+            Some(entry) if !entry.is_closed => {
+                // One that keeps nothing, but may have to serve who waits, keeps a connection that long.
+                let is_kept = entry.options.keep_alive || entry.options.max_sockets != usize::MAX;
+                is_kept && client.keep_alive
+            }
             _ => return Err(agent_closed()),
         };
         let endpoint = client.endpoint.as_deref();
@@ -352,7 +356,8 @@ impl Core {
             Ok(true) => {
                 // Node's agent sockets have it off too; a failure will show when writing.
                 let _ = net.set_nodelay(&mut slot.source, true);
-                slot.flags.unset(Flags::BROKEN.and(Flags::HANGUP));
+                // A hangup stays: the server's end may have come in the same event.
+                slot.flags.unset(Flags::BROKEN);
                 slot.deadline = 0;
                 self.connected(key);
                 if self.begin_tunnel(key) {

@@ -382,7 +382,10 @@ impl Core {
     }
 
     pub(crate) fn is_reused(&mut self, id: ExchangeId) -> bool {
-        self.exchange(id).is_some() && self.slots[id.key as usize].flags.has(Flags::REUSED)
+        match self.exchange(id) {
+            Some(_) => self.slots[id.key as usize].flags.has(Flags::REUSED),
+            None => self.over.is_some_and(|over| over.id == id && over.is_reused),
+        }
     }
 
     // ---- servers

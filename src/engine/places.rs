@@ -342,7 +342,8 @@ impl Core {
         // The limits may have been lowered meanwhile.
         let is_beyond = entry.connections > options.max_total_sockets
             || here.connections as usize > options.max_sockets;
-        if is_beyond || !options.keep_alive || hint == Some(0) {
+        let keeps = options.keep_alive;
+        if is_beyond || hint == Some(0) {
             return false;
         }
         if is_wanted {
@@ -356,7 +357,7 @@ impl Core {
         let Some((here, entry)) = agents.both(origin) else {
             return false;
         };
-        if idle.is_zero() || here.free.len() >= free_max {
+        if !keeps || idle.is_zero() || here.free.len() >= free_max {
             return false;
         }
         entry.free += 1;

@@ -22,7 +22,7 @@ pub(super) struct Redirect {
 }
 
 /// What an origin is told of its user, or of how to reach it, and no other.
-const CREDENTIALS: [&[u8]; 4] = [b"authorization", b"cookie", b"proxy-authorization", b"host"];
+const CREDENTIALS: [&[u8]; 3] = [b"authorization", b"cookie", b"host"];
 
 /// What is said of content, besides `Content-*`, and has no meaning without it.
 const OF_CONTENT: [&[u8]; 6] =
@@ -75,15 +75,9 @@ impl Core {
             let why = "the content that was to go there is not at hand any more: 64 KiB are kept";
             return Err(refused("ERR_REDIRECT_CONTENT", location, why));
         }
-        let crosses = endpoint.authority != from.authority;
-        let endpoint = Arc::new(endpoint);
-        let agent = journey.agent.unwrap_or(self.agents.global);
-        let proxy = self.agents.get(agent).and_then(|entry| entry.options.proxy.as_ref());
-        let detour = proxy
-            .filter(|_| endpoint.unix.is_none())
-            .and_then(|proxy| proxy.detour(&endpoint, false));
-        let endpoint = detour.unwrap_or(endpoint);
-        Ok(Some(Redirect { endpoint, becomes_get, crosses }))
+        let crosses =
+            endpoint.host != from.host_asked_for() || endpoint.port != from.port_asked_for();
+        Ok(Some(Redirect { endpoint: Arc::new(endpoint), becomes_get, crosses }))
     }
 
     /// The request leaves for where it was sent.
@@ -97,14 +91,21 @@ impl Core {
         if becomes_get {
             self.drop_content(key);
         }
+        let agent = self.journey(key).and_then(|journey| journey.agent);
+        let endpoint = self.agents.way_to(agent, endpoint);
+        let was_told = self.client(key).endpoint.as_deref().is_some_and(Endpoint::is_told_to_proxy);
+        let stays_told = was_told && endpoint.is_told_to_proxy();
         self.part(key, reusable);
         let active = self.active(key);
         let fields = &mut active.outgoing.fields;
         if crosses {
             CREDENTIALS.iter().for_each(|name| fields.remove_quietly(name));
+            if !stays_told {
+                fields.remove_quietly(b"proxy-authorization");
+            }
         }
         if let Some(client) = active.client.as_deref_mut() {
-            client.endpoint = Some(endpoint.clone());
+            client.endpoint = Some(endpoint);
             if becomes_get {
                 client.method = Cow::Borrowed("GET");
                 // The request that the user made was answered.
@@ -114,7 +115,9 @@ impl Core {
                 journey.redirects += 1;
             }
         }
-        self.set_proxy_authorization(self.id(key), &endpoint);
+        if !stays_told {
+            self.add_proxy_credentials(key);
+        }
         self.send_head_again(key);
         match self.find_connection(key) {
             Ok(()) => Event::Continue,
@@ -212,7 +215,6 @@ fn endpoint(from: &Endpoint, location: &[u8]) -> Result<Endpoint> {
         target: url.target,
         has_path: false,
         authorization: None,
-        // The way there is another one.
         tunnel: None,
         proxied: None,
         ..from.clone()

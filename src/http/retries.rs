@@ -7,7 +7,8 @@ use std::time::Duration;
 /// the last attempt only.
 ///
 /// What is made again:
-/// - any request, where no connection could be made, or none of its bytes was sent;
+/// - any request, where no connection could be made, or none of its bytes was sent; a proxy that closes before it
+///   has answered CONNECT is as good as no connection, one that refuses is an error;
 /// - GET, HEAD, OPTIONS, TRACE, PUT, DELETE, PROPFIND, REPORT, SEARCH and QUERY (they are idempotent, RFC 9110
 ///   §9.2.2), where the connection ended before a byte of the response came;
 /// - the same methods, where the response is a 429, 502, 503 or 504 and [`Retries::on_status`] is set.

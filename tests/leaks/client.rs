@@ -101,7 +101,10 @@ impl Client {
         let options = AgentOptions::new().free_timeout(Duration::from_millis(300));
         let options = [
             options.max_sockets(1).max_queued_requests(1),
-            AgentOptions::new().max_total_sockets(4).scheduling(Scheduling::Fifo),
+            AgentOptions::new()
+                .max_total_sockets(4)
+                .scheduling(Scheduling::Fifo)
+                .connection_attempt_delay(Duration::from_millis(20)),
             AgentOptions::new().max_sockets(1).max_free_sockets(0),
             AgentOptions::new().keep_alive(false),
             self.with_lookup(AgentOptions::new().max_sockets(3)),

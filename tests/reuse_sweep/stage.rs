@@ -390,6 +390,8 @@ fn judge_one(script: &Script, number: usize, told: &Told, attempts: &[(usize, At
     assert!(shape.is_idempotent() || attempts.len() <= 1, "not to be repeated: {shown}");
     if let [(_, first), (_, second)] = attempts {
         let (first, second) = (&first.arrival, &second.arrival);
+        let is_heard = attempts[0].1.replied > 0 && !script.discards;
+        assert!(!is_heard, "made again although something of a reply came: {shown}");
         assert!(attempts[1].0 >= script.olds, "made again on an old connection: {shown}");
         assert!(is_beginning(first, second) || is_beginning(second, first), "altered: {shown}");
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use onloop::Error;
-use onloop::http::{self, Body, ClientRequest, Connection, Response, Socket};
+use onloop::http::{self, Body, ClientRequest, Connection, RequestOptions, Response};
+use onloop::http::{Retries, Socket};
 
 use crate::agents;
 use crate::context::Ctx;
@@ -59,6 +60,10 @@ operations! {
     RegisterOthers,
     RequestToTheSameServer,
     RequestAndDestroy,
+    FollowRedirects,
+    FollowAndDestroy,
+    RetryAndDestroy,
+    MissDeadlines,
     EndFromATimer,
     DestroyFromAnImmediate,
     Timeouts,
@@ -179,6 +184,17 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
             let request = request_other(ctx)?;
             request.end("");
             request.destroy();
+        }
+        FollowRedirects => follow(ctx, RETRIED)?.end("content"),
+        FollowAndDestroy => {
+            let request = follow(ctx, Duration::MAX)?;
+            request.end("content");
+            ctx.lp.set_timeout(Duration::from_millis(1), move || request.destroy());
+        }
+        RetryAndDestroy => retry_and_destroy(ctx)?,
+        MissDeadlines => {
+            follow(ctx, Duration::ZERO)?.end("content");
+            follow(ctx, Duration::from_millis(2))?.end("content");
         }
         EndFromATimer => {
             ctx.lp.set_timeout(Duration::from_millis(5), move || end_all(ctx));
@@ -315,6 +331,32 @@ pub(crate) fn request_other(ctx: Ctx) -> onloop::Result<ClientRequest> {
     let request = http::request(ctx.lp, "GET", format!("http://127.0.0.1:{port}/other"))?;
     ctx.track_request(request);
     Ok(request)
+}
+
+/// Long enough for what is made again, short enough for what never ends.
+const RETRIED: Duration = Duration::from_millis(500);
+
+/// A request that the server sends elsewhere, and that is made again where it fails.
+fn follow(ctx: Ctx, deadline: Duration) -> onloop::Result<ClientRequest> {
+    let port = ctx.server.get().port().max(1);
+    let options = RequestOptions::new("PUT", format!("http://127.0.0.1:{port}/moved"))
+        .redirects(3)
+        .retries(Retries::new(2).delay(Duration::from_millis(2)).on_status(true))
+        .deadline(deadline);
+    let request = http::request_with(ctx.lp, options)?;
+    ctx.track_request(request);
+    Ok(request)
+}
+
+/// Nobody listens there, so it is in a pause when it is destroyed.
+fn retry_and_destroy(ctx: Ctx) -> onloop::Result<()> {
+    let retries = Retries::new(100).delay(Duration::from_secs(60));
+    let options = RequestOptions::new("POST", "http://127.0.0.1:1/").retries(retries);
+    let request = http::request_with(ctx.lp, options)?;
+    ctx.track_request(request);
+    request.end("content");
+    ctx.lp.set_timeout(Duration::from_millis(5), move || request.destroy());
+    Ok(())
 }
 
 fn timeouts(ctx: Ctx) {

@@ -103,6 +103,13 @@ pub(crate) fn on_request(ctx: Ctx, req: Request, res: Response) -> onloop::Resul
             res.end("other");
             return Ok(());
         }
+        "/moved" => {
+            ctx.track_response(res);
+            res.set_status(303);
+            res.set_header("Location", "/other")?;
+            res.end("moved");
+            return Ok(());
+        }
         _ => ctx.track_response(res),
     }
     let body = req.body();
