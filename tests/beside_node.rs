@@ -28,6 +28,8 @@ mod program;
 mod refusals;
 #[path = "beside_node/requests.rs"]
 mod requests;
+#[path = "beside_node/views.rs"]
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

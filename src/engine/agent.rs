@@ -3,16 +3,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use slab::Slab;
 
 use crate::engine::connector::AgentHooks;
 use crate::engine::endpoint::Endpoint;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Limit, Result};
 use crate::h1::HeadLimits;
-use crate::http::AgentOptions;
+use crate::http::{AgentOptions, Scheduling};
 use crate::net::resolve::LookupKey;
 use crate::net::{Family, Time};
 
@@ -26,7 +26,6 @@ pub(crate) const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250)
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Free {
     pub(super) key: u32,
-    pub(super) generation: u32,
     pub(super) since: Time,
 }
 
@@ -37,42 +36,35 @@ pub(crate) struct AgentId {
     pub(crate) generation: u32,
 }
 
-/// Names an origin of one loop for ever: neither a later origin in its place nor another loop's matches.
+/// Names an origin for ever: neither a later one in its place nor another loop's matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OriginName {
-    /// Of the loop: 24 bits, never 0.
-    agents: u32,
-    /// How many origins the loop had made: 24 bits.
-    count: u32,
+    /// How many origins the process had made; never 0. 48 bits last for longer than any process.
+    count: u64,
     key: u16,
 }
 
 impl OriginName {
-    const MASK: u64 = 0xff_ffff;
-
     pub(crate) fn pack(self) -> u64 {
-        u64::from(self.agents) << 40 | u64::from(self.count) << 16 | u64::from(self.key)
+        self.count << 16 | u64::from(self.key)
     }
 
     pub(crate) fn unpack(packed: u64) -> Self {
-        OriginName {
-            agents: (packed >> 40) as u32,
-            count: (packed >> 16 & Self::MASK) as u32,
-            key: packed as u16,
-        }
+        OriginName { count: packed >> 16, key: packed as u16 }
     }
 }
 
-/// Loops are numbered, so that a hint of another one's is told apart.
-static NUMBERS: AtomicU32 = AtomicU32::new(0);
+/// Origins are numbered across all loops, so that a hint of another one's is told apart.
+static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// Where connections of one agent go: they can stand in for one another.
 #[derive(Debug)]
 pub(super) struct Origin {
-    /// As `by_name` has it: with the agent's key before it.
+    /// As `by_name` has it: with the agent's key before it, and what tells it from others of its name behind it.
     name: Box<str>,
-    count: u32,
+    pub(super) count: u64,
     pub(super) agent: u16,
+    /// The one that is free for the longest time first.
     pub(super) free: VecDeque<Free>,
     /// Connections that belong to it: free, in use, or being made.
     pub(super) connections: u32,
@@ -80,6 +72,8 @@ pub(super) struct Origin {
     pub(super) queue: VecDeque<(u32, u32)>,
     /// How many of them are not gone.
     pub(super) waiting: u32,
+    /// It is on its agent's list of those that wait for room in all of the agent.
+    pub(super) is_starved: bool,
 }
 
 /// One agent.
@@ -92,10 +86,24 @@ pub(crate) struct AgentEntry {
     pub(crate) is_closed: bool,
     /// Connections of all its origins.
     pub(crate) connections: usize,
+    /// Of these: the ones that are free.
+    pub(super) free: usize,
+    /// The origin of the one that became free last.
+    pub(super) freed_last: u16,
     /// Requests that wait, at all its origins.
     pub(crate) waiting: usize,
-    /// Origins where requests wait since there are too many connections in all, each once.
-    pub(super) starved: VecDeque<u16>,
+    /// Origins where requests wait since there are too many connections in all, each once; by key and number,
+    /// with some that are gone.
+    pub(super) starved: VecDeque<(u16, u64)>,
+    /// Places are being given away: what becomes free meanwhile is given away by the same.
+    pub(super) is_serving: bool,
+}
+
+impl AgentEntry {
+    /// There are as many connections as may be in all.
+    pub(super) fn is_full(&self) -> bool {
+        self.connections >= self.options.max_total_sockets
+    }
 }
 
 /// The agents of a loop.
@@ -105,9 +113,6 @@ pub(crate) struct Agents {
     pub(super) origins: Slab<Origin>,
     by_name: HashMap<Box<str>, u16>,
     name: String,
-    /// Which of the process these are, and how many origins were made.
-    number: u32,
-    count: u32,
     /// Whose requests name no agent.
     pub(crate) global: AgentId,
     pub(crate) head_limits: HeadLimits,
@@ -125,8 +130,6 @@ impl Agents {
             origins: Slab::new(),
             by_name: HashMap::new(),
             name: String::new(),
-            number: NUMBERS.fetch_add(1, Ordering::Relaxed) % 0xff_ffff + 1,
-            count: 0,
             global: AgentId { key: 0, generation: 0 },
             head_limits: HeadLimits::default(),
             lookups: Vec::new(),
@@ -148,8 +151,11 @@ impl Agents {
             hooks,
             is_closed: false,
             connections: 0,
+            free: 0,
+            freed_last: NO_ORIGIN,
             waiting: 0,
             starved: VecDeque::new(),
+            is_serving: false,
         };
         let key = self.entries.insert(Box::new(entry)) as u16;
         AgentId { key, generation }
@@ -196,45 +202,44 @@ impl Agents {
 
     /// The origin of a request, made where it is new.
     #[inline]
-    pub(crate) fn origin(&mut self, agent: u16, endpoint: &Endpoint) -> u16 {
+    pub(crate) fn origin(&mut self, agent: u16, endpoint: &Endpoint) -> Result<u16> {
         let hint = endpoint.hint();
-        if hint.agents == self.number {
-            let origin = self.origins.get(usize::from(hint.key));
-            if origin.is_some_and(|origin| origin.count == hint.count && origin.agent == agent) {
-                return hint.key;
-            }
+        let origin = self.origins.get(usize::from(hint.key));
+        if origin.is_some_and(|origin| origin.count == hint.count && origin.agent == agent) {
+            return Ok(hint.key);
         }
         self.find_or_make(agent, endpoint)
     }
 
     #[inline(never)]
-    fn find_or_make(&mut self, agent: u16, endpoint: &Endpoint) -> u16 {
+    fn find_or_make(&mut self, agent: u16, endpoint: &Endpoint) -> Result<u16> {
         self.name.clear();
         self.name.push_str(itoa::Buffer::new().format(agent));
         self.name.push('|');
         push_origin_name(&mut self.name, endpoint);
+        push_difference(&mut self.name, endpoint);
         let key = match self.by_name.get(self.name.as_str()) {
             Some(key) => *key,
-            None if self.origins.len() >= usize::from(NO_ORIGIN) => return NO_ORIGIN,
+            None if self.origins.len() >= usize::from(NO_ORIGIN) => return Err(too_many_origins()),
             None => self.make(agent),
         };
         if let Some(origin) = self.origins.get(usize::from(key)) {
-            endpoint.set_hint(OriginName { agents: self.number, count: origin.count, key });
+            endpoint.set_hint(OriginName { count: origin.count, key });
         }
-        key
+        Ok(key)
     }
 
     fn make(&mut self, agent: u16) -> u16 {
         let name: Box<str> = self.name.as_str().into();
-        self.count = (self.count + 1) & OriginName::MASK as u32;
         let origin = Origin {
             name: name.clone(),
-            count: self.count,
+            count: COUNT.fetch_add(1, Ordering::Relaxed) + 1,
             agent,
             free: VecDeque::new(),
             connections: 0,
             queue: VecDeque::new(),
             waiting: 0,
+            is_starved: false,
         };
         let key = self.origins.insert(origin) as u16;
         self.by_name.insert(name, key);
@@ -246,6 +251,37 @@ impl Agents {
         if let Some((origin, entry)) = self.both(origin) {
             origin.connections += 1;
             entry.connections += 1;
+        }
+    }
+
+    /// Takes a free connection off its list.
+    pub(super) fn pop_free(&mut self, origin: u16, scheduling: Scheduling) -> Option<Free> {
+        let (origin, entry) = self.both(origin)?;
+        let free = match scheduling {
+            Scheduling::Lifo => origin.free.pop_back(),
+            Scheduling::Fifo => origin.free.pop_front(),
+        }?;
+        entry.free -= 1;
+        Some(free)
+    }
+
+    /// The origin of the only free connection of an agent, where that is known. While requests wait for room in
+    /// all of the agent there is no other, and looking for it among many origins would cost more than it is worth.
+    pub(super) fn only_free(&self, agent: u16) -> Option<u16> {
+        let entry = self.entries.get(usize::from(agent)).filter(|entry| entry.free == 1)?;
+        let origin = self.origins.get(usize::from(entry.freed_last))?;
+        (origin.agent == agent && !origin.free.is_empty()).then_some(entry.freed_last)
+    }
+
+    /// A connection is gone that may have been free.
+    pub(super) fn not_free(&mut self, key: u32, origin: u16) {
+        let Some((origin, entry)) = self.both(origin) else {
+            return;
+        };
+        // Where time was up it stands in front.
+        if let Some(place) = origin.free.iter().position(|free| free.key == key) {
+            origin.free.remove(place);
+            entry.free -= 1;
         }
     }
 
@@ -280,7 +316,8 @@ impl Agents {
     /// The name of an origin as Node's `getName` has it.
     pub(crate) fn name_of(&self, origin: u16) -> Option<&str> {
         let name = &self.origins.get(usize::from(origin))?.name;
-        name.split_once('|').map(|(_, name)| name)
+        let (_, name) = name.split_once('|')?;
+        Some(name.split_once('\0').map_or(name, |(name, _)| name))
     }
 
     /// The origins of an agent.
@@ -321,4 +358,20 @@ pub(crate) fn push_origin_name(name: &mut String, endpoint: &Endpoint) {
             None => write!(name, "{}", path.display()),
         };
     }
+}
+
+/// Writes what different origins of one name differ in, where there may be such: a path is shown as well as it can
+/// be, and may look like something else.
+fn push_difference(name: &mut String, endpoint: &Endpoint) {
+    if let Some(path) = &endpoint.unix {
+        let kind = if endpoint.tunnel.is_some() { "tunnel" } else { "" };
+        let _ = write!(name, "\0{kind}{path:?}");
+    }
+}
+
+#[cold]
+fn too_many_origins() -> Error {
+    let message = "65,535 origins of this loop have connections or requests that wait: make fewer requests \
+                   at a time";
+    Error::new(ErrorKind::Limit(Limit::Requests), "ERR_AGENT_QUEUE_FULL", message)
 }

@@ -1,12 +1,10 @@
 //! What the handle to an agent does, and what a request tells of its connection.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Core;
 use crate::engine::agent::{AgentId, Agents};
 use crate::engine::connector::AgentHooks;
-use crate::engine::endpoint::Endpoint;
 use crate::engine::slot::{ExchangeId, Flags, Kind, Slot, Stage};
 use crate::error::{Error, Result};
 use crate::http::AgentOptions;
@@ -24,14 +22,6 @@ impl Agents {
     #[inline]
     pub(crate) fn options_of(&self, id: Option<AgentId>) -> Option<&AgentOptions> {
         Some(&self.get(id.unwrap_or(self.global))?.options)
-    }
-
-    /// The way to an endpoint that an agent's requests take: the endpoint itself, or one through a proxy.
-    pub(super) fn way_to(&self, id: Option<AgentId>, to: Arc<Endpoint>) -> Arc<Endpoint> {
-        let proxy = self.options_of(id).and_then(|options| options.proxy.as_ref());
-        let is_meant = to.unix.is_none();
-        let detour = proxy.filter(|_| is_meant).and_then(|proxy| proxy.detour(&to, false));
-        detour.unwrap_or(to)
     }
 }
 
@@ -51,6 +41,7 @@ impl Core {
 
     /// Options have changed: requests that wait may be next.
     pub(crate) fn serve_agent(&mut self, id: AgentId) {
+        self.drop_excess(id);
         let waiting: Vec<u16> = self
             .agents
             .origins_of(id.key)
@@ -128,7 +119,7 @@ impl Core {
                     continue;
                 };
                 if let Some(active) = slot.active.as_deref_mut() {
-                    active.failure = Some(error.with_sent(crate::error::Sent::NothingSent));
+                    active.failure = Some(error);
                 }
             }
             slot.flags.set(Flags::DESTROYED);
@@ -150,8 +141,9 @@ impl Core {
     }
 
     pub(crate) fn should_keep_alive(&mut self, id: ExchangeId) -> bool {
+        let over = self.over;
         let Some(active) = self.exchange(id) else {
-            return false;
+            return over.is_some_and(|over| over.id == id && over.is_persistent);
         };
         let client = active.client.as_deref();
         active.outgoing.is_persistent()
@@ -160,24 +152,24 @@ impl Core {
     }
 
     pub(crate) fn set_client_no_delay(&mut self, id: ExchangeId, no_delay: bool) {
-        if self.is_connected(id) {
-            self.set_no_delay(id, no_delay);
-        }
         if let Some(client) = self.exchange(id).and_then(|a| a.client.as_deref_mut()) {
             client.no_delay = Some(no_delay);
+        }
+        if self.is_connected(id) {
+            self.set_no_delay(id, no_delay);
         }
     }
 
     pub(crate) fn set_client_keep_alive(&mut self, id: ExchangeId, delay: Option<Duration>) {
-        if self.is_connected(id) {
-            self.set_keep_alive(id, delay);
-        }
         if let Some(client) = self.exchange(id).and_then(|a| a.client.as_deref_mut()) {
             client.probes = Some(delay);
         }
+        if self.is_connected(id) {
+            self.set_keep_alive(id, delay);
+        }
     }
 
-    /// A connection that is the request's now gets what was set before it was there.
+    /// A connection that is the request's now gets what was set before, on none or on one that is gone.
     #[cold]
     pub(super) fn apply_socket_settings(&mut self, key: u32) {
         let client = self.client(key);

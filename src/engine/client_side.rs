@@ -11,6 +11,7 @@ use crate::engine::endpoint::Endpoint;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::{Content, Read};
 use crate::engine::journey::Journey;
+use crate::engine::over::Over;
 use crate::engine::racing::Attempt;
 use crate::engine::server_failure::violation_error;
 use crate::engine::slot::{ExchangeId, Flags, Inactivity, Kind, Stage};
@@ -184,11 +185,27 @@ impl Core {
 
     fn client_destroyed(&mut self, key: u32) -> Event {
         let answered = self.client(key).answered;
+        if answered && self.active(key).incoming.complete {
+            // The response is whole: what was given up is the rest of the request.
+            return self.drop_connection(key, None);
+        }
         let error = match answered {
             true => Core::aborted(),
             false => self.hang_up(key, "the request was destroyed"),
         };
+        if !answered {
+            self.add_verdict(key);
+        }
         self.drop_connection(key, Some(error))
+    }
+
+    /// The user's own error tells how much was sent, too.
+    fn add_verdict(&mut self, key: u32) {
+        let sent = self.sent(key);
+        let failure = &mut self.active(key).failure;
+        if failure.as_ref().is_some_and(|failure| failure.sent().is_none()) {
+            *failure = failure.take().map(|failure| failure.with_sent(sent));
+        }
     }
 
     pub(crate) fn client(&mut self, key: u32) -> &mut super::ClientState {
@@ -403,6 +420,13 @@ impl Core {
             let error = Error::new(ErrorKind::Peer, "HPE_INVALID_STATUS", message);
             return self.drop_connection(key, Some(error));
         };
+        if head.find("upgrade").is_none() {
+            // RFC 9110 §15.2.2: the server must say to what.
+            self.pool.recycle_head(head);
+            let message = "the server switched protocols and does not say to which";
+            let error = Error::new(ErrorKind::Peer, "HPE_INVALID_STATUS", message);
+            return self.drop_connection(key, Some(error));
+        }
         log::debug!(target: "onloop::client", "request {key}: upgraded");
         self.give_stream(key, callback, head, input)
     }
@@ -429,6 +453,7 @@ impl Core {
     ) -> Event {
         let id = self.id(key);
         self.keep_no_more(key);
+        self.close_before_stream(key);
         if let Some(client) = self.active(key).client.take() {
             self.client_over(client);
         }
@@ -438,6 +463,21 @@ impl Core {
         self.become_raw(key, rest.len());
         input.consume(rest.len());
         Event::ClientUpgrade { callback, id, head, rest }
+    }
+
+    /// The request is over where a stream begins: what waits for its end must not wait for the stream's.
+    fn close_before_stream(&mut self, key: u32) {
+        let id = self.id(key);
+        let active = self.active(key);
+        let Some(close) = active.callbacks.as_deref_mut().and_then(|c| c.close.take()) else {
+            return;
+        };
+        let over = active.progress_of(id);
+        let mut callbacks = self.pool.callbacks();
+        callbacks.close = Some(close);
+        let mut finale = Finale::quiet(callbacks, over);
+        finale.finish = false;
+        self.finales.push_back(finale);
     }
 
     /// A response's content is being received.
@@ -481,8 +521,10 @@ impl Core {
         let id = self.id(key);
         self.discard_corked(key);
         let reusable = self.can_be_kept(key, input);
+        let is_reused = self.slots[key as usize].flags.has(Flags::REUSED);
         let active = self.active(key);
         let over = active.callbacks.is_some().then(|| active.progress_of(id));
+        let over = over.map(|over| Over { is_reused, is_persistent: reusable, ..over });
         let hint = active.client.as_deref().and_then(|client| client.keep_alive_hint);
         let source = active.piped_from.take();
         let client = active.client.take();
@@ -543,7 +585,7 @@ impl Core {
     /// Sets the inactivity timeout of an exchange.
     pub(crate) fn set_exchange_timeout(&mut self, id: ExchangeId, timeout: std::time::Duration) {
         self.catch_up();
-        let now = self.tick;
+        let (now, time) = (self.tick, self.now);
         let Some(active) = self.exchange(id) else {
             return;
         };
@@ -552,6 +594,10 @@ impl Core {
         active.inactivity = Inactivity::None;
         active.moved = now;
         let stage = active.stage;
+        if let Some(client) = active.client.as_deref_mut().filter(|_| stage == Stage::Unconnected) {
+            client.timeout_told = false;
+            active.started = time;
+        }
         match self.slots[id.key as usize].kind {
             Kind::Server => self.server_deadline(id.key),
             _ if stage == Stage::Unconnected => self.arm_connecting(id.key),

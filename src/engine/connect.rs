@@ -85,11 +85,18 @@ impl Core {
         }
         let agent = agent.unwrap_or(self.agents.global);
         let keep_alive = match self.agents.get(agent) {
-            Some(entry) if !entry.is_closed => entry.options.keep_alive && client.keep_alive,
+            Some(entry) if !entry.is_closed => {
+                // One that keeps nothing, but may have to serve who waits, keeps a connection that long.
+                let is_kept = entry.options.keep_alive || entry.options.max_sockets != usize::MAX;
+                is_kept && client.keep_alive
+            }
             _ => return Err(agent_closed()),
         };
         let endpoint = client.endpoint.as_deref();
-        let origin = endpoint.map_or(NO_ORIGIN, |endpoint| self.agents.origin(agent.key, endpoint));
+        let origin = match endpoint {
+            Some(endpoint) => self.agents.origin(agent.key, endpoint)?,
+            None => NO_ORIGIN,
+        };
         Ok((origin, keep_alive))
     }
 
@@ -231,16 +238,15 @@ impl Core {
 
     /// A name was found, or not.
     pub(crate) fn looked_up(&mut self, lookup: LookupKey, answer: &Answer) {
-        let mut index = 0;
-        while index < self.agents.lookups.len() {
-            let (waits_for, key, generation) = self.agents.lookups[index];
-            if waits_for != lookup {
-                index += 1;
-                continue;
+        let mut lookups = std::mem::take(&mut self.agents.lookups);
+        lookups.retain(|&(waits_for, key, generation)| {
+            let is_it = waits_for == lookup;
+            if is_it {
+                self.take_answer(key, generation, answer);
             }
-            self.agents.lookups.swap_remove(index);
-            self.take_answer(key, generation, answer);
-        }
+            !is_it
+        });
+        self.agents.lookups = lookups;
     }
 
     /// The addresses of a request's name are there.
@@ -350,7 +356,8 @@ impl Core {
             Ok(true) => {
                 // Node's agent sockets have it off too; a failure will show when writing.
                 let _ = net.set_nodelay(&mut slot.source, true);
-                slot.flags.unset(Flags::BROKEN.and(Flags::HANGUP));
+                // A hangup stays: the server's end may have come in the same event.
+                slot.flags.unset(Flags::BROKEN);
                 slot.deadline = 0;
                 self.connected(key);
                 if self.begin_tunnel(key) {

@@ -138,6 +138,7 @@ impl Core {
         Ok(())
     }
 
+    /// What the request waited for does not come: as a connection that cannot be made.
     fn fail_unsent(&mut self, id: ExchangeId, error: Error) {
         if let Some(client) = self.exchange(id).and_then(|active| active.client.as_deref_mut()) {
             client.connect_error = Some(error);

@@ -147,6 +147,10 @@ pub(crate) fn set_field(
     if matches!(name.len(), 7 | 14 | 17) {
         check_framing_field(fields, name, value, place)?;
     }
+    if place != Place::Only && name.eq_ignore_ascii_case("host") && fields.has(b"host") {
+        // RFC 9112 §3.2: with two of them nobody knows whom a request is for.
+        return Err(stands_once(name));
+    }
     let result = match place {
         Place::Only => fields.set(name.as_bytes(), value),
         Place::Behind => fields.append(name.as_bytes(), value),
@@ -185,8 +189,7 @@ fn check_framing_field(fields: &FieldList, name: &str, value: &[u8], place: Plac
         return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
     }
     if place != Place::Only && fields.has(name.as_bytes()) && steers_framing(name) {
-        let message = format!("{name} is set already and may stand only once");
-        return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
+        return Err(stands_once(name));
     }
     let mut known = fields.known();
     if is_length {
@@ -195,6 +198,12 @@ fn check_framing_field(fields: &FieldList, name: &str, value: &[u8], place: Plac
         known.insert(Known::TRAILER);
     }
     check_trailer_framing(known)
+}
+
+#[cold]
+fn stands_once(name: &str) -> Error {
+    let message = format!("{name} is set already and may stand only once");
+    Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message)
 }
 
 /// Trailers follow chunks, and a length means that there are none (RFC 9112 §7.1.2).

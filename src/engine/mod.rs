@@ -305,7 +305,7 @@ impl Core {
         let mut active = slot.active.take();
         match kind {
             Kind::Server | Kind::Raw => self.server_lost_connection(owner, key),
-            Kind::Client => self.client_left(owner, active.as_deref_mut()),
+            Kind::Client => self.client_left(key, owner, active.as_deref_mut()),
             Kind::Listener | Kind::Attempt => {}
         }
         active
@@ -382,7 +382,10 @@ impl Core {
     }
 
     pub(crate) fn is_reused(&mut self, id: ExchangeId) -> bool {
-        self.exchange(id).is_some() && self.slots[id.key as usize].flags.has(Flags::REUSED)
+        match self.exchange(id) {
+            Some(_) => self.slots[id.key as usize].flags.has(Flags::REUSED),
+            None => self.over.is_some_and(|over| over.id == id && over.is_reused),
+        }
     }
 
     // ---- servers

@@ -213,6 +213,7 @@ impl Core {
             || active.output.single().is_none()
             || active.output.is_kept()
             || active.corked.is_some()
+            || active.client.as_deref().is_some_and(|client| !client.announced)
         {
             return false;
         }

@@ -14,6 +14,9 @@ pub(crate) struct Over {
     pub(crate) finished: bool,
     /// The incoming message was received as a whole.
     pub(crate) complete: bool,
+    /// Of a client's exchange: its connection served another one before, and may serve another one.
+    pub(crate) is_reused: bool,
+    pub(crate) is_persistent: bool,
     /// The place in the output up to which the system has taken everything.
     pub(crate) taken: u64,
     /// Of a byte stream: bytes in each direction since it began.
@@ -33,6 +36,8 @@ impl Active {
             finished: self.is_request_sent(),
             // Of content that is not worth reading the rest is given up.
             complete: self.incoming.complete && self.incoming.decoder.is_done(),
+            is_reused: false,
+            is_persistent: false,
             taken,
             bytes_read: self.incoming.received_bytes,
             bytes_written: taken.saturating_add(unsent).saturating_sub(self.stream_start),

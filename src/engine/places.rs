@@ -28,45 +28,41 @@ impl Core {
     pub(super) fn take_free(&mut self, origin: u16) -> Option<u32> {
         loop {
             let scheduling = self.agents.agent_of(origin)?.options.scheduling;
-            let free = &mut self.agents.origins.get_mut(usize::from(origin))?.free;
-            let next = match scheduling {
-                Scheduling::Lifo => free.pop_back(),
-                Scheduling::Fifo => free.pop_front(),
-            };
-            let next = next?;
+            let next = self.agents.pop_free(origin, scheduling)?;
             if self.is_reusable(next) {
                 return Some(next.key);
             }
-            let slot = self.slots.get(next.key as usize);
-            if slot.is_some_and(|slot| slot.generation == next.generation && slot.active.is_none())
-            {
-                // The origin must outlive its last connection: a request is about to use it.
-                self.agents.joined(origin);
-                self.drop_connection(next.key, None);
-                if let Some((origin, entry)) = self.agents.both(origin) {
-                    origin.connections -= 1;
-                    entry.connections -= 1;
-                }
-            }
+            self.drop_free(next, origin);
+        }
+    }
+
+    /// Closes a connection that was free and whose place is about to be taken.
+    #[cold]
+    fn drop_free(&mut self, free: Free, origin: u16) {
+        // The origin must outlive its last connection, and nobody else be given its place.
+        self.agents.joined(origin);
+        let Some((_, entry)) = self.agents.both(origin) else {
+            return;
+        };
+        let was_serving = std::mem::replace(&mut entry.is_serving, true);
+        self.drop_connection(free.key, None);
+        if let Some((here, entry)) = self.agents.both(origin) {
+            here.connections -= 1;
+            entry.connections -= 1;
+            entry.is_serving = was_serving;
         }
     }
 
     /// The peer has not closed it, and has not sent what nobody asked for.
     fn is_reusable(&mut self, free: Free) -> bool {
         let now = self.now;
-        let Some(slot) = self.slots.get_mut(free.key as usize) else {
-            return false;
-        };
+        let slot = &mut self.slots[free.key as usize];
         const SPOILED: Flags = Flags::BROKEN
             .and(Flags::HANGUP)
             .and(Flags::END_OF_INPUT)
             .and(Flags::EXPIRED)
             .and(Flags::DESTROYED);
-        if slot.generation != free.generation
-            || slot.kind != Kind::Client
-            || slot.active.is_some()
-            || slot.flags.has(SPOILED)
-        {
+        if slot.flags.has(SPOILED) {
             return false;
         }
         if self.in_turn && free.since == now && !slot.flags.has(Flags::READABLE) {
@@ -83,43 +79,90 @@ impl Core {
         read == Read::Nothing
     }
 
-    /// Whether one more connection to this origin may be made. One that is free elsewhere gives way.
+    /// Whether one more connection to this origin may be made. One that is free gives way: elsewhere, and here
+    /// where a connection is wanted that nobody has used.
     pub(super) fn has_place(&mut self, origin: u16) -> bool {
         let Some((here, entry)) = self.agents.both(origin) else {
             return true;
         };
-        if here.connections as usize >= entry.options.max_sockets {
-            return false;
-        }
-        if entry.connections < entry.options.max_total_sockets {
+        if (here.connections as usize) < entry.options.max_sockets && !entry.is_full() {
             return true;
         }
-        let agent = here.agent;
-        let elsewhere: Vec<u16> = self
-            .agents
-            .origins_of(agent)
-            .filter(|(key, other)| *key != origin && !other.free.is_empty())
-            .map(|(key, _)| key)
-            .collect();
-        for other in elsewhere {
-            while let Some(free) =
-                self.agents.origins.get_mut(usize::from(other)).and_then(|o| o.free.pop_front())
-            {
-                let slot = self.slots.get(free.key as usize);
-                let is_free = |slot: &crate::engine::slot::Slot| {
-                    slot.generation == free.generation
-                        && slot.kind == Kind::Client
-                        && slot.active.is_none()
-                };
-                if slot.is_some_and(is_free) {
-                    self.drop_connection(free.key, None);
-                    return self.agents.both(origin).is_none_or(|(_, entry)| {
-                        entry.connections < entry.options.max_total_sockets
-                    });
+        entry.free > 0 && self.make_room(origin)
+    }
+
+    /// Closes free connections until there is a place for one more to this origin; false where there is none.
+    #[cold]
+    fn make_room(&mut self, origin: u16) -> bool {
+        loop {
+            let Some((here, entry)) = self.agents.both(origin) else {
+                return true;
+            };
+            let (agent, is_full) = (here.agent, entry.is_full());
+            let is_full_here = here.connections as usize >= entry.options.max_sockets;
+            let made = match (is_full_here, is_full) {
+                (false, false) => return true,
+                (true, _) => self.drop_oldest_free(origin),
+                (false, true) => {
+                    self.drop_free_elsewhere(agent, origin) || self.drop_oldest_free(origin)
                 }
+            };
+            if !made {
+                return false;
+            }
+        }
+    }
+
+    /// Closes the connection of this origin that is free for the longest time. The origin stays.
+    fn drop_oldest_free(&mut self, origin: u16) -> bool {
+        let oldest = self.agents.pop_free(origin, Scheduling::Fifo);
+        if let Some(free) = oldest {
+            self.drop_free(free, origin);
+        }
+        oldest.is_some()
+    }
+
+    fn drop_free_elsewhere(&mut self, agent: u16, origin: u16) -> bool {
+        if let Some(only) = self.agents.only_free(agent).filter(|only| *only != origin) {
+            self.drop_oldest_free(only);
+            self.agents.forget_if_unused(only);
+            return true;
+        }
+        for key in 0..self.agents.origins.capacity() {
+            let other = self.agents.origins.get(key);
+            let has_some =
+                other.is_some_and(|other| other.agent == agent && !other.free.is_empty());
+            let key = key as u16;
+            if key != origin && has_some && self.drop_oldest_free(key) {
+                self.agents.forget_if_unused(key);
+                return true;
             }
         }
         false
+    }
+
+    /// Closes free connections that limits which were lowered have no place for.
+    pub(super) fn drop_excess(&mut self, agent: AgentId) {
+        for key in 0..self.agents.origins.capacity() {
+            let key = key as u16;
+            while self.has_excess(agent, key) && self.drop_oldest_free(key) {}
+            self.agents.forget_if_unused(key);
+        }
+        let is_beyond = |core: &Core| {
+            let entry = core.agents.get(agent);
+            entry.is_some_and(|entry| entry.connections > entry.options.max_total_sockets)
+        };
+        while is_beyond(self) && self.drop_free_elsewhere(agent.key, NO_ORIGIN) {}
+    }
+
+    fn has_excess(&mut self, agent: AgentId, origin: u16) -> bool {
+        if self.agents.id_of(origin) != Some(agent) {
+            return false;
+        }
+        self.agents.both(origin).is_some_and(|(here, entry)| {
+            here.connections as usize > entry.options.max_sockets
+                || here.free.len() > entry.options.max_free_sockets
+        })
     }
 
     /// One more request can be made to wait at an origin.
@@ -152,11 +195,19 @@ impl Core {
         here.queue.push_back((key, generation));
         here.waiting += 1;
         entry.waiting += 1;
-        let is_starved = (here.connections as usize) < entry.options.max_sockets;
-        if is_starved && !entry.starved.contains(&origin) {
-            entry.starved.push_back(origin);
-        }
         self.client(key).queued = true;
+        self.note_starved(origin);
+    }
+
+    /// Where requests wait although their origin has room, they wait for room in all of the agent.
+    fn note_starved(&mut self, origin: u16) {
+        let Some((here, entry)) = self.agents.both(origin) else {
+            return;
+        };
+        let has_room = (here.connections as usize) < entry.options.max_sockets;
+        if has_room && here.waiting > 0 && !std::mem::replace(&mut here.is_starved, true) {
+            entry.starved.push_back((origin, here.count));
+        }
     }
 
     /// A request that waits is gone.
@@ -194,7 +245,10 @@ impl Core {
     }
 
     /// A client's slot is gone, with what it had of its agent.
-    pub(super) fn client_left(&mut self, origin: u16, active: Option<&mut Active>) {
+    pub(super) fn client_left(&mut self, key: u32, origin: u16, active: Option<&mut Active>) {
+        if active.is_none() {
+            self.agents.not_free(key, origin);
+        }
         let client = active.and_then(|active| active.client.as_deref_mut());
         let Some(client) = client else {
             return self.left_origin(origin);
@@ -223,47 +277,49 @@ impl Core {
     /// Gives what places there are to requests that wait: at this origin first, then at others of its agent,
     /// one after the other.
     pub(super) fn serve_waiting(&mut self, origin: u16) {
-        let Some(id) = self.agents.id_of(origin) else {
+        let Some((here, entry)) = self.agents.both(origin) else {
             return;
         };
+        if std::mem::replace(&mut entry.is_serving, true) {
+            return;
+        }
+        let agent = AgentId { key: here.agent, generation: entry.generation };
         self.serve_origin(origin);
-        self.serve_starved(id);
+        self.serve_starved(agent);
+        if let Some(entry) = self.agents.get_mut(agent) {
+            entry.is_serving = false;
+        }
     }
 
     /// Lets requests that wait at an origin connect, as long as there are places.
     fn serve_origin(&mut self, origin: u16) {
-        while self.agents.both(origin).is_some_and(|(here, _)| here.waiting > 0) {
+        while let Some(key) = self.take_waiting(origin) {
             if !self.has_place(origin) {
-                return;
+                self.return_to_queue(key, origin);
+                return self.note_starved(origin);
             }
-            let Some(key) = self.take_waiting(origin) else {
-                return;
-            };
             self.agents.joined(origin);
             self.mark_dirty(key);
         }
     }
 
     /// The same for origins that wait for room in all of the agent.
-    pub(super) fn serve_starved(&mut self, agent: AgentId) {
+    fn serve_starved(&mut self, agent: AgentId) {
         let count = self.agents.get(agent).map_or(0, |entry| entry.starved.len());
         for _ in 0..count {
-            let entry = self.agents.get_mut(agent);
-            let Some(origin) = entry.and_then(|entry| entry.starved.pop_front()) else {
+            let Some(entry) = self.agents.get_mut(agent) else {
                 return;
             };
-            let is_ours = |core: &mut Core| {
-                let both = core.agents.both(origin);
-                both.is_some_and(|(here, _)| here.agent == agent.key && here.waiting > 0)
-            };
-            if !is_ours(self) {
-                continue;
+            if entry.is_full() && entry.free == 0 {
+                return;
             }
-            self.serve_origin(origin);
-            if is_ours(self) {
-                if let Some(entry) = self.agents.get_mut(agent) {
-                    entry.starved.push_back(origin);
-                }
+            let Some((key, number)) = entry.starved.pop_front() else {
+                return;
+            };
+            let origin = self.agents.origins.get_mut(usize::from(key));
+            if let Some(origin) = origin.filter(|origin| origin.count == number) {
+                origin.is_starved = false;
+                self.serve_origin(key);
             }
         }
     }
@@ -272,19 +328,22 @@ impl Core {
     /// False when it has no place there.
     pub(crate) fn keep_connection(&mut self, key: u32, hint: Option<u32>) -> bool {
         let (now, origin) = (self.now, self.slots[key as usize].owner);
-        let Some(entry) = self.agents.agent_of(origin) else {
+        let Some((here, entry)) = self.agents.both(origin) else {
             return false;
         };
         let options = &entry.options;
-        let mut idle = options.free_timeout;
+        let mut idle = options.free_timeout.min(options.timeout.unwrap_or(Duration::MAX));
         if let Some(seconds) = hint {
             let hinted = Duration::from_secs(u64::from(seconds));
             idle = idle.min(hinted.saturating_sub(options.keep_alive_timeout_buffer));
         }
         let (is_wanted, free_max) = (entry.waiting > 0, options.max_free_sockets);
-        let is_beyond = entry.connections > options.max_total_sockets;
-        let (sockets_max, tcp_keep_alive) = (options.max_sockets, options.tcp_keep_alive);
-        if idle.is_zero() || !options.keep_alive {
+        let tcp_keep_alive = options.tcp_keep_alive;
+        // The limits may have been lowered meanwhile.
+        let is_beyond = entry.connections > options.max_total_sockets
+            || here.connections as usize > options.max_sockets;
+        let keeps = options.keep_alive;
+        if is_beyond || hint == Some(0) {
             return false;
         }
         if is_wanted {
@@ -295,25 +354,16 @@ impl Core {
             }
         }
         let Core { slots, agents, .. } = self;
-        let Some(here) = agents.origins.get_mut(usize::from(origin)) else {
+        let Some((here, entry)) = agents.both(origin) else {
             return false;
         };
-        if is_beyond || here.connections as usize > sockets_max {
-            // The limits were lowered meanwhile.
+        if !keeps || idle.is_zero() || here.free.len() >= free_max {
             return false;
         }
-        if here.free.len() >= free_max {
-            here.free.retain(|free| {
-                slots
-                    .get(free.key as usize)
-                    .is_some_and(|slot| slot.generation == free.generation && slot.active.is_none())
-            });
-            if here.free.len() >= free_max {
-                return false;
-            }
-        }
+        entry.free += 1;
+        entry.freed_last = origin;
         let slot = &mut slots[key as usize];
-        here.free.push_back(Free { key, generation: slot.generation, since: now });
+        here.free.push_back(Free { key, since: now });
         let is_first = !slot.flags.has(Flags::REUSED);
         slot.flags.set(Flags::REUSED);
         if let Some(active) = slot.active.take() {
@@ -338,12 +388,7 @@ impl Core {
         let Some(to) = self.take_waiting(origin) else {
             return HandOver::NobodyWaits;
         };
-        let slot = &mut self.slots[from as usize];
-        let free = Free { key: from, generation: slot.generation, since: self.now };
-        if let Some(active) = slot.active.take() {
-            self.pool.recycle_active(active);
-        }
-        if !self.is_reusable(free) {
+        if !self.is_reusable(Free { key: from, since: self.now }) {
             // The request is the next to connect, since this one's place is about to be free.
             self.return_to_queue(to, origin);
             return HandOver::Spoiled;
@@ -353,7 +398,9 @@ impl Core {
         let flags = slot.flags;
         // The place goes along with the socket.
         slot.owner = NO_ORIGIN;
-        self.remove_slot(from);
+        if let Some(active) = self.remove_slot(from) {
+            self.pool.recycle_active(active);
+        }
         log::debug!(target: "onloop::client", "request {to}: is given connection {from}");
         self.move_in(to, source, flags, true);
         HandOver::Done
@@ -374,13 +421,17 @@ impl Core {
         let generation = self.slots[to as usize].generation;
         if let Err(error) = self.net.reregister(&mut source, token(to, generation)) {
             log::debug!(target: "onloop::client", "request {to}: {error}");
-            self.net.close(source);
+            match flags.has(Flags::ADOPTED) {
+                true => self.net.release(source),
+                false => self.net.close(source),
+            }
             return self.mark_dirty(to);
         }
         let slot = self.slot(to);
         slot.source = source;
         slot.deadline = 0;
-        slot.flags.unset(Flags::OF_THE_SOCKET);
+        // A clock that ran out meanwhile was that of waiting.
+        slot.flags.unset(Flags::OF_THE_SOCKET.and(Flags::EXPIRED));
         // What is true already is told again, but only in the next turn.
         slot.flags.set(flags.only(Flags::OF_THE_SOCKET).and(Flags::READABLE));
         if reused {
@@ -399,12 +450,14 @@ impl Core {
         else {
             return;
         };
-        if slot.active.is_none() {
-            slot.flags.set(Flags::DESTROYED);
-            return self.mark_dirty(key);
-        }
-        if slot.owner != NO_ORIGIN && !slot.source.is_none() {
-            self.leave_origin(key);
+        match slot.active.as_deref() {
+            None => {
+                slot.flags.set(Flags::DESTROYED);
+                self.mark_dirty(key);
+            }
+            // It was given up: the request is on its way to another one.
+            Some(active) if active.stage == Stage::Unconnected => {}
+            Some(_) => self.leave_origin(key),
         }
     }
 

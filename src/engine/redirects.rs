@@ -75,9 +75,15 @@ impl Core {
             let why = "the content that was to go there is not at hand any more: 64 KiB are kept";
             return Err(refused("ERR_REDIRECT_CONTENT", location, why));
         }
-        let crosses =
-            endpoint.host != from.host_asked_for() || endpoint.port != from.port_asked_for();
-        Ok(Some(Redirect { endpoint: Arc::new(endpoint), becomes_get, crosses }))
+        let crosses = endpoint.authority != from.authority;
+        let endpoint = Arc::new(endpoint);
+        let agent = journey.agent.unwrap_or(self.agents.global);
+        let proxy = self.agents.get(agent).and_then(|entry| entry.options.proxy.as_ref());
+        let detour = proxy
+            .filter(|_| endpoint.unix.is_none())
+            .and_then(|proxy| proxy.detour(&endpoint, false));
+        let endpoint = detour.unwrap_or(endpoint);
+        Ok(Some(Redirect { endpoint, becomes_get, crosses }))
     }
 
     /// The request leaves for where it was sent.
@@ -86,13 +92,11 @@ impl Core {
         log::debug!(
             target: "onloop::client",
             "request {key}: redirected to {}",
-            effective_url(&endpoint.authority, &endpoint.target)
+            effective_url(&endpoint.authority, endpoint.target_asked_for())
         );
         if becomes_get {
             self.drop_content(key);
         }
-        let agent = self.journey(key).and_then(|journey| journey.agent);
-        let endpoint = self.agents.way_to(agent, endpoint);
         let was_told = self.client(key).endpoint.as_deref().is_some_and(Endpoint::is_told_to_proxy);
         let stays_told = was_told && endpoint.is_told_to_proxy();
         self.part(key, reusable);
@@ -105,7 +109,7 @@ impl Core {
             }
         }
         if let Some(client) = active.client.as_deref_mut() {
-            client.endpoint = Some(endpoint);
+            client.endpoint = Some(endpoint.clone());
             if becomes_get {
                 client.method = Cow::Borrowed("GET");
                 // The request that the user made was answered.
@@ -115,9 +119,7 @@ impl Core {
                 journey.redirects += 1;
             }
         }
-        if !stays_told {
-            self.add_proxy_credentials(key);
-        }
+        self.set_proxy_authorization(self.id(key), &endpoint);
         self.send_head_again(key);
         match self.find_connection(key) {
             Ok(()) => Event::Continue,
@@ -215,6 +217,7 @@ fn endpoint(from: &Endpoint, location: &[u8]) -> Result<Endpoint> {
         target: url.target,
         has_path: false,
         authorization: None,
+        // The way there is another one.
         tunnel: None,
         proxied: None,
         ..from.clone()

@@ -2,6 +2,7 @@
 //! in the moment in which it is used, and nobody has to know (RFC 9112 §9.3.1).
 
 use crate::engine::Core;
+use crate::engine::agent::NO_ORIGIN;
 use crate::engine::event::Input;
 use crate::engine::slot::{Flags, Stage};
 
@@ -25,7 +26,10 @@ impl Core {
     /// not a byte of a reply came, nothing of it was sent or it is idempotent (RFC 9110 §9.2.2), and all of it
     /// is at hand.
     pub(super) fn may_repeat(&mut self, key: u32, input: &Input<'_>) -> bool {
-        self.slots[key as usize].flags.has(Flags::REUSED)
+        let slot = &self.slots[key as usize];
+        // One that was taken out of its agent has nobody to ask for another connection.
+        slot.flags.has(Flags::REUSED)
+            && slot.owner != NO_ORIGIN
             && !self.client(key).repeated
             && self.can_be_sent_again(key, input)
     }

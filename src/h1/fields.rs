@@ -162,9 +162,11 @@ impl FieldList {
         let Some(first) = self.position(name, kind) else {
             return self.push(name, value, kind);
         };
-        let before = self.lines.get(first).map(|line| line.value_in(&self.wire));
-        let joined = [before.unwrap_or_default(), value].join(&b"; "[..]);
-        self.replace(first, name, &joined)
+        let Some((spelled, before)) = self.iter().nth(first) else {
+            return self.push(name, value, kind);
+        };
+        let (spelled, joined) = (spelled.to_vec(), [before, value].join(&b"; "[..]));
+        self.replace(first, &spelled, &joined)
     }
 
     /// Removes all lines of a name and remembers that a known one is not wanted. Says whether there

@@ -600,6 +600,30 @@ mod tests {
     }
 
     #[test]
+    fn a_request_with_content_is_framed_whatever_was_removed() {
+        for (expects, plan, delimiter) in [
+            (true, Plan::Whole(0), Delimiter::None),
+            (true, Plan::Whole(4), Delimiter::Length(4)),
+            (true, Plan::Pieces, Delimiter::Chunked),
+            (false, Plan::Whole(0), Delimiter::None),
+            (false, Plan::Whole(4), Delimiter::Length(4)),
+            (false, Plan::Pieces, Delimiter::Chunked),
+        ] {
+            let mut outgoing = Outgoing::default();
+            outgoing.start_request(expects, true);
+            outgoing.fields.remove(b"content-length");
+            outgoing.fields.remove(b"transfer-encoding");
+            let mut out = Vec::new();
+            let line = StartLine::Request { method: "X", target: "/", authority: "h" };
+            outgoing.send_head(line, &AUTOMATIC, plan, &mut out);
+            assert_eq!(outgoing.delimiter(), delimiter);
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(text.contains("Content-Length: 4"), plan == Plan::Whole(4), "{text}");
+            assert_eq!(text.contains("Transfer-Encoding"), plan == Plan::Pieces, "{text}");
+        }
+    }
+
+    #[test]
     fn chunk_sizes_are_hexadecimal() {
         for length in [1usize, 15, 16, 255, 4096, usize::MAX] {
             let mut out = Vec::new();

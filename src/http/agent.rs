@@ -24,7 +24,7 @@ use crate::shell::LoopShell;
 /// let lp = event_loop.handle();
 /// let server = http::create_server(lp, |_req, res| res.end("ok"));
 /// server.listen("127.0.0.1:0")?;
-/// let url = format!("http://{}/", server.local_address().unwrap());
+/// let url = format!("http://{}/", server.address().unwrap());
 ///
 /// let agent = Agent::new(lp, AgentOptions::new().max_sockets(2))?;
 /// for number in 0..10 {

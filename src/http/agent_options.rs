@@ -165,9 +165,6 @@ impl AgentOptions {
     /// connection is not kept longer, either. Default: none. (Node: `timeout`)
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = (!timeout.is_zero()).then_some(timeout);
-        if !timeout.is_zero() {
-            self.free_timeout = self.free_timeout.min(timeout);
-        }
         self
     }
 

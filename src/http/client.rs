@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::LoopHandle;
 use crate::engine::callbacks::{InformationFn, ResponseFn, SocketFn, UpgradeFn};
 use crate::engine::endpoint::Endpoint;
-use crate::engine::{ClientState, ExchangeId};
+use crate::engine::{ClientState, ExchangeId, Place, set_field};
 use crate::error::Result;
 use crate::http::outgoing::outgoing_methods;
 use crate::http::value::Outcome;
@@ -92,12 +92,12 @@ pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Res
     let made = lp.with(|core| {
         let defaults = core.agents.options_of(agent);
         let timeout = options.timeout.or(defaults.and_then(|defaults| defaults.timeout));
-        let detour = match defaults.and_then(|defaults| defaults.proxy.as_ref()) {
-            Some(proxy) => options.way_through(proxy)?,
+        let proxy = defaults.and_then(|defaults| defaults.proxy.as_ref());
+        let detour = match proxy {
+            Some(proxy) => options.go_through(proxy)?,
             None => None,
         };
-        let is_proxied = detour.is_some();
-        let fill = |client: &mut ClientState| options.fill(client, detour);
+        let fill = |client: &mut ClientState| options.fill(detour.as_ref(), client);
         let id = core.start_client_request(agent, fill, options.expects_content())?;
         if let Some(timeout) = timeout {
             core.set_exchange_timeout(id, timeout);
@@ -105,8 +105,13 @@ pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Res
         if let Some(active) = core.exchange(id).filter(|_| !options.fields.is_empty()) {
             active.outgoing.fields.copy_from(&options.fields);
         }
-        if is_proxied {
-            core.add_proxy_credentials(id.key);
+        if let Some(authorization) = options.authorization() {
+            core.head_mut(id, "Authorization").and_then(|head| {
+                set_field(&mut head.fields, "Authorization", authorization.as_bytes(), Place::Only)
+            })?;
+        }
+        if let Some(detour) = &detour {
+            core.set_proxy_authorization(id, detour);
         }
         if let Some(journey) = &options.journey {
             core.begin_journey(id, **journey);

@@ -132,7 +132,9 @@ macro_rules! outgoing_methods {
         }
 
         /// Removes a field. One that would be added by itself (`Date`, `Connection`, `Content-Length`,
-        /// `Transfer-Encoding`, `Host`) is left out. (Node: `removeHeader`)
+        /// `Transfer-Encoding`, `Host`) is left out. Only a request with content has one of `Content-Length` and
+        /// `Transfer-Encoding` all the same: the server would read the content as the next request.
+        /// (Node: `removeHeader`)
         ///
         /// # Errors
         /// `ERR_HTTP_HEADERS_SENT` after the head was sent, `ERR_STREAM_DESTROYED` when the message is over.

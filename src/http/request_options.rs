@@ -51,7 +51,7 @@ impl RequestOptions {
     /// The URL is read here and once: where many requests go to the same one, clone the options.
     pub fn new(method: impl AsRef<str>, url: impl AsRef<str>) -> Self {
         let method = method.as_ref();
-        let mut options = RequestOptions {
+        RequestOptions {
             method: match METHODS.binary_search(&method) {
                 Ok(known) => Cow::Borrowed(METHODS[known]),
                 Err(_) => Cow::Owned(method.into()),
@@ -65,12 +65,7 @@ impl RequestOptions {
             max_headers_count: None,
             join_duplicate_headers: false,
             journey: None,
-        };
-        let authorization = options.endpoint.as_ref().ok().and_then(|e| e.authorization.clone());
-        if let Some(authorization) = authorization {
-            options = options.header("Authorization", authorization);
         }
-        options
     }
 
     /// Connects to this host instead of the URL's, which also `Host` says: a name, or an address, IPv6 with or
@@ -121,14 +116,22 @@ impl RequestOptions {
         })
     }
 
-    /// Sends these credentials, `user:password`, instead of the URL's (RFC 7617). (Node: `auth`)
+    /// Sends these credentials, `user:password`, instead of the URL's (RFC 7617). An `Authorization` field that is
+    /// set wins over both. (Node: `auth`)
     pub fn auth(self, credentials: impl AsRef<str>) -> Self {
         let credentials = credentials.as_ref();
         let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
         let authorization = basic(user, password);
-        let mut options = self;
-        options.fields.remove_quietly(b"authorization");
-        options.header("Authorization", authorization)
+        self.change(|endpoint| {
+            endpoint.authorization = Some(authorization);
+            Ok(())
+        })
+    }
+
+    /// The credentials that are sent where no field says otherwise.
+    pub(super) fn authorization(&self) -> Option<&str> {
+        let authorization = self.endpoint.as_ref().ok()?.authorization.as_deref();
+        authorization.filter(|_| !self.fields.has(b"authorization"))
     }
 
     /// Sets a field; again of the same name, adds a line, for `Cookie` to the same line. (Node: `headers`)
@@ -230,22 +233,21 @@ impl RequestOptions {
         let endpoint = self.endpoint.as_ref().map_err(Clone::clone)?;
         let detour = proxy.and_then(|proxy| self.detour(proxy, endpoint));
         let mut name = String::new();
-        push_origin_name(&mut name, detour.as_deref().unwrap_or(endpoint));
+        push_origin_name(&mut name, detour.as_ref().unwrap_or(endpoint));
         Ok(name)
     }
 
     /// The way of the request through this proxy, where it takes one.
     #[cold]
-    pub(super) fn way_through(&self, proxy: &AgentProxy) -> Result<Option<Arc<Endpoint>>> {
-        let Some(detour) = self.endpoint.as_ref().ok().and_then(|to| self.detour(proxy, to)) else {
-            return Ok(None);
-        };
-        if detour.tunnel.is_some() && self.fields.has(b"proxy-authorization") {
+    pub(super) fn go_through(&self, proxy: &AgentProxy) -> Result<Option<Arc<Endpoint>>> {
+        let detour = self.endpoint.as_ref().ok().and_then(|endpoint| self.detour(proxy, endpoint));
+        let is_tunnel = detour.as_deref().is_some_and(|detour| detour.tunnel.is_some());
+        if is_tunnel && self.fields.has(b"proxy-authorization") {
             let message = "Proxy-Authorization would go through the tunnel to the server: give the \
                            proxy's user and password to its URL";
             return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
         }
-        Ok(Some(detour))
+        Ok(detour)
     }
 
     /// The way through a proxy.
@@ -286,6 +288,7 @@ impl RequestOptions {
     /// request.on_error(move |error| {
     ///     assert_eq!(error.kind(), ErrorKind::Timeout(Clock::Deadline));
     ///     server.close();
+    ///     server.close_all_connections();
     /// });
     /// request.end("");
     /// event_loop.run()?;
@@ -420,10 +423,10 @@ impl RequestOptions {
         self
     }
 
-    /// `detour` is the way that it goes instead of its own.
-    pub(super) fn fill(&self, client: &mut ClientState, detour: Option<Arc<Endpoint>>) {
+    /// What the engine has to know, and the way that is taken where it is not the straight one.
+    pub(super) fn fill(&self, detour: Option<&Arc<Endpoint>>, client: &mut ClientState) {
         client.method = self.method.clone();
-        client.endpoint = detour.or_else(|| self.endpoint.as_ref().ok().cloned());
+        client.endpoint = detour.or(self.endpoint.as_ref().ok()).cloned();
         client.keep_alive = self.keep_alive;
         let has_limits = self.max_header_size.is_some() || self.max_headers_count.is_some();
         if has_limits || self.join_duplicate_headers {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use onloop::http::{Request, Response, Server, ServerOptions, Socket};
 use onloop::{EventLoop, LoopHandle, Result};
 
+use crate::views::{distinct, joined, raw, text};
+
 /// What watched exchanges told, by the key that their program gave.
 type Logs = Rc<RefCell<BTreeMap<String, Log>>>;
 
@@ -348,46 +350,4 @@ fn view(req: &Request, name: &str) -> String {
 /// `name=value` words.
 fn pairs<'a>(words: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     words.iter().map(|word| word.split_once('=').expect("name=value")).collect()
-}
-
-/// As Node gives it: a character for each byte.
-fn text(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| char::from(*byte)).collect()
-}
-
-fn quoted(bytes: &[u8]) -> String {
-    serde_json::Value::from(text(bytes)).to_string()
-}
-
-fn raw(fields: impl Iterator<Item = (String, Vec<u8>)>) -> String {
-    let words = fields.flat_map(|(name, value)| [quoted(name.as_bytes()), quoted(&value)]);
-    format!("[{}]", words.collect::<Vec<_>>().join(","))
-}
-
-fn distinct(fields: Vec<(String, Vec<Vec<u8>>)>) -> String {
-    let members = fields.into_iter().map(|(name, values)| {
-        let values: Vec<String> = values.iter().map(|value| quoted(value)).collect();
-        format!("{}:[{}]", quoted(name.as_bytes()), values.join(","))
-    });
-    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
-}
-
-/// Only `set-cookie` is an array.
-fn joined(fields: Vec<(String, Vec<u8>)>) -> String {
-    let mut members: Vec<String> = Vec::new();
-    let cookies: Vec<String> = fields
-        .iter()
-        .filter(|(name, _)| name == "set-cookie")
-        .map(|(_, value)| quoted(value))
-        .collect();
-    let mut told = false;
-    for (name, value) in &fields {
-        let is_cookie = name == "set-cookie";
-        if is_cookie && std::mem::replace(&mut told, true) {
-            continue;
-        }
-        let value = if is_cookie { format!("[{}]", cookies.join(",")) } else { quoted(value) };
-        members.push(format!("{}:{value}", quoted(name.as_bytes())));
-    }
-    format!("{{{}}}", members.join(","))
 }

@@ -291,6 +291,11 @@ impl Peer {
         Peer::of(Box::new(UnixStream::connect(path).expect("a connection")))
     }
 
+    /// A connection that was accepted.
+    pub(crate) fn of_tcp(stream: TcpStream) -> Peer {
+        Peer::of(Box::new(stream))
+    }
+
     /// One end of a pair.
     pub(crate) fn of_unix(stream: UnixStream) -> Peer {
         Peer::of(Box::new(stream))
@@ -403,6 +408,12 @@ impl Log {
     pub(crate) fn noting_response(&self) -> impl Fn(http::IncomingResponse) + 'static {
         let log = self.clone();
         move |response| log.note(response.status().to_string())
+    }
+
+    /// A callback that notes the status of an informational response.
+    pub(crate) fn noting_information(&self) -> impl Fn(http::Information) + 'static {
+        let log = self.clone();
+        move |information| log.note(information.status().to_string())
     }
 
     pub(crate) fn has(&self, line: &str) -> bool {

@@ -1,17 +1,18 @@
 //! Requests, and users who lose interest at any moment.
 
 use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-use onloop::http::{self, Agent, AgentOptions, ClientRequest, RequestOptions, Scheduling};
+use onloop::http::{self, Agent, AgentOptions, ClientRequest, RequestOptions, Scheduling, Socket};
 use onloop::{LoopHandle, Timer};
 
 use crate::chance::Chance;
 use crate::wires::Wires;
 
 /// Ends what the network has made hang.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Where a user loses interest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,15 +100,66 @@ impl Client {
     pub(crate) fn renew_agents(&self) {
         let options = AgentOptions::new().free_timeout(Duration::from_millis(300));
         let options = [
-            options.max_sockets(2).max_queued_requests(6),
-            AgentOptions::new().max_total_sockets(4).scheduling(Scheduling::Fifo),
+            options.max_sockets(1).max_queued_requests(1),
+            AgentOptions::new()
+                .max_total_sockets(4)
+                .scheduling(Scheduling::Fifo)
+                .connection_attempt_delay(Duration::from_millis(20)),
             AgentOptions::new().max_sockets(1).max_free_sockets(0),
             AgentOptions::new().keep_alive(false),
+            self.with_lookup(AgentOptions::new().max_sockets(3)),
+            self.with_connections(AgentOptions::new().max_total_sockets(5)),
         ];
         let agents = options.map(|options| Agent::new(self.lp, options).expect("a fine agent"));
         for agent in self.agents.replace(agents.into()) {
             agent.close();
         }
+    }
+
+    /// Looks names up by itself: at once, later, in vain or not at all.
+    fn with_lookup(&self, options: AgentOptions) -> AgentOptions {
+        let (lp, chance) = (self.lp, self.chance.clone());
+        options.lookup(move |_name, answer| {
+            let here = || [IpAddr::from([127, 0, 0, 1])];
+            match chance.below(10) {
+                0 => answer.failed(onloop::Error::other("not in the book")),
+                1 => Ok(()),
+                2 => {
+                    // Its request may be over by then.
+                    let later = move || drop(answer.found(here()));
+                    lp.set_timeout(Duration::from_millis(chance.below(60)), later);
+                    Ok(())
+                }
+                3 => Err(onloop::Error::other("the book is lost")),
+                _ => answer.found(here()),
+            }
+        })
+    }
+
+    /// The same with connections; on a simulated network there are none to be had.
+    fn with_connections(&self, options: AgentOptions) -> AgentOptions {
+        let (lp, chance) = (self.lp, self.chance.clone());
+        let is_real = matches!(self.wires, Wires::Loopback(_));
+        options.create_connection(move |target, connector| {
+            let port = target.port();
+            let connect = move || {
+                let stream = is_real.then(|| TcpStream::connect(("127.0.0.1", port)));
+                match stream {
+                    Some(Ok(stream)) => connector.connected(stream),
+                    _ => connector.failed(onloop::Error::other("no way")),
+                }
+            };
+            match chance.below(12) {
+                0 => Ok(()),
+                1 => Err(onloop::Error::other("no wish")),
+                2 | 3 => {
+                    let later = move || drop(connect());
+                    lp.set_timeout(Duration::from_millis(chance.below(60)), later);
+                    Ok(())
+                }
+                _ => connect(),
+            }
+        })
     }
 
     pub(crate) fn close_agents(&self) {
@@ -132,10 +184,13 @@ impl Client {
             self.trouble();
         }
         let port = self.ports[chance.below(self.ports.len() as u64) as usize];
-        let method = ["GET", "GET", "GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"]
-            [chance.below(8) as usize];
+        let methods = ["GET", "GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "CONNECT", "GET"];
+        let method = methods[chance.below(methods.len() as u64) as usize];
         let host = self.wires.host(chance);
         let mut options = RequestOptions::new(method, format!("http://{host}:{port}/x"));
+        if method == "CONNECT" {
+            options = options.path("far.test:443");
+        }
         if chance.one_in(2) {
             let agents = self.agents.borrow();
             options = options.agent(agents[chance.below(agents.len() as u64) as usize]);
@@ -212,6 +267,7 @@ impl Client {
                 }
             });
         });
+        self.take_sockets(request);
         let counts = Rc::clone(&self.counts);
         request.on_error(move |_| {
             add(&counts.failed);
@@ -224,6 +280,26 @@ impl Client {
             add(&counts.closed);
             timers.iter().for_each(|timer| timer.clear());
         });
+    }
+
+    /// Of two tunnels one is taken, and of two connections that switch protocols.
+    fn take_sockets(&self, request: ClientRequest) {
+        let (lp, chance, wire) = (self.lp, self.chance.clone(), self.chance.clone());
+        let take = move |socket: Socket| {
+            socket.on_data(move |bytes| {
+                socket.write(bytes);
+            });
+            socket.on_end(move || socket.end("bye"));
+            let patience = Duration::from_millis(wire.below(200));
+            lp.set_timeout(patience, move || socket.destroy());
+        };
+        if chance.one_in(2) {
+            let take = take.clone();
+            request.on_upgrade(move |_response, socket, _head| take(socket));
+        }
+        if chance.one_in(2) {
+            request.on_connect(move |_response, socket, _head| take(socket));
+        }
     }
 
     fn send(&self, request: ClientRequest, has_content: bool) {

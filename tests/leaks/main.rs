@@ -101,7 +101,7 @@ impl Run {
         for count in [&counts.answered, &counts.failed] {
             assert!(count.get() > requests / 10, "{counts:?}");
         }
-        assert!(counts.refused.get() > 0 && repeated > 0, "{counts:?}");
+        assert!(counts.refused.get() > 0, "{counts:?}");
     }
 }
 
@@ -116,8 +116,8 @@ fn a_hundred_thousand_requests_with_random_failures_leave_nothing() {
     for stretch in 0..STRETCHES {
         let options = match stretch % 3 {
             0 => SimOptions::default(),
-            1 => SimOptions::rough(),
-            _ => SimOptions::hostile(),
+            1 => SimOptions::rough().fragments(300, 997),
+            _ => SimOptions::hostile().fragments(300, 997),
         };
         net.set_options(options.reset_discards(stretch % 2 == 0));
         run.stretch(requests / STRETCHES);
@@ -127,8 +127,11 @@ fn a_hundred_thousand_requests_with_random_failures_leave_nothing() {
     }
     println!("held after each stretch: {held:?}");
     run.check(requests / STRETCHES * STRETCHES);
-    let (first, second) = held.split_at(STRETCHES / 2);
-    let growth = second.iter().max().expect("some") - first.iter().max().expect("some");
+    assert!(stats(&run.event_loop).repeated_requests > 0);
+    // A table that doubles does so once; what leaks does so in every stretch.
+    let half = &held[STRETCHES / 2 - 1..];
+    let steps = half.windows(2).map(|pair| pair[1] - pair[0]);
+    let growth = half[half.len() - 1] - half[0] - steps.max().expect("some");
     assert!(growth < GROWTH_MAX, "{growth} bytes more: {held:?}");
     run.client.close_agents();
     run.event_loop.run().expect("nothing is left to wait for");

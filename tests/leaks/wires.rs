@@ -27,18 +27,21 @@ pub(crate) enum End {
 }
 
 impl Wires {
-    /// With names: of two addresses, of two where nobody answers at the first, of none that answers, and unknown.
+    /// With names whose addresses all answer, answer late, refuse, or do not answer, and one that is unknown.
     pub(crate) fn simulated() -> Wires {
         let net = SimNet::new(1);
         let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
-        let hole = IpAddr::from([192, 0, 2, 1]);
-        let closed = IpAddr::from([192, 0, 2, 2]);
+        let [hole, other_hole, closed, far] =
+            [1, 2, 3, 4].map(|last| IpAddr::from([192, 0, 2, last]));
         net.set_route(hole, Route::Silent);
+        net.set_route(other_hole, Route::Silent);
         net.set_route(closed, Route::Refused);
+        net.set_route(far, Route::Delayed(Duration::from_millis(60)));
         net.add_host("both.test", vec![v6, v4]);
         net.add_host("halfway.test", vec![hole, v4]);
         net.add_host("closed.test", vec![closed, closed]);
-        net.add_host("hole.test", vec![hole]);
+        net.add_host("hole.test", vec![hole, other_hole]);
+        net.add_host("far.test", vec![hole, closed, far, v4]);
         Wires::Simulated(net)
     }
 
@@ -78,7 +81,8 @@ impl Wires {
             (Wires::Simulated(_), 1) => "closed.test",
             (Wires::Simulated(_), 2) => "hole.test",
             (Wires::Simulated(_), 3) => "halfway.test",
-            (Wires::Simulated(_), 4..=7) => "both.test",
+            (Wires::Simulated(_), 4) => "far.test",
+            (Wires::Simulated(_), 5..=8) => "both.test",
             (Wires::Loopback(_), 0) => "localhost",
             _ => "127.0.0.1",
         }

@@ -11,7 +11,11 @@ const server = http.createServer((req, res) => {
   if (req.url === '/posts') return res.end(posts.join('\n'));
   req.on('data', () => {});
   req.on('end', () => {
-    if (req.method === 'POST') posts.push(req.url);
+    if (req.method === 'POST') {
+      posts.push(req.url);
+      // It was carried out, and nobody is told.
+      if (req.url.endsWith('3')) return req.socket.destroy();
+    }
     res.end(req.url);
   });
 });

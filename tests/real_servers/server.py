@@ -29,7 +29,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
         posts.append(self.path)
-        self.answer(self.path)
+        if self.path.endswith("3"):
+            # It was carried out, and nobody is told.
+            self.close_connection = True
+        else:
+            self.answer(self.path)
 
     def log_message(self, *_):
         pass

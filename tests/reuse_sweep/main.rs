@@ -92,6 +92,21 @@ fn a_server_that_goes_at_any_byte_of_a_request() {
 }
 
 #[test]
+fn a_first_request_on_a_connection_is_not_repeated() {
+    let mut tally = Tally::default();
+    for shape in SMALL {
+        let mut stage = Stage::new();
+        for (when, how) in pairs([When::Accepted, When::Read(1), When::Sent(0)], WAYS) {
+            let outcome = stage.play(&Script::new(shape).fault((0, 0), when, how));
+            assert!(!outcome.told[0].0 && outcome.repetitions == 0, "{shape:?}: {outcome:?}");
+            tally.add(&outcome);
+        }
+    }
+    // Where a request was only begun nothing of it was sent; and it was not repeated.
+    assert!(tally.nothing > 0 && tally.all > 0, "{tally:?}");
+}
+
+#[test]
 fn a_server_that_goes_in_the_middle_of_a_large_request() {
     let tally = sweep(&LARGE, |stage, shape, length, tally| {
         for (request, count) in pairs(0..REQUESTS, places(length)) {
@@ -132,7 +147,7 @@ fn a_server_that_goes_while_idle_with_the_next_request_on_its_way() {
     sweep(&SMALL, |stage, shape, _length, tally| {
         // As long as the network takes both ways, to either side.
         for (behind, delay) in pairs(0..REQUESTS - 1, -120_i64..=120) {
-            for how in WAYS.into_iter().filter(|_| delay % 5 == 0 || delay.abs() % 50 < 3) {
+            for how in WAYS.into_iter().filter(|_| delay % 10 == 0 || delay.abs() % 50 < 3) {
                 let mut script = Script::new(shape);
                 script.idle = Some((behind, how, delay));
                 for turns in [true, false] {
@@ -181,9 +196,12 @@ fn a_repetition_that_finds_nobody_says_what_was_sent_before() {
         for (count, how) in pairs(0..=length, WAYS) {
             let mut script = Script::new(shape).fault((0, 1), When::Read(count), how).narrow(count);
             script.refuses = true;
-            let outcome = stage.play(&script);
-            assert!(!outcome.told[1].0, "{script:?}: {outcome:?}");
-            tally.add(&outcome);
+            for named in [false, true] {
+                script.named = named;
+                let outcome = stage.play(&script);
+                assert!(!outcome.told[1].0, "{script:?}: {outcome:?}");
+                tally.add(&outcome);
+            }
         }
     });
     assert!(tally.partly > 0 && tally.all > 0, "{tally:?}");

@@ -21,6 +21,8 @@ pub(crate) enum Content {
     Streamed(usize),
     /// When the server has said that it wants it.
     Expected(usize),
+    /// With `end`, some time after the request was made: until then nothing of it is sent.
+    Late(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub(crate) const fn shape(method: &'static str, content: Content) -> Shape {
 }
 
 /// What is small enough for a fault at every byte.
-pub(crate) const SMALL: [Shape; 16] = [
+pub(crate) const SMALL: [Shape; 18] = [
     shape("GET", Content::None),
     shape("HEAD", Content::None),
     shape("OPTIONS", Content::None),
@@ -46,10 +48,12 @@ pub(crate) const SMALL: [Shape; 16] = [
     shape("PUT", Content::Chunked(9)),
     shape("PUT", Content::Streamed(9)),
     shape("PUT", Content::Expected(9)),
+    shape("PUT", Content::Late(9)),
     shape("POST", Content::None),
     shape("POST", Content::Whole(9)),
     shape("POST", Content::Streamed(9)),
     shape("POST", Content::Expected(9)),
+    shape("POST", Content::Late(9)),
     shape("PATCH", Content::Chunked(9)),
 ];
 
@@ -81,13 +85,17 @@ impl Shape {
             | Content::Declared(length)
             | Content::Chunked(length)
             | Content::Streamed(length)
-            | Content::Expected(length) => length,
+            | Content::Expected(length)
+            | Content::Late(length) => length,
         }
     }
 
     /// The content of the request of this number.
     pub(crate) fn bytes(&self, id: u32) -> Vec<u8> {
-        (0..self.length()).map(|at| b'a' + ((at + id as usize) % 23) as u8).collect()
+        let (start, length) = (id as usize % 23, self.length());
+        let mut bytes = b"abcdefghijklmnopqrstuvw".repeat(length / 23 + 2);
+        bytes.truncate(start + length);
+        bytes.split_off(start)
     }
 
     /// Does the `step`th thing to a new request; true while there is more to come.
@@ -96,7 +104,9 @@ impl Shape {
         let (first, rest) = bytes.split_at(bytes.len() / 3);
         match (self.content, step) {
             (Content::None, _) => request.end(""),
-            (Content::Whole(_), _) => request.end(bytes),
+            // Longer than it takes to connect, and to hear of an end.
+            (Content::Late(_), 0..=4) => return true,
+            (Content::Whole(_) | Content::Late(_), _) => request.end(bytes),
             (Content::Declared(length), _) => {
                 request.set_header("Content-Length", length).expect("nothing is sent yet");
                 request.write(first);
@@ -215,5 +225,5 @@ fn chunks(bytes: &[u8]) -> (Vec<u8>, Option<usize>) {
 }
 
 pub(crate) fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    bytes.windows(part.len()).position(|window| window == part)
+    memchr::memmem::find(bytes, part)
 }

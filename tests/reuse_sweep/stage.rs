@@ -1,14 +1,15 @@
 //! One conversation after the other on one loop, and the judgement of each: by what the network took and what
 //! the server sent, never by what the client says of itself.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use onloop::http::{self, ClientRequest, RequestOptions};
+use onloop::http::{self, Agent, AgentOptions, ClientRequest, RequestOptions};
 use onloop::sim::{SimNet, SimOptions, stats};
-use onloop::{Error, EventLoop, LoopOptions, Sent};
+use onloop::{Error, EventLoop, LoopHandle, LoopOptions, Sent};
 
 use crate::server::{Attempt, CAPACITY, Fault, HOP, How, Server, When};
 use crate::shape::{Arrival, Shape, path};
@@ -67,12 +68,23 @@ pub(crate) struct Script {
     pub(crate) olds: usize,
     /// Nobody listens any more once the first connection was made.
     pub(crate) refuses: bool,
+    /// The server has a name, which is lost together with its listener.
+    pub(crate) named: bool,
 }
 
 impl Script {
     pub(crate) fn new(shape: Shape) -> Script {
-        let (faults, idle, next) = (Vec::new(), None, Next::Later);
-        Script { shape, faults, discards: false, idle, turns: true, next, olds: 1, refuses: false }
+        Script {
+            shape,
+            faults: Vec::new(),
+            discards: false,
+            idle: None,
+            turns: true,
+            next: Next::Later,
+            olds: 1,
+            refuses: false,
+            named: false,
+        }
     }
 
     pub(crate) fn fault(mut self, at: (usize, usize), when: When, how: How) -> Script {
@@ -106,6 +118,9 @@ pub(crate) struct Stage {
     pub(crate) event_loop: EventLoop,
     pub(crate) server: Server,
     next_id: u32,
+    /// Looks the server's name up, and finds it while that is so.
+    agent: Agent,
+    is_known: Rc<Cell<bool>>,
 }
 
 impl Stage {
@@ -113,7 +128,14 @@ impl Stage {
         let net = SimNet::new(1);
         let event_loop = net.event_loop(LoopOptions::default());
         let server = Server::new(&net);
-        Stage { net, event_loop, server, next_id: 1 }
+        let is_known = Rc::new(Cell::new(true));
+        let knows = Rc::clone(&is_known);
+        let options = AgentOptions::new().lookup(move |_name, answer| match knows.get() {
+            true => answer.found([IpAddr::from([127, 0, 0, 1])]),
+            false => answer.failed(Error::other("the name is lost")),
+        });
+        let agent = Agent::new(event_loop.handle(), options).expect("an agent");
+        Stage { net, event_loop, server, next_id: 1, agent, is_known }
     }
 
     /// Plays a conversation and judges it.
@@ -122,12 +144,14 @@ impl Stage {
         let before = stats(&self.event_loop).repeated_requests;
         let options = SimOptions::default().reset_discards(script.discards);
         self.server.begin(&script.faults, options);
+        self.is_known.set(true);
         let told = self.told(REQUESTS);
         if script.next == Next::Later {
             for number in 0..REQUESTS {
                 self.begin(script, number, &told[number]);
                 self.until_closed(script, &told[number..=number]);
                 if script.refuses {
+                    self.is_known.set(false);
                     self.server.listener = None;
                 }
             }
@@ -211,7 +235,8 @@ impl Stage {
     /// Makes a request and gives all of it, with a pause of the length of a hop between the pieces.
     fn ask(&mut self, script: &Script, told: &Rc<RefCell<Told>>) {
         let (shape, lp) = (script.shape, self.event_loop.handle());
-        let request = make(lp, shape, told);
+        let agent = script.named.then_some(self.agent);
+        let request = make(lp, shape, told, agent);
         give(lp, shape, request, told.borrow().id, 0);
     }
 
@@ -281,9 +306,18 @@ impl<T: Debug> Drop for Named<'_, T> {
     }
 }
 
-fn make(lp: onloop::LoopHandle, shape: Shape, told: &Rc<RefCell<Told>>) -> ClientRequest {
+/// The request of a shape, with all callbacks; through `agent` to the server's name.
+fn make(
+    lp: LoopHandle,
+    shape: Shape,
+    told: &Rc<RefCell<Told>>,
+    agent: Option<Agent>,
+) -> ClientRequest {
     let url = format!("http://127.0.0.1{}", path(told.borrow().id));
-    let options = RequestOptions::new(shape.method, url);
+    let mut options = RequestOptions::new(shape.method, url);
+    if let Some(agent) = agent {
+        options = options.host("server.test").agent(agent);
+    }
     let request = http::request_with(lp, options).expect("a request");
     let tells = Rc::clone(told);
     request.on_response(move |response| {
@@ -303,17 +337,17 @@ fn make(lp: onloop::LoopHandle, shape: Shape, told: &Rc<RefCell<Told>>) -> Clien
     request
 }
 
-fn give(lp: onloop::LoopHandle, shape: Shape, request: ClientRequest, id: u32, step: usize) {
+fn give(lp: LoopHandle, shape: Shape, request: ClientRequest, id: u32, step: usize) {
     if shape.give(request, id, step) {
         lp.set_timeout(HOP, move || give(lp, shape, request, id, step + 1));
     }
 }
 
 /// Makes a request, and the next one when it is over.
-fn link(lp: onloop::LoopHandle, script: Script, told: Vec<Rc<RefCell<Told>>>, number: usize) {
+fn link(lp: LoopHandle, script: Script, told: Vec<Rc<RefCell<Told>>>, number: usize) {
     let Some(own) = told.get(number).cloned() else { return };
     let (shape, next) = (script.shape, script.next);
-    let request = make(lp, shape, &own);
+    let request = make(lp, shape, &own, None);
     let ends = Rc::clone(&own);
     let (on_end, on_close) = ((script.clone(), told.clone()), (script, told));
     if next == Next::InOnEnd {
@@ -356,6 +390,8 @@ fn judge_one(script: &Script, number: usize, told: &Told, attempts: &[(usize, At
     assert!(shape.is_idempotent() || attempts.len() <= 1, "not to be repeated: {shown}");
     if let [(_, first), (_, second)] = attempts {
         let (first, second) = (&first.arrival, &second.arrival);
+        let is_heard = attempts[0].1.replied > 0 && !script.discards;
+        assert!(!is_heard, "made again although something of a reply came: {shown}");
         assert!(attempts[1].0 >= script.olds, "made again on an old connection: {shown}");
         assert!(is_beginning(first, second) || is_beginning(second, first), "altered: {shown}");
     }

@@ -4,6 +4,7 @@
 //!
 //! `ONLOOP_SEEDS=1000` sets how many seeds there are, `ONLOOP_SEED=7` runs one of them alone.
 
+mod agents;
 mod client;
 mod mixed;
 mod peers;
@@ -86,5 +87,34 @@ fn the_same_seed_does_the_same_again_byte_by_byte() {
             run_seed(seed + 100, 500).trace,
             "SEED={seed}: the seed has no effect"
         );
+    }
+}
+
+#[test]
+fn agents_keep_their_limits_and_their_order_whatever_happens() {
+    if let Some(seed) = number("ONLOOP_SEED") {
+        println!("{:?}", agents::sweep(seed, 400));
+        return;
+    }
+    let mut all = agents::Outcome::default();
+    for seed in 0..number("ONLOOP_SEEDS").unwrap_or(40) {
+        let replay = format!("ONLOOP_SEED={seed} cargo test --test simulation agents");
+        let outcome =
+            std::panic::catch_unwind(|| agents::sweep(seed, 400)).unwrap_or_else(|panic| {
+                eprintln!("replay: {replay}");
+                std::panic::resume_unwind(panic)
+            });
+        all.answered += outcome.answered;
+        all.failed += outcome.failed;
+        all.destroyed += outcome.destroyed;
+        all.reused += outcome.reused;
+        all.repeated += outcome.repeated;
+        all.accepted += outcome.accepted;
+    }
+    println!("{all:?}");
+    assert!(all.answered > all.failed && all.failed > 0, "{all:?}");
+    assert!(all.reused > 0 && all.repeated > 0 && all.destroyed > 0, "{all:?}");
+    for seed in [2, 5, 8] {
+        assert_eq!(agents::sweep(seed, 100), agents::sweep(seed, 100));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use onloop::http::{Body, ClientRequest, Connection, Response, Server, Socket};
+use onloop::http::{
+    Agent, Body, ClientRequest, Connection, Connector, LookupAnswer, Response, Server, Socket,
+};
 use onloop::{LoopHandle, Remote};
 
 use crate::operation::{Operation, perform};
@@ -22,6 +24,9 @@ pub(crate) struct Context {
     pub(crate) bodies: RefCell<Vec<Body>>,
     pub(crate) sockets: RefCell<Vec<Socket>>,
     pub(crate) connections: RefCell<Vec<Connection>>,
+    pub(crate) agent: Cell<Option<Agent>>,
+    pub(crate) connectors: RefCell<Vec<Connector>>,
+    pub(crate) answers: RefCell<Vec<LookupAnswer>>,
     exchanges: RefCell<Vec<Exchange>>,
     /// The callback under test has run its operation.
     pub(crate) fired: Cell<bool>,
@@ -60,6 +65,9 @@ impl Context {
             bodies: RefCell::default(),
             sockets: RefCell::default(),
             connections: RefCell::default(),
+            agent: Cell::default(),
+            connectors: RefCell::default(),
+            answers: RefCell::default(),
             exchanges: RefCell::default(),
             fired: Cell::new(false),
             calls: Cell::new(0),

@@ -4,6 +4,7 @@
 //!
 //! `scenario` brings each kind of callback about, `operation` is what they do, `context` is what both know.
 
+mod agents;
 #[path = "../common/sim.rs"]
 mod bench;
 mod context;
@@ -75,6 +76,10 @@ torture_tests! {
     anything_goes_in_on_error_of_a_client_request: ClientFailed,
     anything_goes_in_on_error_of_a_refused_client_request: ClientRefused,
     anything_goes_in_on_timeout_of_a_client_request: ClientTimeout,
+    anything_goes_in_on_socket_of_a_client_request: ClientSocket,
+    anything_goes_in_on_connect_of_a_client_request: ClientConnect,
+    anything_goes_in_create_connection_of_an_agent: CreateConnection,
+    anything_goes_in_lookup_of_an_agent: Lookup,
     anything_goes_in_on_information: Information,
     anything_goes_in_on_continue: Continue,
     anything_goes_in_should_upgrade: ShouldUpgrade,

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use onloop::Error;
-use onloop::http::{self, Body, ClientRequest, Connection, Response, Socket};
+use onloop::http::{self, Body, ClientRequest, Connection, RequestOptions, Response};
+use onloop::http::{Retries, Socket};
 
+use crate::agents;
 use crate::context::Ctx;
 use crate::outgoing;
 use crate::scenario::Kind;
@@ -58,6 +60,10 @@ operations! {
     RegisterOthers,
     RequestToTheSameServer,
     RequestAndDestroy,
+    FollowRedirects,
+    FollowAndDestroy,
+    RetryAndDestroy,
+    MissDeadlines,
     EndFromATimer,
     DestroyFromAnImmediate,
     Timeouts,
@@ -67,6 +73,12 @@ operations! {
     PanicContained,
     ReturnError,
     Destructors,
+    DestroyAgents,
+    CloseAgents,
+    LimitAgents,
+    RequestsThroughAnAgent,
+    RemoveFromAgents,
+    AnswerConnectors,
     Pause,
     PauseAndResume,
     PipeToItself,
@@ -81,7 +93,7 @@ impl Operation {
             // Nobody resumes; nobody writes the end that was the callback's to write; circles go round.
             Pause | PipeInACircle | Remove | DropTheLoop => false,
             // Then each end sends back what the other one sends.
-            PipeToItself => kind != Kind::ClientUpgrade,
+            PipeToItself => !matches!(kind, Kind::ClientUpgrade | Kind::ClientConnect),
             // Callbacks that belong to no exchange, or to one that is over: their failure ends none.
             Panic | PanicContained | ReturnError => !matches!(
                 kind,
@@ -173,6 +185,17 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
             request.end("");
             request.destroy();
         }
+        FollowRedirects => follow(ctx, RETRIED)?.end("content"),
+        FollowAndDestroy => {
+            let request = follow(ctx, Duration::MAX)?;
+            request.end("content");
+            ctx.lp.set_timeout(Duration::from_millis(1), move || request.destroy());
+        }
+        RetryAndDestroy => retry_and_destroy(ctx)?,
+        MissDeadlines => {
+            follow(ctx, Duration::ZERO)?.end("content");
+            follow(ctx, Duration::from_millis(2))?.end("content");
+        }
         EndFromATimer => {
             ctx.lp.set_timeout(Duration::from_millis(5), move || end_all(ctx));
         }
@@ -185,6 +208,12 @@ pub(crate) fn perform(ctx: Ctx, replace: &dyn Fn(), remove: &dyn Fn()) -> onloop
         Panic | PanicContained => std::panic::resume_unwind(Box::new(Intended)),
         ReturnError => return Err(Error::other("torture")),
         Destructors => destructors(ctx),
+        DestroyAgents
+        | CloseAgents
+        | LimitAgents
+        | RequestsThroughAnAgent
+        | RemoveFromAgents
+        | AnswerConnectors => agents::perform(ctx)?,
         Pause => pause_all(ctx),
         PauseAndResume => {
             pause_all(ctx);
@@ -284,6 +313,8 @@ fn register_others(ctx: Ctx) {
         request.on_information(|_| {});
         request.on_continue(move || request.end(""));
         request.on_upgrade(|_, socket, _| socket.end(""));
+        request.on_connect(|_, socket, _| socket.end(""));
+        request.on_socket(move |_| use_everything(ctx));
     }
     for &socket in ctx.sockets.borrow().iter() {
         socket.on_data(move |_| socket.end(""));
@@ -300,6 +331,32 @@ pub(crate) fn request_other(ctx: Ctx) -> onloop::Result<ClientRequest> {
     let request = http::request(ctx.lp, "GET", format!("http://127.0.0.1:{port}/other"))?;
     ctx.track_request(request);
     Ok(request)
+}
+
+/// Long enough for what is made again, short enough for what never ends.
+const RETRIED: Duration = Duration::from_millis(500);
+
+/// A request that the server sends elsewhere, and that is made again where it fails.
+fn follow(ctx: Ctx, deadline: Duration) -> onloop::Result<ClientRequest> {
+    let port = ctx.server.get().port().max(1);
+    let options = RequestOptions::new("PUT", format!("http://127.0.0.1:{port}/moved"))
+        .redirects(3)
+        .retries(Retries::new(2).delay(Duration::from_millis(2)).on_status(true))
+        .deadline(deadline);
+    let request = http::request_with(ctx.lp, options)?;
+    ctx.track_request(request);
+    Ok(request)
+}
+
+/// Nobody listens there, so it is in a pause when it is destroyed.
+fn retry_and_destroy(ctx: Ctx) -> onloop::Result<()> {
+    let retries = Retries::new(100).delay(Duration::from_secs(60));
+    let options = RequestOptions::new("POST", "http://127.0.0.1:1/").retries(retries);
+    let request = http::request_with(ctx.lp, options)?;
+    ctx.track_request(request);
+    request.end("content");
+    ctx.lp.set_timeout(Duration::from_millis(5), move || request.destroy());
+    Ok(())
 }
 
 fn timeouts(ctx: Ctx) {
@@ -379,6 +436,7 @@ pub(crate) fn use_everything(ctx: Ctx) {
     for connection in ctx.connections.borrow().clone() {
         let _ = (connection.is_open(), connection.remote_address(), connection.timeout());
     }
+    agents::ask(ctx);
     let server = ctx.server.get();
     let _ = (server.port(), server.is_listening(), server.connections());
 }
@@ -398,6 +456,7 @@ pub(crate) fn abuse_dead_handles(ctx: Ctx) {
     connection_timeouts(ctx);
     ctx.connections.borrow().iter().for_each(Connection::destroy);
     assert!(ctx.connections.borrow().iter().all(|connection| !connection.is_open()));
+    agents::abuse_dead(ctx);
     outgoing::write_heads(ctx);
     outgoing::set_fields(ctx);
     outgoing::inform(ctx);

@@ -9,6 +9,7 @@ use onloop::http::{self, RequestOptions, Server, ServerOptions};
 use onloop::sim::{self, LoopStats};
 use onloop::{EventLoop, LoopHandle, LoopOptions, PanicPolicy};
 
+use crate::agents;
 use crate::bench::{Bench, Peer, Wire};
 use crate::context::{Context, Ctx};
 use crate::operation::{Intended, Operation, abuse_dead_handles};
@@ -63,6 +64,7 @@ fn torture(wire: Wire, kind: Kind, operation: Operation, name: &str) {
     let server = Server::new(lp, ServerOptions::new()).expect("the loop is there");
     server.listen("127.0.0.1:0").expect("there is a free port");
     let ctx = Context::new(kind, operation, lp, server);
+    ctx.agent.set(Some(agents::make(ctx)));
     let remote = event_loop.remote();
     remote.unref();
     *ctx.remote.borrow_mut() = Some(remote);

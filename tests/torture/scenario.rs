@@ -8,6 +8,7 @@ use std::time::Duration;
 use onloop::Timer;
 use onloop::http::{self, Body, ClientRequest, IncomingResponse, Request, Response, Socket};
 
+use crate::agents;
 use crate::context::Ctx;
 use crate::server_events;
 
@@ -30,6 +31,7 @@ kinds! {
     ClientResponse, ClientData, ClientEnd, ClientBodyClose, ClientBodyError, ClientAborted,
     ClientDrain, ClientWritten, ClientFinish, ClientClose, ClientFailed, ClientRefused, ClientTimeout,
     Information, Continue,
+    ClientSocket, ClientConnect, CreateConnection, Lookup,
     ShouldUpgrade, ServerUpgrade, ClientUpgrade,
     SocketData, SocketEnd, SocketDrain, SocketFinish, SocketTimeout, SocketError, SocketClose,
     ClientErrorEvent, ServerClosed,
@@ -81,6 +83,11 @@ pub(crate) fn serve(ctx: Ctx) {
             server_events::timeout(ctx);
         }
         Kind::ServerClosed => server.on_close(move || ctx.fire_once()),
+        Kind::ClientConnect => server.on_connect(move |_, socket, _| {
+            ctx.track_socket(socket);
+            socket.write("HTTP/1.1 200 OK\r\n\r\n");
+            socket.pipe(socket);
+        }),
         _ => {}
     }
 }
@@ -94,6 +101,13 @@ pub(crate) fn on_request(ctx: Ctx, req: Request, res: Response) -> onloop::Resul
         "/other" => {
             ctx.track_response(res);
             res.end("other");
+            return Ok(());
+        }
+        "/moved" => {
+            ctx.track_response(res);
+            res.set_status(303);
+            res.set_header("Location", "/other")?;
+            res.end("moved");
             return Ok(());
         }
         _ => ctx.track_response(res),
@@ -397,10 +411,11 @@ pub(crate) fn start(ctx: Ctx, port: u16) -> onloop::Result<()> {
         Kind::RequestData | Kind::RequestEnd | Kind::RequestError | Kind::RequestAborted => "POST",
         Kind::ClientDrain | Kind::ClientWritten | Kind::ClientFinish | Kind::Continue => "POST",
         Kind::CheckContinue | Kind::RequestTimeout => "POST",
+        Kind::ClientConnect => "CONNECT",
         _ => "GET",
     };
     let port = if ctx.kind == Kind::ClientRefused { 1 } else { port };
-    let request = http::request(ctx.lp, method, format!("http://127.0.0.1:{port}/scenario"))?;
+    let request = http::request_with(ctx.lp, agents::options(ctx, method, port))?;
     ctx.track_request(request);
     request.on_response(move |response| on_response(ctx, request, response));
     if ctx.kind.upgrades() {
@@ -463,6 +478,14 @@ pub(crate) fn start(ctx: Ctx, port: u16) -> onloop::Result<()> {
                 Ok(())
             });
         }
+        Kind::ClientSocket => {
+            agents::on_socket(ctx, request);
+            request.end("");
+        }
+        Kind::ClientConnect => {
+            request.on_connect(move |_, socket, _| on_client_upgrade(ctx, socket));
+            request.end("");
+        }
         _ => request.end(""),
     }
     Ok(())
@@ -517,7 +540,7 @@ fn client_data(ctx: Ctx, body: Body) {
 
 fn on_client_upgrade(ctx: Ctx, socket: Socket) -> onloop::Result<()> {
     ctx.sockets.borrow_mut().push(socket);
-    if ctx.kind == Kind::ClientUpgrade {
+    if matches!(ctx.kind, Kind::ClientUpgrade | Kind::ClientConnect) {
         ctx.fire_once()?;
     }
     client_socket_data(ctx, socket);

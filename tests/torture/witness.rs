@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use onloop::http::{Agent, AgentOptions};
+
 use crate::context::Ctx;
 use crate::operation::use_everything;
 
@@ -70,12 +72,23 @@ pub(crate) fn destructors(ctx: Ctx) {
         for request in ctx.requests.borrow().clone() {
             let witness = Witness::new(ctx);
             request.on_information(move |_| _ = &witness);
+            let witness = Witness::new(ctx);
+            request.on_socket(move |_| _ = &witness);
+            let witness = Witness::new(ctx);
+            request.on_connect(move |_, _, _| drop(witness));
             request.write(Witness::bytes(ctx, 10));
         }
         for socket in ctx.sockets.borrow().clone() {
             let witness = Witness::new(ctx);
             socket.on_timeout(move || _ = &witness);
             socket.write(Witness::bytes(ctx, 10));
+        }
+        let witness = Witness::new(ctx);
+        let options = AgentOptions::new().lookup(move |_, _| _ = &witness);
+        let witness = Witness::new(ctx);
+        let options = options.create_connection(move |_, _| _ = &witness);
+        if let Ok(agent) = Agent::new(ctx.lp, options) {
+            agent.close();
         }
         let witness = Witness::new(ctx);
         ctx.lp.set_timeout(Duration::from_secs(60), move || drop(witness)).clear();

@@ -55,7 +55,9 @@ impl Outgoing {
         let no_length = removed.contains(Known::CONTENT_LENGTH);
         let no_chunks = removed.contains(Known::TRANSFER_ENCODING) || self.minor == 0;
         match plan {
-            Plan::Whole(0) if !is_response && self.contentless => Delimiter::None,
+            Plan::Whole(0) if !is_response && (self.contentless || (no_length && no_chunks)) => {
+                Delimiter::None
+            }
             // Trailers can only follow chunks.
             Plan::Whole(length)
                 if !no_length && (no_chunks || !self.fields.known().contains(Known::TRAILER)) =>
@@ -63,7 +65,11 @@ impl Outgoing {
                 Delimiter::Length(length)
             }
             _ if !no_chunks => Delimiter::Chunked,
-            _ => Delimiter::Close,
+            _ if is_response => Delimiter::Close,
+            // RFC 9112 §6.3: the content of a request without either field would be read as the next request,
+            // so what was removed is sent all the same.
+            Plan::Whole(length) => Delimiter::Length(length),
+            Plan::Pieces => Delimiter::Chunked,
         }
     }
 

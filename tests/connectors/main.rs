@@ -1,11 +1,32 @@
 //! Connections that are made by the user, addresses that are found by the user, tunnels.
 
+#[path = "../common/mod.rs"]
 mod common;
+
+mod connections;
+mod lookups;
 
 use std::os::unix::net::UnixStream;
 
 use common::{Log, Peer, World, raw_server, url_of};
 use onloop::http::{self, Agent, AgentOptions, RequestOptions};
+
+pub(crate) const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// A GET of this agent, and what comes of it.
+pub(crate) fn ask(world: &World, agent: Agent) -> (http::ClientRequest, Log) {
+    let log = Log::new();
+    let options = RequestOptions::new("GET", "http://nowhere.test/").agent(agent);
+    let request = http::request_with(world.lp, options).expect("a request");
+    noted(&log, request);
+    (request, log)
+}
+
+#[track_caller]
+pub(crate) fn ends(world: &mut World, log: &Log) -> Vec<String> {
+    world.until("the end", || log.has("closed"));
+    log.all()
+}
 
 fn noted(log: &Log, request: http::ClientRequest) {
     let notes = log.clone();
