@@ -1,10 +1,12 @@
 //! What the handle to an agent does, and what a request tells of its connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Core;
 use crate::engine::agent::{AgentId, Agents};
 use crate::engine::connector::AgentHooks;
+use crate::engine::endpoint::Endpoint;
 use crate::engine::slot::{ExchangeId, Flags, Kind, Slot, Stage};
 use crate::error::{Error, Result};
 use crate::http::AgentOptions;
@@ -22,6 +24,14 @@ impl Agents {
     #[inline]
     pub(crate) fn options_of(&self, id: Option<AgentId>) -> Option<&AgentOptions> {
         Some(&self.get(id.unwrap_or(self.global))?.options)
+    }
+
+    /// The way to an endpoint that an agent's requests take: the endpoint itself, or one through a proxy.
+    pub(super) fn way_to(&self, id: Option<AgentId>, to: Arc<Endpoint>) -> Arc<Endpoint> {
+        let proxy = self.options_of(id).and_then(|options| options.proxy.as_ref());
+        let is_meant = to.unix.is_none();
+        let detour = proxy.filter(|_| is_meant).and_then(|proxy| proxy.detour(&to, false));
+        detour.unwrap_or(to)
     }
 }
 

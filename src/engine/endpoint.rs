@@ -43,6 +43,7 @@ pub(crate) struct Endpoint {
 #[derive(Clone)]
 pub(crate) struct Proxied {
     pub(crate) host: String,
+    pub(crate) port: u16,
     pub(crate) target: String,
     /// What goes to the proxy with the request as `Proxy-Authorization`.
     pub(crate) authorization: Option<String>,
@@ -85,6 +86,11 @@ impl Endpoint {
     /// The host that is asked for, whatever way leads there.
     pub(crate) fn host_asked_for(&self) -> &str {
         self.proxied.as_ref().map_or(&self.host, |proxied| &proxied.host)
+    }
+
+    /// The same of the port.
+    pub(crate) fn port_asked_for(&self) -> u16 {
+        self.proxied.as_ref().map_or(self.port, |proxied| proxied.port)
     }
 
     /// A proxy gets the request itself, and what is meant for it with that.

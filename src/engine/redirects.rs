@@ -75,15 +75,9 @@ impl Core {
             let why = "the content that was to go there is not at hand any more: 64 KiB are kept";
             return Err(refused("ERR_REDIRECT_CONTENT", location, why));
         }
-        let crosses = endpoint.authority != from.authority;
-        let endpoint = Arc::new(endpoint);
-        let agent = journey.agent.unwrap_or(self.agents.global);
-        let proxy = self.agents.get(agent).and_then(|entry| entry.options.proxy.as_ref());
-        let detour = proxy
-            .filter(|_| endpoint.unix.is_none())
-            .and_then(|proxy| proxy.detour(&endpoint, false));
-        let endpoint = detour.unwrap_or(endpoint);
-        Ok(Some(Redirect { endpoint, becomes_get, crosses }))
+        let crosses =
+            endpoint.host != from.host_asked_for() || endpoint.port != from.port_asked_for();
+        Ok(Some(Redirect { endpoint: Arc::new(endpoint), becomes_get, crosses }))
     }
 
     /// The request leaves for where it was sent.
@@ -97,6 +91,8 @@ impl Core {
         if becomes_get {
             self.drop_content(key);
         }
+        let agent = self.journey(key).and_then(|journey| journey.agent);
+        let endpoint = self.agents.way_to(agent, endpoint);
         let was_told = self.client(key).endpoint.as_deref().is_some_and(Endpoint::is_told_to_proxy);
         let stays_told = was_told && endpoint.is_told_to_proxy();
         self.part(key, reusable);
@@ -109,7 +105,7 @@ impl Core {
             }
         }
         if let Some(client) = active.client.as_deref_mut() {
-            client.endpoint = Some(endpoint.clone());
+            client.endpoint = Some(endpoint);
             if becomes_get {
                 client.method = Cow::Borrowed("GET");
                 // The request that the user made was answered.
@@ -119,7 +115,9 @@ impl Core {
                 journey.redirects += 1;
             }
         }
-        self.set_proxy_authorization(self.id(key), &endpoint);
+        if !stays_told {
+            self.add_proxy_credentials(key);
+        }
         self.send_head_again(key);
         match self.find_connection(key) {
             Ok(()) => Event::Continue,
@@ -217,7 +215,6 @@ fn endpoint(from: &Endpoint, location: &[u8]) -> Result<Endpoint> {
         target: url.target,
         has_path: false,
         authorization: None,
-        // The way there is another one.
         tunnel: None,
         proxied: None,
         ..from.clone()

@@ -3,12 +3,11 @@
 
 use std::io;
 
-use crate::engine::Core;
-use crate::engine::endpoint::Endpoint;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Read;
 use crate::engine::server_failure::violation_error;
-use crate::engine::slot::{ExchangeId, Flags, Stage};
+use crate::engine::slot::{Flags, Stage};
+use crate::engine::{Core, Place, set_field};
 use crate::error::{Error, ErrorKind};
 use crate::h1::{Asked, HeadProgress, parse_response};
 
@@ -27,6 +26,30 @@ pub(crate) struct Tunnel {
 }
 
 impl Core {
+    /// What a proxy that gets the request itself wants to know, unless the user has said it already.
+    #[cold]
+    pub(crate) fn add_proxy_credentials(&mut self, key: u32) {
+        let Some(active) = self.slots.get_mut(key as usize).and_then(|s| s.active.as_deref_mut())
+        else {
+            return;
+        };
+        let endpoint = active.client.as_deref().and_then(|client| client.endpoint.as_deref());
+        let proxied = endpoint.and_then(|endpoint| endpoint.proxied.as_ref());
+        let Some(credentials) = proxied.and_then(|proxied| proxied.authorization.as_deref()) else {
+            return;
+        };
+        let fields = &mut active.outgoing.fields;
+        const NAME: &str = "Proxy-Authorization";
+        if fields.has(NAME.as_bytes()) {
+            return;
+        }
+        if let Err(error) = set_field(fields, NAME, credentials.as_bytes(), Place::Behind) {
+            // There is no room for it: the user's own are so many.
+            let sent = self.sent(key);
+            self.active(key).failure = Some(error.with_sent(sent));
+        }
+    }
+
     /// A connection is there: to a proxy, where the request needs a tunnel. True where it is the request's own
     /// already.
     pub(super) fn begin_tunnel(&mut self, key: u32) -> bool {
@@ -48,19 +71,6 @@ impl Core {
         self.arm_connecting(key);
         self.mark_dirty_later(key);
         false
-    }
-
-    /// A request that goes to a proxy as it is has what the proxy wants to know, unless the user says it.
-    pub(crate) fn set_proxy_authorization(&mut self, id: ExchangeId, way: &Endpoint) {
-        let value = way.proxied.as_ref().and_then(|proxied| proxied.authorization.as_deref());
-        let Some((value, active)) = value.zip(self.exchange(id)) else {
-            return;
-        };
-        let fields = &mut active.outgoing.fields;
-        if !fields.has(b"proxy-authorization") {
-            // It was made of the proxy's URL, and is good.
-            let _ = fields.set(b"Proxy-Authorization", value.as_bytes());
-        }
     }
 
     /// Asks the proxy for a tunnel, and waits for its answer. `None` is rest.

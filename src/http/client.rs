@@ -92,12 +92,12 @@ pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Res
     let made = lp.with(|core| {
         let defaults = core.agents.options_of(agent);
         let timeout = options.timeout.or(defaults.and_then(|defaults| defaults.timeout));
-        let proxy = defaults.and_then(|defaults| defaults.proxy.as_ref());
-        let detour = match proxy {
-            Some(proxy) => options.go_through(proxy)?,
+        let detour = match defaults.and_then(|defaults| defaults.proxy.as_ref()) {
+            Some(proxy) => options.way_through(proxy)?,
             None => None,
         };
-        let fill = |client: &mut ClientState| options.fill(detour.as_ref(), client);
+        let is_proxied = detour.is_some();
+        let fill = |client: &mut ClientState| options.fill(client, detour);
         let id = core.start_client_request(agent, fill, options.expects_content())?;
         if let Some(timeout) = timeout {
             core.set_exchange_timeout(id, timeout);
@@ -110,8 +110,8 @@ pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Res
                 set_field(&mut head.fields, "Authorization", authorization.as_bytes(), Place::Only)
             })?;
         }
-        if let Some(detour) = &detour {
-            core.set_proxy_authorization(id, detour);
+        if is_proxied {
+            core.add_proxy_credentials(id.key);
         }
         if let Some(journey) = &options.journey {
             core.begin_journey(id, **journey);

@@ -233,21 +233,22 @@ impl RequestOptions {
         let endpoint = self.endpoint.as_ref().map_err(Clone::clone)?;
         let detour = proxy.and_then(|proxy| self.detour(proxy, endpoint));
         let mut name = String::new();
-        push_origin_name(&mut name, detour.as_ref().unwrap_or(endpoint));
+        push_origin_name(&mut name, detour.as_deref().unwrap_or(endpoint));
         Ok(name)
     }
 
     /// The way of the request through this proxy, where it takes one.
     #[cold]
-    pub(super) fn go_through(&self, proxy: &AgentProxy) -> Result<Option<Arc<Endpoint>>> {
-        let detour = self.endpoint.as_ref().ok().and_then(|endpoint| self.detour(proxy, endpoint));
-        let is_tunnel = detour.as_deref().is_some_and(|detour| detour.tunnel.is_some());
-        if is_tunnel && self.fields.has(b"proxy-authorization") {
+    pub(super) fn way_through(&self, proxy: &AgentProxy) -> Result<Option<Arc<Endpoint>>> {
+        let Some(detour) = self.endpoint.as_ref().ok().and_then(|to| self.detour(proxy, to)) else {
+            return Ok(None);
+        };
+        if detour.tunnel.is_some() && self.fields.has(b"proxy-authorization") {
             let message = "Proxy-Authorization would go through the tunnel to the server: give the \
                            proxy's user and password to its URL";
             return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
         }
-        Ok(detour)
+        Ok(Some(detour))
     }
 
     /// The way through a proxy.
@@ -423,10 +424,10 @@ impl RequestOptions {
         self
     }
 
-    /// What the engine has to know, and the way that is taken where it is not the straight one.
-    pub(super) fn fill(&self, detour: Option<&Arc<Endpoint>>, client: &mut ClientState) {
+    /// `detour` is the way that it goes instead of its own.
+    pub(super) fn fill(&self, client: &mut ClientState, detour: Option<Arc<Endpoint>>) {
         client.method = self.method.clone();
-        client.endpoint = detour.or(self.endpoint.as_ref().ok()).cloned();
+        client.endpoint = detour.or_else(|| self.endpoint.as_ref().ok().cloned());
         client.keep_alive = self.keep_alive;
         let has_limits = self.max_header_size.is_some() || self.max_headers_count.is_some();
         if has_limits || self.join_duplicate_headers {

@@ -61,7 +61,8 @@ impl AgentProxy {
 
 /// The same, by a connection to the proxy.
 fn through(proxy: &Proxy, to: &Endpoint, authorization: Option<String>) -> Endpoint {
-    let proxied = Proxied { host: to.host.clone(), target: to.target.clone(), authorization };
+    let proxied =
+        Proxied { host: to.host.clone(), port: to.port, target: to.target.clone(), authorization };
     Endpoint { host: proxy.host.clone(), port: proxy.port, proxied: Some(proxied), ..to.clone() }
 }
 
