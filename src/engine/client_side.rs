@@ -105,6 +105,11 @@ impl ClientState {
         IDEMPOTENT.contains(&&*self.method)
     }
 
+    /// It asks for a tunnel.
+    pub(super) fn is_connect(&self) -> bool {
+        self.method == "CONNECT"
+    }
+
     /// Something of a reply came.
     pub(super) fn has_heard(&self) -> bool {
         self.answered || self.informational > 0
