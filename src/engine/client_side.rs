@@ -313,8 +313,13 @@ impl Core {
     /// A byte of a reply came: the request is not made again, unless the reply says so.
     #[inline]
     fn heard(&mut self, key: u32) {
-        if self.client(key).journey.is_none() {
-            self.keep_no_more(key);
+        let Core { slots, trash, .. } = self;
+        let slot = &mut slots[key as usize];
+        let Some(active) = slot.active.as_deref_mut() else {
+            return;
+        };
+        if active.client.as_deref().is_none_or(|client| client.journey.is_none()) {
+            active.forget_sent(slot.flags.has(Flags::WRITE_DEAD), trash);
         }
     }
 

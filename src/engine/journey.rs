@@ -10,6 +10,7 @@ use crate::engine::agent::{AgentId, NO_ORIGIN};
 use crate::engine::client_side::ClientState;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Content;
+use crate::engine::output::Trash;
 use crate::engine::redirects::Redirect;
 use crate::engine::slot::{Active, ExchangeId, Flags, Inactivity, Kind, Stage};
 use crate::engine::{Core, TimerTask, token};
@@ -67,6 +68,15 @@ impl Journey {
 }
 
 impl Active {
+    /// What was sent is not needed any more, and nothing more of it where the connection takes no more.
+    #[inline]
+    pub(super) fn forget_sent(&mut self, is_dead: bool, trash: &mut Trash) {
+        self.output.release(trash);
+        if is_dead {
+            self.output.lose(trash);
+        }
+    }
+
     /// Nothing of the request is to come any more, whether or not the user ends it.
     pub(super) fn has_no_end(&self) -> bool {
         let journey = self.client.as_deref().and_then(|client| client.journey.as_deref());
@@ -109,14 +119,19 @@ impl Core {
     }
 
     /// The client's part of an exchange is over.
-    #[inline]
+    #[inline(always)]
     pub(super) fn client_over(&mut self, client: Box<ClientState>) {
         if let Some(journey) = client.journey.as_deref() {
-            for timer in [journey.deadline, journey.pause].into_iter().flatten() {
-                self.timers.cancel(timer);
-            }
+            self.journey_over(journey);
         }
         self.pool.recycle_client(client);
+    }
+
+    #[cold]
+    fn journey_over(&mut self, journey: &Journey) {
+        for timer in [journey.deadline, journey.pause].into_iter().flatten() {
+            self.timers.cancel(timer);
+        }
     }
 
     pub(super) fn journey(&mut self, key: u32) -> Option<&mut Journey> {
@@ -176,15 +191,11 @@ impl Core {
     // ---- answers that are not the user's
 
     /// The request is not made again. What could not be sent of it is not needed.
-    #[inline]
     pub(super) fn keep_no_more(&mut self, key: u32) {
         let Core { slots, trash, .. } = self;
         let slot = &mut slots[key as usize];
         if let Some(active) = slot.active.as_deref_mut() {
-            active.output.release(trash);
-            if slot.flags.has(Flags::WRITE_DEAD) {
-                active.output.lose(trash);
-            }
+            active.forget_sent(slot.flags.has(Flags::WRITE_DEAD), trash);
         }
     }
 
