@@ -80,8 +80,6 @@ impl Url {
     ///
     /// # Errors
     /// The first rule that it breaks; bytes that are allowed nowhere come first.
-    // Inlined with the call: nearly all are constants of their program's, which the compiler takes apart then.
-    #[inline(always)]
     pub(crate) fn parse(url: &str) -> Result<Url, UrlError> {
         check_bytes(url.as_bytes())?;
         let (scheme, rest) = url.split_once(':').ok_or(UrlError::Scheme)?;
