@@ -3,11 +3,13 @@
 
 mod common;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use common::{Ending, Log, Peer, World, dead_port, raw_server};
 use onloop::http::{self, Agent, AgentOptions, ClientRequest, RequestOptions};
-use onloop::{ErrorKind, Limit, Sent, sim};
+use onloop::sim::{self, SimNet, SimOptions};
+use onloop::{ErrorKind, Limit, LoopOptions, Sent};
 
 const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -549,6 +551,46 @@ fn what_was_written_is_told_once() {
         peer.send(FINE);
         let expected = ["Ok(())", "finished", "200 after 1", "ok", "closed"];
         assert_eq!(asked.done(&mut world), expected, "{status}");
+    }
+}
+
+#[test]
+fn what_waits_to_be_written_is_told_where_it_goes() {
+    for (from, to) in [("/a/long/path/from/which", "/"), ("/", "/a/long/path/to/which")] {
+        // The network holds a part of the request only.
+        let net = SimNet::with_options(1, SimOptions::default().capacity(1000));
+        let listener = net.listen(&SocketAddr::from(([127, 0, 0, 1], 80)).into()).unwrap();
+        let mut event_loop = net.event_loop(LoopOptions::default());
+        let options = RequestOptions::new("PUT", format!("http://127.0.0.1{from}")).redirects(1);
+        let request = http::request_with(event_loop.handle(), options).unwrap();
+        let log = Log::new();
+        let notes = log.clone();
+        request.write("x".repeat(5000));
+        request.on_written(move |result| notes.note(format!("{result:?}"))).unwrap();
+        request.on_response(log.noting_response());
+        request.end("");
+        let mut turn = |times: usize| {
+            for _ in 0..times {
+                event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+            }
+        };
+        turn(5);
+        let first = listener.accept().expect("a connection");
+        assert_eq!(first.write(redirect(307, to).as_bytes()), redirect(307, to).len());
+        turn(5);
+        let second = listener.accept().expect("a connection");
+        assert_eq!(log.len(), 0);
+        let mut received = String::new();
+        while !received.ends_with("0\r\n\r\n") {
+            received.push_str(&String::from_utf8_lossy(&second.read_up_to(100)));
+            turn(2);
+            let unsent = 5000usize.saturating_sub(received.matches('x').count());
+            assert!(log.len() == 0 || unsent <= 1000, "told with {unsent} bytes unsent");
+        }
+        assert_eq!(received.matches('x').count(), 5000);
+        second.write(FINE.as_bytes());
+        turn(5);
+        assert_eq!(log.all(), ["Ok(())", "200"], "{from} to {to}");
     }
 }
 

@@ -316,6 +316,44 @@ fn a_repetition_on_a_dead_kept_connection_is_no_retry() {
     assert_eq!(second.done(&mut world), ["200", "closed"]);
 }
 
+#[test]
+fn each_attempt_may_be_repeated_on_its_own() {
+    let (listener, url) = raw_server();
+    let mut world = World::new();
+    let retries = at_once(2).on_status(true);
+    let asked = ask(world.lp, RequestOptions::new("GET", &url).retries(retries));
+    for _ in 0..2 {
+        let mut peer = world.accept(&listener);
+        world.expect(&mut peer, "\r\n\r\n");
+        peer.send(BUSY);
+        // The next attempt is on this connection, which dies.
+        world.expect(&mut peer, "\r\n\r\n");
+        peer.end();
+    }
+    let mut peer = world.accept(&listener);
+    world.expect(&mut peer, "\r\n\r\n");
+    peer.send(FINE);
+    assert_eq!(asked.done(&mut world), ["200", "closed"]);
+    assert_eq!(sim::stats(&world.event_loop).repeated_requests, 2);
+}
+
+#[test]
+fn the_timeout_of_connecting_is_of_each_attempt() {
+    let mut clocked = Clocked::new();
+    clocked.net.set_route(HERE, Route::Delayed(seconds(3)));
+    clocked.serve(http::ServerOptions::new(), |_req, res| {
+        res.set_status(503);
+        res.set_header("Connection", "close").unwrap();
+        res.end("");
+    });
+    let options = RequestOptions::new("GET", "http://127.0.0.1/").timeout(seconds(2));
+    let asked = begin(clocked.event_loop.handle(), options.retries(at_once(2).on_status(true)));
+    asked.request.on_timeout(asked.log.noting("timeout"));
+    asked.request.end("");
+    let (_, log) = asked.done_in(&mut clocked);
+    assert_eq!(log, ["timeout", "timeout", "timeout", "503", "closed"]);
+}
+
 /// How long a GET takes that is answered 503 with this field, then 200.
 fn time_of_retry(field: &str, retries: Retries) -> (Duration, Vec<String>) {
     let mut clocked = Clocked::new();
