@@ -60,6 +60,21 @@ pub(crate) fn events() -> Vec<Case> {
                 "response 200, data ok, end, finish, res close, req close",
             ),
         get("complete & end & wait response & complete & wait end & complete").full(),
+        get("end & wait end & reused & keeps").full(),
+        program("ask GET|/|socket & end").full(),
+        program("ask GET|/|socket & end & wait over & ask GET|/2|socket & end").full(),
+        program("ask GET|/|socket & destroy").full(),
+        program("ask GET|/|socket & end & wait response & destroy").full().tells(
+            rows::UNTOLD,
+            "socket, finish, response 200, end, res close, req close",
+            "socket, finish, response 200, aborted, res error ECONNRESET, res close, req close",
+        ),
+        program("agent sockets=1 & ask GET|/1|socket & end & ask GET|/2|socket & end"),
+        program("ask GET|http://127.0.0.1:1/|socket & end").full().tells(
+            84,
+            "socket, req error ECONNREFUSED, req close",
+            "req error ECONNREFUSED, req close",
+        ),
         get("end & wait over & complete").tells(
             66,
             "response 200, data ok, end, complete true",
@@ -188,6 +203,8 @@ pub(crate) fn destroyed() -> Vec<Case> {
             "finish, continue, req error ECONNRESET, req close",
         ),
         post("write hello & wait response & destroy").on([until("hello"), send(PART), Step::Left]).full(),
+        post("write hello & wait end & destroy").on([until("hello"), send(OK), Step::Left]).full(),
+        post("write hello & wait end & destroy-with").on([until("hello"), send(OK), Step::Left]).full(),
         program("ask GET|/|paused & end & wait response & destroy").on([Step::Request, send(PART), Step::Left]).full(),
         program("ask GET|/|paused & end & wait response & tick & res-destroy").on([Step::Request, send(OK), Step::Left]).full().tells(
             rows::DESTROYED,
@@ -339,11 +356,8 @@ pub(crate) fn agents() -> Vec<Case> {
     vec![
         program(&format!("agent sockets=1 & {three} & sockets & requests & total & free")),
         program(&format!("agent sockets=1 & {three} & wait over & free & sockets & requests & total")),
-        program(&format!("agent sockets=1|no-keep & {three} & sockets & requests & total")).sends(
-            rows::LIMITS,
-            "GET /1 HTTP/1.1\n{kept}\nGET /2 HTTP/1.1\n{kept}\nGET /3 HTTP/1.1\n{kept}\n[closed]",
-            "GET /1 HTTP/1.1\n{last}\n[closed] + GET /2 HTTP/1.1\n{last}\n[closed] + GET /3 HTTP/1.1\n{last}\n[closed]",
-        ),
+        program(&format!("agent sockets=1|no-keep & {three} & sockets & requests & total")),
+        program(&format!("agent total=1|no-keep & {three} & requests & total")),
         program(&format!("agent total=1 & {three} & requests & total")),
         program("agent sockets=1 & ask GET|/1 & end & ask GET|/2 & end & ask GET|/3 & end & switch 2 & destroy").tells(
             rows::QUEUED,
@@ -373,11 +387,15 @@ pub(crate) fn agents() -> Vec<Case> {
         program(&format!("agent scheduling=lifo & {two} & ask GET|/3 & end & wait over & ask GET|/4 & end")),
         program(&format!("agent scheduling=fifo & {two} & ask GET|/3 & end & wait over & ask GET|/4 & end")),
         program(&format!("agent free=1 & {two} & free & ask GET|/3 & end")),
-        program("agent no-keep|sockets=5 & ask GET|/1 & end").sends(
-            rows::LIMITS,
-            "GET /1 HTTP/1.1\n{kept}\n[closed]",
-            "GET /1 HTTP/1.1\n{last}\n[closed]",
+        program("agent no-keep|sockets=5 & ask GET|/1 & end"),
+        program("name localhost|80 & name 127.0.0.1|8080 & name ::1|80 & ask GET|/ & end"),
+        program("name LocalHost|80 & ask GET|/ & end").tells(
+            rows::CASE,
+            "name LocalHost:80:, response 200, data ok, end",
+            "name localhost:80:, response 200, data ok, end",
         ),
+        program("name localhost|80|localAddress=127.0.0.1 & name localhost|80|family=4 & ask GET|/ & end"),
+        program("name localhost|80|localAddress=127.0.0.1|family=6 & name localhost|80|socketPath=/a/b & ask GET|/ & end"),
     ]
 }
 
@@ -387,9 +405,11 @@ pub(crate) fn handover() -> Vec<Case> {
     let ask = "ask GET|/|upgrade & set Connection|Upgrade & set Upgrade|echo & end";
     let plain = "ask GET|/ & set Connection|Upgrade & set Upgrade|echo & end";
     let unsaid = |text: &str| {
-        program(&format!("{ask} & wait end & socket-end"))
-            .on([Step::Request, send(text), Step::Shut, Step::Left])
-            .tells(rows::SWITCH, "response 101, end", "upgrade 101 \"\", end, socket close")
+        program(ask).on([Step::Request, send(text), Step::Shut, Step::Left]).tells(
+            rows::SWITCH,
+            "response 101, end",
+            "req error HPE_INVALID_STATUS",
+        )
     };
     let refused = |case: Case, text: &str| {
         case.on([Step::Request, send(text)]).tells(82, "", "req error HPE_INVALID_STATUS")
@@ -400,6 +420,13 @@ pub(crate) fn handover() -> Vec<Case> {
     };
     vec![
         switched("socket-end", ""),
+        switched("socket-end", "hello").full(),
+        switched("socket-destroy", "").full().tells(
+            83,
+            "finish, upgrade 101 \"\", req close, socket close",
+            "finish, upgrade 101 \"\", socket close, req close",
+        ),
+        program("agent sockets=1 & ask GET|/|upgrade & set Connection|Upgrade & set Upgrade|echo & end & wait upgrade & total & ask GET|/2 & end & switch 1 & socket-end").on([Step::Request, send(SWITCH)]),
         switched("socket-end bye", "hello"),
         switched("raw & joined & status & socket-destroy", ""),
         switched("socket-write hi & socket-end bye", "\u{80}\u{0}"),
@@ -417,6 +444,51 @@ pub(crate) fn handover() -> Vec<Case> {
         refused(program(plain), &format!("{SWITCH}hello")),
         refused(get("end"), SWITCH),
         program("ask GET|/|upgrade & end & wait upgrade & socket-end bye").on([Step::Request, send(SWITCH)]),
+    ]
+}
+
+/// CONNECT: what makes a tunnel, and what does not.
+pub(crate) fn tunnels() -> Vec<Case> {
+    const MADE: &str = "HTTP/1.1 200 Connection established\n\n";
+    const REFUSED: &str = "HTTP/1.1 407 x\nContent-Length: 2\n\nok";
+    // Node says so, too, from version 26 on.
+    let host = "CONNECT example.com:443 HTTP/1.1\nHost: example.com:443\n";
+    let sent = |steps: &str, script: Vec<Step>, node: &str, ours: &str| {
+        let heads = ["CONNECT example.com:443 HTTP/1.1\nHost: 127.0.0.1:P\n", host];
+        let theirs = heads.map(|head| format!("{head}Connection: keep-alive\n\n{node}"));
+        let theirs: Vec<&str> = theirs.iter().map(String::as_str).collect();
+        program(&format!("ask CONNECT|/|path=example.com:443{steps}")).on(script).sends_one_of(
+            rows::HOST_OF_CONNECT,
+            &theirs,
+            &format!("{host}Connection: keep-alive\n\n{ours}"),
+        )
+    };
+    let made = |steps: &str, more: &str, received: &str| {
+        let script = vec![Step::Request, send(&format!("{MADE}{more}"))];
+        sent(&format!("|connect & end & wait connect & {steps}"), script, received, received)
+    };
+    vec![
+        made("socket-end", "", "[closed]"),
+        made("socket-end bye", "hello", "bye[closed]").full(),
+        made("socket-write hi & socket-end bye", "\u{80}\u{0}", "hibye[closed]"),
+        made("raw & status & socket-destroy", "", "[closed]"),
+        made("total & socket-end", "", "[closed]"),
+        sent(" & end", vec![Step::Request, send(MADE)], "[closed]", "[closed]").full().tells(
+            82,
+            "finish, req close",
+            "finish, req error ECONNRESET, req close",
+        ),
+        sent(
+            "|connect & end",
+            vec![Step::Request, send(REFUSED), Step::Close],
+            "[ended]",
+            "[ended]",
+        )
+        .tells(
+            rows::REFUSED,
+            "connect 407 \"ok\", end, socket close",
+            "response 407, data ok, end",
+        ),
     ]
 }
 

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use onloop::http::{
-    self, Agent, AgentOptions, ClientRequest, IncomingResponse, RequestOptions, Scheduling, Socket,
+    self, Agent, AgentOptions, ClientRequest, Family, IncomingResponse, RequestOptions, Scheduling,
+    Socket,
 };
 use onloop::{Error, EventLoop, LoopHandle, Result};
 
@@ -232,6 +233,7 @@ fn act(run: &Rc<Run>, name: &str, words: &[&str]) {
         "free" => told(counts(run.agent.get().free_sockets())),
         "requests" => told(counts(run.agent.get().requests())),
         "total" => told(run.agent.get().total_socket_count()),
+        "name" => name_of(run, words),
         "agent-destroy" => done(Ok(run.agent.get().destroy())),
         "switch" => {
             let at: usize = words[0].parse().expect("a number");
@@ -272,6 +274,22 @@ fn new_agent(run: &Run, words: &[&str]) -> Result<()> {
     }
     run.agent.set(Agent::new(run.lp, options)?);
     Ok(())
+}
+
+/// How an agent calls connections to here.
+fn name_of(run: &Run, words: &[&str]) -> Result<Option<String>> {
+    let mut options = RequestOptions::new("GET", "http://nobody.invalid/")
+        .host(words[0])
+        .port(words[1].parse().expect("a number"));
+    for (name, value) in pairs(&words[2..]) {
+        options = match name {
+            "family" if value == "4" => options.family(Family::V4),
+            "family" => options.family(Family::V6),
+            "localAddress" => options.local_address(value.parse().expect("an address")),
+            _ => options.unix_socket(value),
+        };
+    }
+    told(run.agent.get().name(&options)?)
 }
 
 /// How many there are, by name.
@@ -357,10 +375,20 @@ fn listen(exchange: &Rc<Exchange>) {
         let exchange = Rc::clone(exchange);
         request.on_response(move |response| respond(&exchange, response));
     }
+    if exchange.has("socket") {
+        let exchange = Rc::clone(exchange);
+        request.on_socket(move |_| exchange.note("socket"));
+    }
     if exchange.has("upgrade") {
         let exchange = Rc::clone(exchange);
         request.on_upgrade(move |response, socket, head| {
             hand_over(&exchange, "upgrade", response, socket, head);
+        });
+    }
+    if exchange.has("connect") {
+        let exchange = Rc::clone(exchange);
+        request.on_connect(move |response, socket, head| {
+            hand_over(&exchange, "connect", response, socket, head);
         });
     }
 }
@@ -389,7 +417,7 @@ fn hand_over(
     socket: Socket,
     head: &[u8],
 ) {
-    // The connection's end is the request's.
+    exchange.open.set(exchange.open.get() + 1);
     socket.on_data(exchange.noting_data());
     socket.on_end(exchange.noting("end"));
     socket.on_error(exchange.noting_error("socket"));
