@@ -364,8 +364,12 @@ pub(crate) fn push_origin_name(name: &mut String, endpoint: &Endpoint) {
 /// be, and may look like something else.
 fn push_difference(name: &mut String, endpoint: &Endpoint) {
     if let Some(path) = &endpoint.unix {
-        let kind = if endpoint.tunnel.is_some() { "tunnel" } else { "" };
-        let _ = write!(name, "\0{kind}{path:?}");
+        name.push_str(if endpoint.tunnel.is_some() { "\0t" } else { "\0d" });
+        // No path has a zero byte; one that is no text is told apart from those that are.
+        let _ = match path.to_str() {
+            Some(path) => name.write_str(path),
+            None => write!(name, "\0{path:?}"),
+        };
     }
 }
 

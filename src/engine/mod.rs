@@ -8,6 +8,7 @@ pub(crate) mod agent;
 mod agent_calls;
 pub(crate) mod callbacks;
 pub(crate) mod client_side;
+mod client_stream;
 pub(crate) mod closing;
 mod connect;
 mod connection;
@@ -53,7 +54,7 @@ use std::rc::Rc;
 use slab::Slab;
 
 use crate::error::{Error, ErrorKind, Limit, Result};
-use crate::http::{AgentOptions, ServerOptions};
+use crate::http::AgentOptions;
 use crate::net::resolve::{Resolver, ResolverOptions};
 use crate::net::timers::Timers;
 use crate::net::{Address, Net, Readiness, Source, Time};
@@ -385,29 +386,6 @@ impl Core {
         match self.exchange(id) {
             Some(_) => self.slots[id.key as usize].flags.has(Flags::REUSED),
             None => self.over.is_some_and(|over| over.id == id && over.is_reused),
-        }
-    }
-
-    // ---- servers
-
-    pub(crate) fn add_server(&mut self, options: ServerOptions) -> Result<(u32, u32)> {
-        if self.servers.len() >= usize::from(agent::NO_ORIGIN) {
-            let message = "this loop has 65,535 servers: close one";
-            return Err(Error::local("ERR_OUT_OF_RANGE", message));
-        }
-        let generation = self.new_generation();
-        let key = self.servers.insert(Box::new(ServerEntry::new(generation, options)));
-        Ok((key as u32, generation))
-    }
-
-    pub(crate) fn set_server_referenced(&mut self, key: u32, generation: u32, referenced: bool) {
-        if !self.is_server(key, generation) {
-            return;
-        }
-        let server = &mut self.servers[key as usize];
-        server.unreferenced = !referenced;
-        for listener in server.listeners.clone() {
-            self.set_slot_referenced(listener, referenced);
         }
     }
 

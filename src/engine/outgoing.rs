@@ -7,7 +7,9 @@ use crate::engine::output::PIECE_BYTES_MIN;
 use crate::engine::refusal::Refusal;
 use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Slot, Stage};
 use crate::engine::{Core, ServerEntry};
-use crate::h1::{Automatic, Delimiter, Frame, LengthMismatch, Plan, StartLine, push_chunk_size};
+use crate::h1::{
+    Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, push_chunk_size,
+};
 
 /// Default `high_water_mark`: from so many unsent bytes on `write` returns false.
 pub(crate) const HIGH_WATER_MARK: usize = 64 * 1024;
@@ -292,6 +294,10 @@ impl Core {
             let automatic =
                 Automatic { date: b"", keep_alive: b"", persistent_block: b"", closing: false };
             let before = out.len();
+            let plan = match client.is_connect() {
+                true => without_content(&mut active.outgoing),
+                false => plan,
+            };
             active.outgoing.send_head(client.start_line(), &automatic, plan, out);
             if let Some(journey) = client.journey.as_deref_mut() {
                 journey.head = Some((plan, out.len() - before));
@@ -363,6 +369,15 @@ fn broken_by_write(kind: Kind) -> Flags {
         Kind::Client => Flags::WRITE_DEAD,
         _ => Flags::BROKEN,
     }
+}
+
+/// A head that announces no content, whatever its fields say (RFC 9110 §9.3.6).
+#[cold]
+fn without_content(outgoing: &mut Outgoing) -> Plan {
+    for name in [&b"content-length"[..], b"transfer-encoding", b"trailer"] {
+        outgoing.fields.remove_quietly(name);
+    }
+    Plan::Whole(0)
 }
 
 #[cold]

@@ -18,6 +18,8 @@ pub(crate) enum Refusal {
     Mismatch,
     /// The message has no content, and the server is strict about it.
     NoContent,
+    /// CONNECT has none: bytes before the tunnel is there would be the next request to a proxy that makes none.
+    Connect,
     /// `max_buffered` is exceeded. This one ends the exchange.
     Buffered,
 }
@@ -27,7 +29,7 @@ impl Refusal {
     #[cold]
     pub(super) fn log(self, what: &str) {
         match self {
-            Refusal::Mismatch | Refusal::NoContent | Refusal::Buffered => {
+            Refusal::Mismatch | Refusal::NoContent | Refusal::Connect | Refusal::Buffered => {
                 log::error!(target: "onloop::http", "{what} was refused: {}", Error::from(self));
             }
             _ => log::debug!(target: "onloop::http", "{what} after the end was dropped"),
@@ -49,6 +51,10 @@ impl From<Refusal> for Error {
             Refusal::NoContent => (
                 "ERR_HTTP_BODY_NOT_ALLOWED",
                 "a response to HEAD, or of status 204, 205 or 304, has no content: nothing was taken",
+            ),
+            Refusal::Connect => (
+                "ERR_HTTP_BODY_NOT_ALLOWED",
+                "CONNECT has no content: write to the socket that `on_connect` is given",
             ),
             Refusal::Buffered => {
                 return Core::limit_error(
@@ -78,7 +84,8 @@ impl Core {
         let slot = &self.slots[id.key as usize];
         // An end must get through where nothing can be written any more, and all of what may be sent again.
         let is_dead = !last && slot.flags.has(Flags::WRITE_DEAD) && is_lost;
-        if is_open && !is_dead && (!is_choosy || (slot.kind != Kind::Server && !is_strict)) {
+        let is_lenient = !is_choosy || (length == 0 && slot.kind != Kind::Server && !is_strict);
+        if is_open && !is_dead && is_lenient {
             return None;
         }
         self.special_refusal(id.key, length as u64, last, is_dead)
@@ -100,6 +107,10 @@ impl Core {
             let options = &self.servers.get(slot.owner as usize)?.options;
             let refused = length > 0 && options.reject_non_standard_body_writes;
             return refused.then_some(Refusal::NoContent);
+        }
+        let client = active.client.as_deref();
+        if length > 0 && client.is_some_and(|client| client.is_connect()) {
+            return Some(Refusal::Connect);
         }
         if !outgoing.is_strict() {
             return None;

@@ -156,6 +156,27 @@ impl ServerEntry {
 }
 
 impl Core {
+    pub(crate) fn add_server(&mut self, options: ServerOptions) -> Result<(u32, u32)> {
+        if self.servers.len() >= usize::from(super::agent::NO_ORIGIN) {
+            let message = "this loop has 65,535 servers: close one";
+            return Err(Error::local("ERR_OUT_OF_RANGE", message));
+        }
+        let generation = self.new_generation();
+        let key = self.servers.insert(Box::new(ServerEntry::new(generation, options)));
+        Ok((key as u32, generation))
+    }
+
+    pub(crate) fn set_server_referenced(&mut self, key: u32, generation: u32, referenced: bool) {
+        if !self.is_server(key, generation) {
+            return;
+        }
+        let server = &mut self.servers[key as usize];
+        server.unreferenced = !referenced;
+        for listener in server.listeners.clone() {
+            self.set_slot_referenced(listener, referenced);
+        }
+    }
+
     /// The content limits that hold for this connection.
     pub(crate) fn body_limits(&self, key: u32) -> BodyLimits {
         let slot = &self.slots[key as usize];

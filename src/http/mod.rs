@@ -25,6 +25,7 @@ mod message;
 mod options;
 mod outgoing;
 mod proxy;
+mod recent;
 mod request_options;
 mod response;
 mod retries;

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::h1::{FieldList, HeadLimits, METHODS, Url, UrlError, is_token};
 use crate::http::credentials::basic;
 use crate::http::proxy::AgentProxy;
+use crate::http::recent::endpoint_of;
 use crate::http::{Agent, Family, HeaderValue, Retries};
 
 /// What a client request is made from: method and URL, and what overrides the URL's parts.
@@ -48,7 +49,8 @@ pub struct RequestOptions {
 impl RequestOptions {
     /// A request of this method to this URL.
     ///
-    /// The URL is read here and once: where many requests go to the same one, clone the options.
+    /// The URL is read here and once; the few that were read last are remembered. Where many requests go to the same
+    /// one, they can be made from the same options.
     pub fn new(method: impl AsRef<str>, url: impl AsRef<str>) -> Self {
         let method = method.as_ref();
         RequestOptions {
@@ -56,7 +58,7 @@ impl RequestOptions {
                 Ok(known) => Cow::Borrowed(METHODS[known]),
                 Err(_) => Cow::Owned(method.into()),
             },
-            endpoint: endpoint(url.as_ref()),
+            endpoint: endpoint_of(url.as_ref(), endpoint),
             timeout: None,
             agent: None,
             fields: FieldList::default(),

@@ -249,22 +249,21 @@ fn a_request_is_not_forgotten_where_the_total_is_lowered_while_it_waits() {
 }
 
 #[test]
-fn a_request_that_waits_gets_the_place_of_a_connection_that_keeps_nothing() {
-    // Without keep-alive each request has its own connection, and the limit holds.
+fn an_agent_that_keeps_nothing_serves_who_waits_on_the_same_connection() {
     let mut world = World::new();
     let agent = agent(&world, AgentOptions::new().keep_alive(false).max_sockets(1));
     assert!(!agent.keep_alive());
     let (listener, url) = raw_server();
     let asked: Vec<_> = (0..3).map(|_| send(&world, of(agent, &url))).collect();
+    let mut peer = world.accept(&listener);
     for (index, asked) in asked.iter().enumerate() {
         assert_eq!(counts(agent), [1, 0, 2 - index]);
-        let mut peer = world.accept(&listener);
         let head = world.expect(&mut peer, "\r\n\r\n");
-        assert!(head.contains("\r\nConnection: close\r\n"), "{head}");
+        assert!(head.contains("\r\nConnection: keep-alive\r\n"), "{head}");
         peer.send(FINE);
         asked.succeeds(&mut world);
-        world.until_end(&mut peer);
     }
+    world.until_end(&mut peer);
     assert_eq!(counts(agent), [0, 0, 0]);
 }
 

@@ -166,7 +166,7 @@ fn fields_and_credentials_are_sent_as_given() {
     ]
     .map(|options| send(&world, options.keep_alive(true)));
     let expected = [
-        "\r\nX-A: 1\r\nx-a: 2\r\ncookie: a=1; b=2\r\n",
+        "\r\nX-A: 1\r\nx-a: 2\r\nCookie: a=1; b=2\r\n",
         "\r\nAuthorization: Basic QWwgYWRkaW46b3BlbiBzZXNhbWU=\r\n",
         "\r\nAuthorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n",
         "\r\nAuthorization: Basic bmFtZTo=\r\n",
@@ -362,6 +362,47 @@ fn a_tunnel_carries_bytes_as_they_are_both_ways_and_is_told_of_the_ones_behind_t
     world.until("the bytes", || log.has("late"));
     peer.end();
     world.expect(&mut peer, "bye");
-    world.until("the end", || log.has("closed"));
-    assert_eq!(log.all(), ["100", "204 \"early\"", "late", "end", "closed"]);
+    world.until("the end", || log.has("end"));
+    assert_eq!(log.all(), ["100", "204 \"early\"", "closed", "late", "end"]);
+}
+
+#[test]
+fn connect_has_no_content_and_no_framing() {
+    for how in ["end", "flush", "fields"] {
+        let mut world = World::new();
+        let (listener, url) = raw_server();
+        let log = Log::new();
+        let options = RequestOptions::new("CONNECT", &url).path("a.test:443");
+        let request = http::request_with(world.lp, options).unwrap();
+        // A proxy that makes no tunnel would take it for the next request.
+        assert!(!request.write("GET /evil HTTP/1.1\r\n"));
+        for refused in [request.try_write("x").map(drop), request.try_end("x")] {
+            assert_eq!(refused.unwrap_err().code(), "ERR_HTTP_BODY_NOT_ALLOWED");
+        }
+        request.on_connect(move |_, socket, _| {
+            socket.write("after");
+        });
+        request.on_error(log.noting_error("error"));
+        match how {
+            "flush" => request.flush_headers(),
+            "fields" => {
+                request.set_header("Content-Length", "5").unwrap();
+                request.set_header("Transfer-Encoding", "chunked").unwrap();
+                request.end("");
+            }
+            _ => request.end(""),
+        }
+        let mut peer = world.accept(&listener);
+        let head = world.expect(&mut peer, "\r\n\r\n");
+        assert_eq!(
+            head,
+            "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\nConnection: keep-alive\r\n\r\n",
+            "{how}"
+        );
+        assert!(!request.write("late"));
+        request.end("");
+        peer.send("HTTP/1.1 200 OK\r\n\r\n");
+        assert_eq!(world.expect(&mut peer, "after"), "after", "{how}");
+        assert_eq!(log.len(), 0);
+    }
 }

@@ -1,0 +1,88 @@
+//! Where a client's request ends and a byte stream begins: 101, and 2xx to CONNECT.
+
+use crate::engine::Core;
+use crate::engine::callbacks::{Finale, UpgradeFn};
+use crate::engine::event::{Event, Input};
+use crate::error::{Error, ErrorKind};
+use crate::h1::Head;
+
+impl Core {
+    /// 101: the connection is the user's, or an error where nobody asked for it.
+    pub(super) fn client_upgraded(
+        &mut self,
+        key: u32,
+        head: Box<Head>,
+        input: &mut Input<'_>,
+    ) -> Event {
+        let callbacks = self.active(key).callbacks.as_deref_mut();
+        let Some(callback) = callbacks.and_then(|callbacks| callbacks.upgrade.take()) else {
+            self.pool.recycle_head(head);
+            let message = "the server switched protocols and on_upgrade is not set";
+            let error = Error::new(ErrorKind::Peer, "HPE_INVALID_STATUS", message);
+            return self.drop_connection(key, Some(error));
+        };
+        if head.find("upgrade").is_none() {
+            // RFC 9110 §15.2.2: the server must say to what.
+            self.pool.recycle_head(head);
+            let message = "the server switched protocols and does not say to which";
+            let error = Error::new(ErrorKind::Peer, "HPE_INVALID_STATUS", message);
+            return self.drop_connection(key, Some(error));
+        }
+        log::debug!(target: "onloop::client", "request {key}: upgraded");
+        self.give_stream(key, callback, head, input)
+    }
+
+    /// 2xx to CONNECT: the same.
+    pub(super) fn client_tunneled(
+        &mut self,
+        key: u32,
+        head: Box<Head>,
+        input: &mut Input<'_>,
+    ) -> Event {
+        let callbacks = self.active(key).callbacks.as_deref_mut();
+        let Some(callback) = callbacks.and_then(|callbacks| callbacks.connect.take()) else {
+            self.pool.recycle_head(head);
+            let error = self.hang_up(key, "a tunnel was made and on_connect is not set");
+            return self.drop_connection(key, Some(error));
+        };
+        log::debug!(target: "onloop::client", "request {key}: connected through");
+        self.give_stream(key, callback, head, input)
+    }
+
+    /// The connection is the user's from now on, as a stream.
+    fn give_stream(
+        &mut self,
+        key: u32,
+        callback: UpgradeFn,
+        mut head: Box<Head>,
+        input: &mut Input<'_>,
+    ) -> Event {
+        let id = self.id(key);
+        self.keep_no_more(key);
+        self.close_before_stream(key);
+        if let Some(client) = self.active(key).client.take() {
+            self.client_over(client);
+        }
+        self.leave_origin(key);
+        head.hand_over();
+        let rest = input.from..input.to;
+        self.become_raw(key, rest.len());
+        input.consume(rest.len());
+        Event::ClientUpgrade { callback, id, head, rest }
+    }
+
+    /// The request is over where a stream begins: what waits for its end must not wait for the stream's.
+    fn close_before_stream(&mut self, key: u32) {
+        let id = self.id(key);
+        let active = self.active(key);
+        let Some(close) = active.callbacks.as_deref_mut().and_then(|c| c.close.take()) else {
+            return;
+        };
+        let over = active.progress_of(id);
+        let mut callbacks = self.pool.callbacks();
+        callbacks.close = Some(close);
+        let mut finale = Finale::quiet(callbacks, over);
+        finale.finish = false;
+        self.finales.push_back(finale);
+    }
+}
