@@ -16,6 +16,8 @@ mod exchanges;
 mod failures;
 #[path = "beside_node_client/framing.rs"]
 mod framing;
+#[path = "beside_node_client/handover.rs"]
+mod handover;
 #[path = "beside_node_client/ours.rs"]
 mod ours;
 mod program;
@@ -238,8 +240,8 @@ tables! {
     connections_serve_again_or_end: exchanges::persistence;
     agents_keep_to_their_limits: exchanges::agents;
     silence_is_told_and_ends_nothing: exchanges::timeouts;
-    connections_are_handed_over: exchanges::handover;
-    tunnels_are_made_or_refused: exchanges::tunnels;
+    connections_are_handed_over: handover::upgrades;
+    tunnels_are_made_or_refused: handover::tunnels;
 }
 
 #[test]

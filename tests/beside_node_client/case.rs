@@ -231,6 +231,7 @@ pub(crate) mod rows {
     pub(crate) const CASE: u32 = 152;
     /// `destroy` before all that has come was told.
     pub(crate) const UNTOLD: u32 = 153;
+    pub(crate) const CONTENT_OF_CONNECT: u32 = 154;
 }
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\nContent-Length: 2\n\nok";

@@ -241,6 +241,7 @@ function respond(exchange, res) {
   }
   if (flags.has('paused')) res.pause();
   for (const event of ['end', 'aborted']) res.on(event, () => exchange.note(event));
+  if (flags.has('silence')) res.on('timeout', () => exchange.note('res timeout'));
   res.on('error', ({ code }) => exchange.note(`res error ${code}`));
   res.on('close', () => closed('res close'));
   exchange.note(`response ${res.statusCode}`);

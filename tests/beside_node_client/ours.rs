@@ -234,7 +234,10 @@ fn act(run: &Rc<Run>, name: &str, words: &[&str]) {
         "requests" => told(counts(run.agent.get().requests())),
         "total" => told(run.agent.get().total_socket_count()),
         "name" => name_of(run, words),
-        "agent-destroy" => done(Ok(run.agent.get().destroy())),
+        "agent-destroy" => {
+            run.agent.get().destroy();
+            Ok(None)
+        }
         "switch" => {
             let at: usize = words[0].parse().expect("a number");
             *run.current.borrow_mut() = Some(Rc::clone(&run.exchanges.borrow()[at - 1]));
@@ -401,6 +404,9 @@ fn respond(exchange: &Rc<Exchange>, response: IncomingResponse) {
     if exchange.has("paused") {
         response.pause();
     }
+    if exchange.has("silence") {
+        response.on_timeout(exchange.noting("res timeout"));
+    }
     response.on_end(exchange.noting("end"));
     response.on_aborted(exchange.noting("aborted"));
     response.on_error(exchange.noting_error("res"));
@@ -428,10 +434,28 @@ fn hand_over(
     exchange.note(format!("{event} {status} {}", quoted(head)));
 }
 
+/// Steps that return nothing; false for all others.
+fn is_done(req: ClientRequest, name: &str, word: &str) -> bool {
+    match name {
+        "flush" => req.flush_headers(),
+        "strict" => req.set_strict_content_length(true),
+        "cork" => req.cork(),
+        "uncork" => req.uncork(),
+        "destroy" => req.destroy(),
+        "destroy-with" => req.destroy_with(Error::other("of the program")),
+        "set-timeout" => req.set_timeout(milliseconds(word)),
+        _ => return false,
+    }
+    true
+}
+
 /// What the step returned, as text.
 fn step(exchange: &Rc<Exchange>, name: &str, words: &[&str]) -> Result<Option<String>> {
     let req = exchange.request;
     let word = |at: usize| words.get(at).copied().unwrap_or_default();
+    if is_done(req, name, word(0)) {
+        return Ok(None);
+    }
     match name {
         "set" => done(req.set_header(word(0), word(1))),
         "set-all" => done(req.set_header_all(word(0), &words[1..])),
@@ -456,7 +480,6 @@ fn step(exchange: &Rc<Exchange>, name: &str, words: &[&str]) -> Result<Option<St
         "req-protocol" => told(req.protocol()),
         "keeps" => told(req.should_keep_alive()),
         "corked" => told(req.writable_corked()),
-        "flush" => done(Ok(req.flush_headers())),
         "write" => match req.try_write(word(0)) {
             Err(error) if TOLD_LATER.contains(&error.code()) => told(false),
             Ok(true) => Ok(None),
@@ -479,12 +502,6 @@ fn step(exchange: &Rc<Exchange>, name: &str, words: &[&str]) -> Result<Option<St
             done(req.on_written(move |_| exchange.note("written")))
         }
         "trailers" => done(req.add_trailers(pairs(words))),
-        "strict" => done(Ok(req.set_strict_content_length(true))),
-        "cork" => done(Ok(req.cork())),
-        "uncork" => done(Ok(req.uncork())),
-        "destroy" => done(Ok(req.destroy())),
-        "destroy-with" => done(Ok(req.destroy_with(Error::other("of the program")))),
-        "set-timeout" => done(Ok(req.set_timeout(milliseconds(word(0))))),
         "socket-write" | "socket-end" | "socket-destroy" => {
             let socket = exchange.socket.get().expect("a connection was handed over");
             match name {
