@@ -13,9 +13,10 @@ use onloop::http::{self, Agent, AgentOptions, RequestOptions, ServerOptions, Soc
 
 const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// An agent whose sockets the test can look at: no Nagle, probes, the seconds until the first of them.
+/// Second looks at the sockets of an agent, the last one last.
 type Windows = Rc<RefCell<Vec<TcpStream>>>;
 
+/// What the system has for the last one: no Nagle, probes, the seconds until the first of them.
 fn options_of(windows: &Windows) -> (bool, bool, u64) {
     let windows = windows.borrow();
     let window = windows.last().expect("a connection");
@@ -24,6 +25,7 @@ fn options_of(windows: &Windows) -> (bool, bool, u64) {
     (window.nodelay().expect("an option"), socket.keepalive().expect("an option"), after)
 }
 
+/// Options of an agent that connects to this address whatever it is asked for.
 fn connecting(options: AgentOptions, address: &str) -> (AgentOptions, Windows) {
     let windows = Windows::default();
     let (keeps, address) = (Rc::clone(&windows), address.to_owned());
