@@ -150,6 +150,24 @@ fn where_all_addresses_are_blocked_the_request_fails_and_nobody_is_connected_to(
 }
 
 #[test]
+fn a_rule_for_all_of_ipv6_blocks_no_ipv4() {
+    let (_net, mut event_loop) = simulated();
+    let agent = blocking(&event_loop, |list| list.add_subnet(ip("::"), 0).expect("a network"));
+    for (host, reached) in [
+        ("many.test", Ok("192.0.2.1")),
+        ("192.0.2.2", Ok("192.0.2.2")),
+        ("[2001:db8::1]", Err("ERR_IP_BLOCKED")),
+        // It leads to an address of IPv4, and is one of IPv6.
+        ("[::ffff:192.0.2.2]", Err("ERR_IP_BLOCKED")),
+    ] {
+        let options = RequestOptions::new("GET", format!("http://{host}/")).agent(agent);
+        let outcome = ask_simulated(&mut event_loop, options);
+        let outcome = outcome.as_ref().map_err(Error::code);
+        assert_eq!(outcome, reached.map(ip).as_ref().map_err(|code| *code), "{host}");
+    }
+}
+
+#[test]
 fn a_lookup_function_that_answers_with_a_blocked_address_fails_the_request() {
     let options = LoopOptions::new().lookup(|_| io::Result::Ok(vec![ip("127.0.0.1")]));
     let mut world = World::with(options);

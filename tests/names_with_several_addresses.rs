@@ -150,6 +150,23 @@ fn where_no_address_works_there_is_one_error_and_its_code_is_one_of_theirs() {
 }
 
 #[test]
+fn of_a_hundred_addresses_the_first_distinct_64_are_tried() {
+    for (alive, reached) in [(64, "192.0.2.64"), (65, "ECONNREFUSED")] {
+        let net = SimNet::new(1);
+        // Each twice, which counts once.
+        let numbers = (1..=100).flat_map(|last| [last, last]);
+        let addresses: Vec<IpAddr> = numbers.map(|last| ip(&format!("192.0.2.{last}"))).collect();
+        for address in &addresses {
+            net.set_route(*address, Route::Refused);
+        }
+        net.set_route(ip(&format!("192.0.2.{alive}")), Route::Open);
+        net.add_host("many.test", addresses);
+        let mut event_loop = listening(&net, &["0.0.0.0"]);
+        assert_eq!(ask(&net, &mut event_loop).0, reached);
+    }
+}
+
+#[test]
 fn a_name_is_asked_for_again_when_its_time_in_the_cache_is_over() {
     let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let count = std::sync::Arc::clone(&asked);

@@ -44,6 +44,13 @@ const acts = {
   free: ({ agent }) => counts(agent.freeSockets),
   requests: ({ agent }) => counts(agent.requests),
   total: ({ agent }) => `${agent.totalSocketCount}`,
+  // How an agent calls connections to here.
+  name: ({ agent }, words) => {
+    const [host, port, ...rest] = words;
+    const made = { host, port: Number(port) };
+    for (const [name, value] of pairs(rest)) made[name] = name === 'family' ? Number(value) : value;
+    return agent.getName(made);
+  },
   'agent-destroy': ({ agent }) => { agent.destroy(); },
   switch: (run, [at]) => { run.current = run.exchanges[Number(at) - 1]; },
   set: ({ req }, [name, value]) => { req.setHeader(name, value); },
@@ -100,7 +107,7 @@ const acts = {
 };
 
 // Steps that need no request.
-const anytime = new Set(['ask', 'switch', 'agent', 'sockets', 'free', 'requests', 'total', 'agent-destroy']);
+const anytime = new Set(['ask', 'switch', 'agent', 'sockets', 'free', 'requests', 'total', 'name', 'agent-destroy']);
 
 // Steps that are about a response.
 const views = new Set(['complete', 'status', 'reason', 'version', 'raw', 'joined', 'distinct']);
@@ -219,6 +226,7 @@ function listen(exchange) {
   });
   req.on('error', ({ code }) => exchange.note(`req error ${code}`));
   req.on('close', () => closed('req close'));
+  if (flags.has('socket')) req.on('socket', () => exchange.note('socket'));
   if (!flags.has('ignored')) req.on('response', (res) => respond(exchange, res));
   if (flags.has('upgrade')) req.on('upgrade', (res, socket, head) => handOver('upgrade', exchange, res, socket, head));
   if (flags.has('connect')) req.on('connect', (res, socket, head) => handOver('connect', exchange, res, socket, head));
@@ -233,6 +241,7 @@ function respond(exchange, res) {
   }
   if (flags.has('paused')) res.pause();
   for (const event of ['end', 'aborted']) res.on(event, () => exchange.note(event));
+  if (flags.has('silence')) res.on('timeout', () => exchange.note('res timeout'));
   res.on('error', ({ code }) => exchange.note(`res error ${code}`));
   res.on('close', () => closed('res close'));
   exchange.note(`response ${res.statusCode}`);

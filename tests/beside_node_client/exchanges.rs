@@ -1,4 +1,4 @@
-//! How exchanges go: events in order, connections used again or handed over, programs that break off.
+//! How exchanges go: events in order, connections used again, programs that break off.
 
 use crate::case::{
     Case, OK, Step, answer, answer_to, get, last_answer, post, program, rows, send, until,
@@ -60,6 +60,21 @@ pub(crate) fn events() -> Vec<Case> {
                 "response 200, data ok, end, finish, res close, req close",
             ),
         get("complete & end & wait response & complete & wait end & complete").full(),
+        get("end & wait end & reused & keeps").full(),
+        program("ask GET|/|socket & end").full(),
+        program("ask GET|/|socket & end & wait over & ask GET|/2|socket & end").full(),
+        program("ask GET|/|socket & destroy").full(),
+        program("ask GET|/|socket & end & wait response & destroy").full().tells(
+            rows::UNTOLD,
+            "socket, finish, response 200, end, res close, req close",
+            "socket, finish, response 200, aborted, res error ECONNRESET, res close, req close",
+        ),
+        program("agent sockets=1 & ask GET|/1|socket & end & ask GET|/2|socket & end"),
+        program("ask GET|http://127.0.0.1:1/|socket & end").full().tells(
+            84,
+            "socket, req error ECONNREFUSED, req close",
+            "req error ECONNREFUSED, req close",
+        ),
         get("end & wait over & complete").tells(
             66,
             "response 200, data ok, end, complete true",
@@ -188,6 +203,8 @@ pub(crate) fn destroyed() -> Vec<Case> {
             "finish, continue, req error ECONNRESET, req close",
         ),
         post("write hello & wait response & destroy").on([until("hello"), send(PART), Step::Left]).full(),
+        post("write hello & wait end & destroy").on([until("hello"), send(OK), Step::Left]).full(),
+        post("write hello & wait end & destroy-with").on([until("hello"), send(OK), Step::Left]).full(),
         program("ask GET|/|paused & end & wait response & destroy").on([Step::Request, send(PART), Step::Left]).full(),
         program("ask GET|/|paused & end & wait response & tick & res-destroy").on([Step::Request, send(OK), Step::Left]).full().tells(
             rows::DESTROYED,
@@ -339,11 +356,8 @@ pub(crate) fn agents() -> Vec<Case> {
     vec![
         program(&format!("agent sockets=1 & {three} & sockets & requests & total & free")),
         program(&format!("agent sockets=1 & {three} & wait over & free & sockets & requests & total")),
-        program(&format!("agent sockets=1|no-keep & {three} & sockets & requests & total")).sends(
-            rows::LIMITS,
-            "GET /1 HTTP/1.1\n{kept}\nGET /2 HTTP/1.1\n{kept}\nGET /3 HTTP/1.1\n{kept}\n[closed]",
-            "GET /1 HTTP/1.1\n{last}\n[closed] + GET /2 HTTP/1.1\n{last}\n[closed] + GET /3 HTTP/1.1\n{last}\n[closed]",
-        ),
+        program(&format!("agent sockets=1|no-keep & {three} & sockets & requests & total")),
+        program(&format!("agent total=1|no-keep & {three} & requests & total")),
         program(&format!("agent total=1 & {three} & requests & total")),
         program("agent sockets=1 & ask GET|/1 & end & ask GET|/2 & end & ask GET|/3 & end & switch 2 & destroy").tells(
             rows::QUEUED,
@@ -373,50 +387,15 @@ pub(crate) fn agents() -> Vec<Case> {
         program(&format!("agent scheduling=lifo & {two} & ask GET|/3 & end & wait over & ask GET|/4 & end")),
         program(&format!("agent scheduling=fifo & {two} & ask GET|/3 & end & wait over & ask GET|/4 & end")),
         program(&format!("agent free=1 & {two} & free & ask GET|/3 & end")),
-        program("agent no-keep|sockets=5 & ask GET|/1 & end").sends(
-            rows::LIMITS,
-            "GET /1 HTTP/1.1\n{kept}\n[closed]",
-            "GET /1 HTTP/1.1\n{last}\n[closed]",
+        program("agent no-keep|sockets=5 & ask GET|/1 & end"),
+        program("name localhost|80 & name 127.0.0.1|8080 & name ::1|80 & ask GET|/ & end"),
+        program("name LocalHost|80 & ask GET|/ & end").tells(
+            rows::CASE,
+            "name LocalHost:80:, response 200, data ok, end",
+            "name localhost:80:, response 200, data ok, end",
         ),
-    ]
-}
-
-/// Connections that are the program's from then on.
-pub(crate) fn handover() -> Vec<Case> {
-    const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\nConnection: upgrade\nUpgrade: echo\n\n";
-    let ask = "ask GET|/|upgrade & set Connection|Upgrade & set Upgrade|echo & end";
-    let plain = "ask GET|/ & set Connection|Upgrade & set Upgrade|echo & end";
-    let unsaid = |text: &str| {
-        program(&format!("{ask} & wait end & socket-end"))
-            .on([Step::Request, send(text), Step::Shut, Step::Left])
-            .tells(rows::SWITCH, "response 101, end", "upgrade 101 \"\", end, socket close")
-    };
-    let refused = |case: Case, text: &str| {
-        case.on([Step::Request, send(text)]).tells(82, "", "req error HPE_INVALID_STATUS")
-    };
-    let switched = |steps: &str, more: &str| {
-        program(&format!("{ask} & wait upgrade & {steps}"))
-            .on([Step::Request, send(&format!("{SWITCH}{more}"))])
-    };
-    vec![
-        switched("socket-end", ""),
-        switched("socket-end bye", "hello"),
-        switched("raw & joined & status & socket-destroy", ""),
-        switched("socket-write hi & socket-end bye", "\u{80}\u{0}"),
-        program(&format!("{ask} & wait upgrade & socket-write ping & wait data & socket-end bye")).on([Step::Request, send(SWITCH), Step::Text("ping".into()), send("pong"), Step::Left]),
-        program(&format!("{ask} & wait upgrade & socket-write ping & wait end & socket-end bye")).on([Step::Request, send(SWITCH), Step::Text("ping".into()), send("hello"), Step::Shut, Step::Left]),
-        program(&format!("{ask} & wait upgrade & socket-end bye")).on([Step::Request, send("HTTP/1.1 101 Switching Protocols\nConnection: upgrade\nUpgrade: echo\nContent-Length: 5\n\nhello")]),
-        program(&format!("{ask} & wait upgrade & socket-end bye")).on([Step::Request, send("HTTP/1.1 101 Switching Protocols\nConnection: upgrade\nUpgrade: echo\nTransfer-Encoding: chunked\n\n\u{80}hello")]),
-        program(&format!("{ask} & wait upgrade & socket-end bye")).on([Step::Request, send("HTTP/1.1 103 Early Hints\n\nHTTP/1.1 101 Switching Protocols\nConnection: upgrade\nUpgrade: echo\n\nhello")]),
-        program(ask).on([Step::Request, send("HTTP/1.1 200 OK\nConnection: upgrade\nUpgrade: echo\nContent-Length: 2\n\nok")]),
-        program(ask).on([Step::Request, send("HTTP/1.1 426 Upgrade Required\nContent-Length: 2\n\nok")]),
-        unsaid("HTTP/1.1 101 Switching Protocols\n\n"),
-        unsaid("HTTP/1.1 101 Switching Protocols\nConnection: close\n\n"),
-        program(ask).on([Step::Request, Step::Close]),
-        refused(program(plain), SWITCH),
-        refused(program(plain), &format!("{SWITCH}hello")),
-        refused(get("end"), SWITCH),
-        program("ask GET|/|upgrade & end & wait upgrade & socket-end bye").on([Step::Request, send(SWITCH)]),
+        program("name localhost|80|localAddress=127.0.0.1 & name localhost|80|family=4 & ask GET|/ & end"),
+        program("name localhost|80|localAddress=127.0.0.1|family=6 & name localhost|80|socketPath=/a/b & ask GET|/ & end"),
     ]
 }
 
@@ -441,6 +420,15 @@ pub(crate) fn timeouts() -> Vec<Case> {
                 "response 200, data hel, timeout, aborted, req error ERR_USER, res error ERR_USER",
                 "response 200, data hel, timeout, aborted, res error ERR_USER",
             ),
+        program(
+            "ask GET|/|silence & end & wait data & set-timeout 60 & wait timeout & tick & destroy",
+        )
+        .on([Step::Request, send(PART), Step::Left])
+        .tells(
+            87,
+            "response 200, data hel, timeout, res timeout, aborted, res error ECONNRESET",
+            "response 200, data hel, res timeout, timeout, aborted, res error ECONNRESET",
+        ),
         program("ask GET|/|timeout=60000 & end").full(),
         program("ask POST|/ & set-timeout 60000 & write hello & end").full(),
         program("ask GET|/ & end & wait over & set-timeout 60 & ask GET|/2 & end").full(),

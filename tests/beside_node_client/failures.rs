@@ -1,11 +1,11 @@
 //! Servers that say what they must not, or go too early.
 
 use crate::case::{
-    Case, OK, Row, Step, answer, ask, get, last_answer, post, program, rows, send, until,
+    Case, OK, Step, answer, ask, get, last_answer, post, program, rows, send, until,
 };
 
 /// What Node and we tell differently of an answer, which the server's end follows.
-fn told(row: impl Into<Row>, text: &str, node: &str, ours: &str) -> Case {
+fn told(row: u32, text: &str, node: &str, ours: &str) -> Case {
     last_answer(text).tells(row, node, ours)
 }
 

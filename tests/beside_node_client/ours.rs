@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use onloop::http::{
-    self, Agent, AgentOptions, ClientRequest, IncomingResponse, RequestOptions, Scheduling, Socket,
+    self, Agent, AgentOptions, ClientRequest, Family, IncomingResponse, RequestOptions, Scheduling,
+    Socket,
 };
 use onloop::{Error, EventLoop, LoopHandle, Result};
 
@@ -232,7 +233,11 @@ fn act(run: &Rc<Run>, name: &str, words: &[&str]) {
         "free" => told(counts(run.agent.get().free_sockets())),
         "requests" => told(counts(run.agent.get().requests())),
         "total" => told(run.agent.get().total_socket_count()),
-        "agent-destroy" => done(Ok(run.agent.get().destroy())),
+        "name" => name_of(run, words),
+        "agent-destroy" => {
+            run.agent.get().destroy();
+            Ok(None)
+        }
         "switch" => {
             let at: usize = words[0].parse().expect("a number");
             *run.current.borrow_mut() = Some(Rc::clone(&run.exchanges.borrow()[at - 1]));
@@ -272,6 +277,22 @@ fn new_agent(run: &Run, words: &[&str]) -> Result<()> {
     }
     run.agent.set(Agent::new(run.lp, options)?);
     Ok(())
+}
+
+/// How an agent calls connections to here.
+fn name_of(run: &Run, words: &[&str]) -> Result<Option<String>> {
+    let mut options = RequestOptions::new("GET", "http://nobody.invalid/")
+        .host(words[0])
+        .port(words[1].parse().expect("a number"));
+    for (name, value) in pairs(&words[2..]) {
+        options = match name {
+            "family" if value == "4" => options.family(Family::V4),
+            "family" => options.family(Family::V6),
+            "localAddress" => options.local_address(value.parse().expect("an address")),
+            _ => options.unix_socket(value),
+        };
+    }
+    told(run.agent.get().name(&options)?)
 }
 
 /// How many there are, by name.
@@ -357,10 +378,20 @@ fn listen(exchange: &Rc<Exchange>) {
         let exchange = Rc::clone(exchange);
         request.on_response(move |response| respond(&exchange, response));
     }
+    if exchange.has("socket") {
+        let exchange = Rc::clone(exchange);
+        request.on_socket(move |_| exchange.note("socket"));
+    }
     if exchange.has("upgrade") {
         let exchange = Rc::clone(exchange);
         request.on_upgrade(move |response, socket, head| {
             hand_over(&exchange, "upgrade", response, socket, head);
+        });
+    }
+    if exchange.has("connect") {
+        let exchange = Rc::clone(exchange);
+        request.on_connect(move |response, socket, head| {
+            hand_over(&exchange, "connect", response, socket, head);
         });
     }
 }
@@ -372,6 +403,9 @@ fn respond(exchange: &Rc<Exchange>, response: IncomingResponse) {
     }
     if exchange.has("paused") {
         response.pause();
+    }
+    if exchange.has("silence") {
+        response.on_timeout(exchange.noting("res timeout"));
     }
     response.on_end(exchange.noting("end"));
     response.on_aborted(exchange.noting("aborted"));
@@ -389,7 +423,7 @@ fn hand_over(
     socket: Socket,
     head: &[u8],
 ) {
-    // The connection's end is the request's.
+    exchange.open.set(exchange.open.get() + 1);
     socket.on_data(exchange.noting_data());
     socket.on_end(exchange.noting("end"));
     socket.on_error(exchange.noting_error("socket"));
@@ -400,10 +434,28 @@ fn hand_over(
     exchange.note(format!("{event} {status} {}", quoted(head)));
 }
 
+/// Steps that return nothing; false for all others.
+fn is_done(req: ClientRequest, name: &str, word: &str) -> bool {
+    match name {
+        "flush" => req.flush_headers(),
+        "strict" => req.set_strict_content_length(true),
+        "cork" => req.cork(),
+        "uncork" => req.uncork(),
+        "destroy" => req.destroy(),
+        "destroy-with" => req.destroy_with(Error::other("of the program")),
+        "set-timeout" => req.set_timeout(milliseconds(word)),
+        _ => return false,
+    }
+    true
+}
+
 /// What the step returned, as text.
 fn step(exchange: &Rc<Exchange>, name: &str, words: &[&str]) -> Result<Option<String>> {
     let req = exchange.request;
     let word = |at: usize| words.get(at).copied().unwrap_or_default();
+    if is_done(req, name, word(0)) {
+        return Ok(None);
+    }
     match name {
         "set" => done(req.set_header(word(0), word(1))),
         "set-all" => done(req.set_header_all(word(0), &words[1..])),
@@ -428,7 +480,6 @@ fn step(exchange: &Rc<Exchange>, name: &str, words: &[&str]) -> Result<Option<St
         "req-protocol" => told(req.protocol()),
         "keeps" => told(req.should_keep_alive()),
         "corked" => told(req.writable_corked()),
-        "flush" => done(Ok(req.flush_headers())),
         "write" => match req.try_write(word(0)) {
             Err(error) if TOLD_LATER.contains(&error.code()) => told(false),
             Ok(true) => Ok(None),
@@ -451,12 +502,6 @@ fn step(exchange: &Rc<Exchange>, name: &str, words: &[&str]) -> Result<Option<St
             done(req.on_written(move |_| exchange.note("written")))
         }
         "trailers" => done(req.add_trailers(pairs(words))),
-        "strict" => done(Ok(req.set_strict_content_length(true))),
-        "cork" => done(Ok(req.cork())),
-        "uncork" => done(Ok(req.uncork())),
-        "destroy" => done(Ok(req.destroy())),
-        "destroy-with" => done(Ok(req.destroy_with(Error::other("of the program")))),
-        "set-timeout" => done(Ok(req.set_timeout(milliseconds(word(0))))),
         "socket-write" | "socket-end" | "socket-destroy" => {
             let socket = exchange.socket.get().expect("a connection was handed over");
             match name {

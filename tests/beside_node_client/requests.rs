@@ -291,11 +291,24 @@ pub(crate) fn credentials() -> Vec<Case> {
         .iter()
         .map(|userinfo| program(&format!("ask GET|/|userinfo={userinfo} & end")))
         .collect();
+    // The field counts.
+    let own = |word: &str, name: &str| {
+        let (line, host) = (format!("{name}: Bearer x\n"), "Host: 127.0.0.1:P\n");
+        let end = "Connection: keep-alive\n\n[kept]";
+        program(&format!("ask GET|/|{word}|header={name}: Bearer x & end")).sends(
+            rows::HOST,
+            &format!("GET / HTTP/1.1\n{line}{host}{end}"),
+            &format!("GET / HTTP/1.1\n{host}{line}{end}"),
+        )
+    };
     cases.extend([
         program("ask GET|/|userinfo=a:b & set Authorization|Bearer x & end"),
         program("ask GET|/|userinfo=a:b & set authorization|Bearer x & end"),
         program("ask GET|/|userinfo=a:b & remove Authorization & end"),
         program("ask GET|/|userinfo=a:b & append Authorization|c & end"),
+        own("userinfo=a:b", "Authorization"),
+        own("auth=a:b", "authorization"),
+        program("ask GET|/|auth=a:b & set Authorization|Bearer x & end"),
         program("ask GET|/|userinfo=a:b & get Authorization & has authorization & end"),
         program("ask GET|http://user@host@127.0.0.1:PORT/ & end")
             .sends(
@@ -327,6 +340,18 @@ pub(crate) fn fields() -> Vec<Case> {
         get("set-all Cookie|a=1|b=2 & end"),
         get("set-all cookie|a=1|b=2 & end"),
         get("append Cookie|a=1 & append Cookie|b=2 & end"),
+        get("append cookie|a=1 & append Cookie|b=2 & end"),
+        get("append Host|a & append Host|b & end")
+            .sends(
+                rows::HOST_TWICE,
+                &format!("{host}Host: a\nHost: b\n{end}"),
+                &format!("GET / HTTP/1.1\nHost: a\n{end}"),
+            )
+            .tells(
+                rows::HOST_TWICE,
+                "response 200, data ok, end",
+                "append ERR_HTTP_INVALID_HEADER_VALUE, response 200, data ok, end",
+            ),
         get("set-all Set-Cookie|a=1|b=2 & end"),
         get("set-many X-A=1|X-B=2 & end"),
         get("set X-A|1 & set-many X-A=2|X-B=3 & end"),
@@ -366,7 +391,7 @@ pub(crate) fn fields() -> Vec<Case> {
             &format!("GET / HTTP/1.1\nX-A: 1\nHost: example.com\nX-B: 2\n{end}"),
         ),
         get("append Host|b & end").sends(
-            rows::HOST,
+            rows::HOST_TWICE,
             &format!("{host}Host: b\n{end}"),
             &format!("GET / HTTP/1.1\nHost: b\n{end}"),
         ),
