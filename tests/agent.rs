@@ -7,43 +7,19 @@ use std::cell::RefCell;
 use std::net::TcpListener;
 use std::rc::Rc;
 
+use common::asked::Asked;
 use common::{Log, Peer, World, get, raw_server, url_of};
-use onloop::http::{self, ClientRequest, RequestOptions};
+use onloop::http::{self, RequestOptions};
 use onloop::{LoopOptions, Sent, sim};
 
 const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-/// A request under way, and what came of it.
-struct Asked {
-    request: ClientRequest,
-    log: Log,
-}
 
 fn ask(world: &World, url: &str) -> Asked {
     ask_with(world, RequestOptions::new("GET", url))
 }
 
 fn ask_with(world: &World, options: RequestOptions) -> Asked {
-    let log = Log::new();
-    let request = http::request_with(world.lp, options).expect("a request");
-    let notes = log.clone();
-    request.on_response(move |response| {
-        notes.note(response.status().to_string());
-        response.resume();
-    });
-    request.on_error(log.noting_error("error"));
-    request.on_close(log.noting("closed"));
-    request.end("");
-    Asked { request, log }
-}
-
-impl Asked {
-    #[track_caller]
-    fn done(&self, world: &mut World) -> Vec<String> {
-        let log = self.log.clone();
-        world.until("the exchange", || log.has("closed"));
-        self.log.all()
-    }
+    Asked::send(world.lp, options)
 }
 
 /// Serves one request on this connection.

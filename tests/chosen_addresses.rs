@@ -228,3 +228,21 @@ fn a_port_without_an_address_is_one_of_ipv4() {
     assert_eq!(ask_simulated(&mut event_loop, options).unwrap(), ip("192.0.2.1"));
     assert_eq!(from.borrow()[0].port(), Some(4000));
 }
+
+#[test]
+fn a_connection_of_no_agent_is_made_as_the_global_one_says() {
+    let mut world = World::new();
+    let server = world.serve(|_req, res| res.end("x"));
+    let mut list = http::BlockList::new();
+    list.add_address("127.0.0.1".parse().unwrap());
+    let agent = Agent::new(world.lp, AgentOptions::new().block_list(list)).unwrap();
+    http::set_global_agent(world.lp, agent).unwrap();
+    let log = common::Log::new();
+    let options = RequestOptions::new("GET", common::url_of(&server)).keep_alive(false);
+    let request = http::request_with(world.lp, options).unwrap();
+    request.on_error(log.noting_error("error"));
+    request.on_close(log.noting("closed"));
+    request.end("");
+    world.until("the end", || log.has("closed"));
+    assert_eq!(log.all(), ["error ERR_IP_BLOCKED", "closed"]);
+}

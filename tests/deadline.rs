@@ -5,20 +5,14 @@ mod common;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use common::asked::Asked;
 use common::clocked::{Clocked, LATE, assert_about, seconds};
 use common::{Log, World, raw_server};
-use onloop::http::{
-    self, Agent, AgentOptions, ClientRequest, RequestOptions, Retries, ServerOptions,
-};
+use onloop::http::{self, Agent, AgentOptions, RequestOptions, Retries, ServerOptions};
 use onloop::sim::{self, Route};
 use onloop::{Clock, ErrorKind, LoopHandle};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-struct Asked {
-    request: ClientRequest,
-    log: Log,
-}
 
 fn begin(lp: LoopHandle, options: RequestOptions) -> Asked {
     let request = http::request_with(lp, options).expect("a request");
@@ -54,18 +48,6 @@ fn ask(lp: LoopHandle, options: RequestOptions) -> Asked {
 
 fn options(deadline: u64) -> RequestOptions {
     RequestOptions::new("GET", "http://127.0.0.1/").deadline(seconds(deadline))
-}
-
-impl Asked {
-    #[track_caller]
-    fn done_in(&self, clocked: &mut Clocked) -> (Duration, Vec<String>) {
-        let begin = clocked.net.now();
-        while !self.log.has("closed") {
-            clocked.pass(Duration::from_millis(10));
-            assert!(clocked.net.now() - begin < seconds(1000), "it never ends");
-        }
-        (clocked.net.now() - begin, self.log.all())
-    }
 }
 
 #[test]

@@ -239,7 +239,7 @@ fn cookies_that_a_client_sends_back_are_one_line() {
     request.end("");
     let mut peer = world.accept(&listener);
     let head = world.expect(&mut peer, "\r\n\r\n");
-    assert!(head.contains("\r\ncookie: a=1; b=2; c=3\r\n"), "{head}");
+    assert!(head.contains("\r\nCookie: a=1; b=2; c=3\r\n"), "{head}");
     assert!(head.contains("\r\nX-List: 1\r\nX-List: 2\r\nAccept: */*\r\n"), "{head}");
     assert_eq!(head.to_ascii_lowercase().matches("cookie:").count(), 1);
 }

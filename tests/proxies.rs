@@ -5,6 +5,7 @@ mod common;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use common::asked::Asked;
 use common::{Log, Peer, World, raw_server, url_of};
 use onloop::http::{
     self, Agent, AgentOptions, ClientRequest, ProxyOptions, RequestOptions, set_global_agent,
@@ -26,16 +27,7 @@ fn with_credentials(url: &str) -> ProxyOptions {
 }
 
 fn ask(world: &World, options: RequestOptions) -> (ClientRequest, Log) {
-    let log = Log::new();
-    let request = http::request_with(world.lp, options).expect("a request");
-    let notes = log.clone();
-    request.on_response(move |response| {
-        notes.note(response.status().to_string());
-        response.resume();
-    });
-    request.on_error(log.noting_error("error"));
-    request.on_close(log.noting("closed"));
-    request.end("");
+    let Asked { request, log } = Asked::send(world.lp, options);
     (request, log)
 }
 

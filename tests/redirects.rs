@@ -5,20 +5,15 @@ mod common;
 
 use std::net::TcpListener;
 
+use common::asked::Asked;
 use common::{Ending, Log, Peer, World, dead_port, raw_server};
-use onloop::http::{self, Agent, AgentOptions, ClientRequest, RequestOptions};
+use onloop::http::{self, Agent, AgentOptions, RequestOptions};
 use onloop::{ErrorKind, Limit, Sent, sim};
 
 const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 fn redirect(status: u16, location: &str) -> String {
     format!("HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 5\r\n\r\nmoved")
-}
-
-/// A request under way, and what came of it.
-struct Asked {
-    request: ClientRequest,
-    log: Log,
 }
 
 /// Nothing is sent before the test ends it.
@@ -42,15 +37,6 @@ fn ask(world: &World, options: RequestOptions) -> Asked {
     let asked = begin(world, options);
     asked.request.end("");
     asked
-}
-
-impl Asked {
-    #[track_caller]
-    fn done(&self, world: &mut World) -> Vec<String> {
-        let log = self.log.clone();
-        world.until("the exchange", || log.has("closed"));
-        self.log.all()
-    }
 }
 
 /// The next request on this connection, of which the head is given: answered with this.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use common::asked::Asked;
 use common::clocked::{Clocked, LATE, assert_about, seconds};
 use common::{Log, World, dead_port, raw_server};
-use onloop::http::{self, Agent, AgentOptions, BlockList, ClientRequest, RequestOptions, Retries};
+use onloop::http::{self, Agent, AgentOptions, BlockList, RequestOptions, Retries};
 use onloop::sim::{self, Route, SimNet, SimOptions};
 use onloop::{LoopHandle, LoopOptions};
 
@@ -22,12 +23,6 @@ const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Attempts without a pause between them.
 fn at_once(attempts: u32) -> Retries {
     Retries::new(attempts).delay(Duration::ZERO)
-}
-
-/// A request under way, and what came of it.
-struct Asked {
-    request: ClientRequest,
-    log: Log,
 }
 
 fn begin(lp: LoopHandle, options: RequestOptions) -> Asked {
@@ -51,26 +46,6 @@ fn ask(lp: LoopHandle, options: RequestOptions) -> Asked {
     let asked = begin(lp, options);
     asked.request.end("");
     asked
-}
-
-impl Asked {
-    #[track_caller]
-    fn done(&self, world: &mut World) -> Vec<String> {
-        let log = self.log.clone();
-        world.until("the exchange", || log.has("closed"));
-        self.log.all()
-    }
-
-    /// What came of it on a simulated clock, and how long it took.
-    #[track_caller]
-    fn done_in(&self, clocked: &mut Clocked) -> (Duration, Vec<String>) {
-        let begin = clocked.net.now();
-        while !self.log.has("closed") {
-            clocked.pass(Duration::from_millis(10));
-            assert!(clocked.net.now() - begin < seconds(1000), "it never ends");
-        }
-        (clocked.net.now() - begin, self.log.all())
-    }
 }
 
 #[test]

@@ -193,6 +193,12 @@ impl Agents {
         self.entries.get(usize::from(agent)).map(|entry| &**entry)
     }
 
+    /// The agent that says how a connection is made. One that belongs to no agent is made as the global one says:
+    /// what it blocks is not to be reached by leaving it out.
+    pub(super) fn maker_of(&self, origin: u16) -> AgentId {
+        self.id_of(origin).unwrap_or(self.global)
+    }
+
     pub(crate) fn id_of(&self, origin: u16) -> Option<AgentId> {
         let key = self.origins.get(usize::from(origin))?.agent;
         let entry = self.entries.get(usize::from(key))?;
@@ -315,7 +321,7 @@ impl Agents {
 
     /// How long an address is waited for before the next one is tried beside it.
     pub(super) fn attempt_delay(&self, origin: u16) -> Duration {
-        self.agent_of(origin)
+        self.get(self.maker_of(origin))
             .map_or(CONNECTION_ATTEMPT_DELAY, |entry| entry.options.connection_attempt_delay)
     }
 

@@ -14,13 +14,6 @@ impl Core {
         head: Box<Head>,
         input: &mut Input<'_>,
     ) -> Event {
-        let callbacks = self.active(key).callbacks.as_deref_mut();
-        let Some(callback) = callbacks.and_then(|callbacks| callbacks.upgrade.take()) else {
-            self.pool.recycle_head(head);
-            let message = "the server switched protocols and on_upgrade is not set";
-            let error = Error::new(ErrorKind::Peer, "HPE_INVALID_STATUS", message);
-            return self.drop_connection(key, Some(error));
-        };
         if head.find("upgrade").is_none() {
             // RFC 9110 §15.2.2: the server must say to what.
             self.pool.recycle_head(head);
@@ -28,6 +21,13 @@ impl Core {
             let error = Error::new(ErrorKind::Peer, "HPE_INVALID_STATUS", message);
             return self.drop_connection(key, Some(error));
         }
+        let callbacks = self.active(key).callbacks.as_deref_mut();
+        let Some(callback) = callbacks.and_then(|callbacks| callbacks.upgrade.take()) else {
+            self.pool.recycle_head(head);
+            let message = "the server switched protocols and on_upgrade is not set";
+            let error = Error::new(ErrorKind::Peer, "HPE_INVALID_STATUS", message);
+            return self.drop_connection(key, Some(error));
+        };
         log::debug!(target: "onloop::client", "request {key}: upgraded");
         self.give_stream(key, callback, head, input)
     }
@@ -71,18 +71,14 @@ impl Core {
         Event::ClientUpgrade { callback, id, head, rest }
     }
 
-    /// The request is over where a stream begins: what waits for its end must not wait for the stream's.
+    /// The request is over where a stream begins: what waits for its end must not wait for the stream's, and
+    /// nothing of its own is called after that.
     fn close_before_stream(&mut self, key: u32) {
         let id = self.id(key);
         let active = self.active(key);
-        let Some(close) = active.callbacks.as_deref_mut().and_then(|c| c.close.take()) else {
-            return;
-        };
         let over = active.progress_of(id);
-        let mut callbacks = self.pool.callbacks();
-        callbacks.close = Some(close);
-        let mut finale = Finale::quiet(callbacks, over);
-        finale.finish = false;
-        self.finales.push_back(finale);
+        if let Some(callbacks) = active.callbacks.take() {
+            self.finales.push_back(Finale::quiet(callbacks, over));
+        }
     }
 }

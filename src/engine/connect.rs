@@ -331,7 +331,8 @@ impl Core {
 
     /// Begins a connection, from where the agent or the request wants it to come from.
     pub(super) fn connect_to(&mut self, key: u32, address: &Address) -> Result<Source> {
-        let options = self.agents.agent_of(self.slots[key as usize].owner).map(|e| &e.options);
+        let maker = self.agents.maker_of(self.slots[key as usize].owner);
+        let options = self.agents.get(maker).map(|entry| &entry.options);
         let is_blocked = options
             .and_then(|options| options.block_list.as_ref())
             .zip(address.ip())
@@ -353,7 +354,8 @@ impl Core {
     /// The addresses of a name that may be tried, in the order of RFC 8305 §4.
     pub(super) fn take_addresses(&mut self, key: u32, found: &[SocketAddr]) {
         let owner = self.slots[key as usize].owner;
-        let of_agent = self.agents.agent_of(owner).and_then(|entry| entry.options.family);
+        let maker = self.agents.get(self.agents.maker_of(owner));
+        let of_agent = maker.and_then(|entry| entry.options.family);
         let client = self.client(key);
         if let [address] = found {
             // Nearly always, and then there is no order.

@@ -46,7 +46,7 @@ impl Core {
     /// itself.
     pub(super) fn ask_user(&mut self, key: u32) -> Option<Event> {
         let id = self.id(key);
-        let agent = self.agents.id_of(self.slots[key as usize].owner)?;
+        let agent = self.agents.maker_of(self.slots[key as usize].owner);
         let hooks = &mut self.agents.get_mut(agent)?.hooks;
         let endpoint = self.slots[key as usize].active.as_deref()?.client.as_deref()?;
         let endpoint = endpoint.endpoint.clone()?;

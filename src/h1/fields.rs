@@ -408,7 +408,7 @@ mod tests {
         list.join(b"bb", b"4").unwrap();
         list.join(b"D", b"5").unwrap();
         list.join(b"d", b"").unwrap();
-        assert_eq!(wire(&list), "A: 1\r\nbb: 2; 4\r\nC: 3\r\nd: 5; \r\n");
+        assert_eq!(wire(&list), "A: 1\r\nBb: 2; 4\r\nC: 3\r\nD: 5; \r\n");
         assert_eq!(list.join(b"a", b"\n"), Err(FieldError::Value));
         let long = vec![b'x'; SECTION_BYTES_MAX - 20];
         assert_eq!(list.join(b"a", &long), Err(FieldError::TooLarge));

@@ -271,7 +271,8 @@ impl ClientRequest {
 
     /// Sets what is called when a proxy, asked by CONNECT, has made the tunnel: with its response, the connection
     /// as a byte stream, and the bytes that came behind the head. Any answer but a 2xx comes to `on_response`. A
-    /// tunnel that nobody waits for is closed, and an error. (Node: `'connect'`)
+    /// tunnel that nobody waits for is closed, and an error. CONNECT has no content: `write` refuses it, and what is
+    /// written belongs to the socket. (Node: `'connect'`)
     ///
     /// ```no_run
     /// # let mut event_loop = onloop::EventLoop::new()?;

@@ -11,7 +11,8 @@ use crate::shell::LoopShell;
 
 /// A handle to a connection of HTTP messages (the `socket` of Node's messages). `Copy`; it names the
 /// connection and not the exchange on it, so it is good for as long as the connection lives, and does nothing
-/// afterwards.
+/// afterwards. A client's connection that goes from one request straight to another that waited for it has a new
+/// one.
 ///
 /// Bytes are not read from it or written to it: that is the messages' part. For a byte stream of one's own
 /// see [`Socket`](crate::http::Socket).

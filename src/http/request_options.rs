@@ -392,7 +392,7 @@ impl RequestOptions {
 
     /// Whether a free connection may be used and this one kept for later requests. False sends
     /// `Connection: close`; without an [`agent`](RequestOptions::agent) the request has a connection of its own,
-    /// which no limit counts (Node's `agent: false`). Default: true.
+    /// which no limit counts, made as the global agent says (Node's `agent: false`). Default: true.
     pub fn keep_alive(mut self, keep_alive: bool) -> Self {
         self.keep_alive = keep_alive;
         self

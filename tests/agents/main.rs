@@ -16,17 +16,12 @@ mod sockets;
 
 use std::net::TcpListener;
 
-use common::{Log, Peer, World};
-use onloop::http::{self, Agent, AgentOptions, ClientRequest, RequestOptions};
+pub(crate) use common::asked::Asked;
+use common::{Peer, World};
+use onloop::http::{Agent, AgentOptions, RequestOptions};
 
 pub(crate) const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 pub(crate) const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
-
-/// A request under way, and what came of it.
-pub(crate) struct Asked {
-    pub(crate) request: ClientRequest,
-    pub(crate) log: Log,
-}
 
 pub(crate) fn agent(world: &World, options: AgentOptions) -> Agent {
     Agent::new(world.lp, options).expect("an agent")
@@ -40,32 +35,7 @@ pub(crate) fn of(agent: Agent, url: &str) -> RequestOptions {
 /// Makes a request without content.
 #[track_caller]
 pub(crate) fn send(world: &World, options: RequestOptions) -> Asked {
-    let log = Log::new();
-    let request = http::request_with(world.lp, options).expect("a request");
-    let notes = log.clone();
-    request.on_response(move |response| {
-        notes.note(response.status().to_string());
-        response.resume();
-    });
-    request.on_error(log.noting_error("error"));
-    request.on_close(log.noting("closed"));
-    request.end("");
-    Asked { request, log }
-}
-
-impl Asked {
-    /// What came of it, once it is over.
-    #[track_caller]
-    pub(crate) fn done(&self, world: &mut World) -> Vec<String> {
-        let log = self.log.clone();
-        world.until("the exchange", || log.has("closed"));
-        self.log.all()
-    }
-
-    #[track_caller]
-    pub(crate) fn succeeds(&self, world: &mut World) {
-        assert_eq!(self.done(world), ["200", "closed"]);
-    }
+    Asked::send(world.lp, options)
 }
 
 /// Answers the next request of this connection; its path.

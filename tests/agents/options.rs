@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use onloop::http::{self, AgentOptions, Family, RequestOptions};
 
+use crate::common::asked::note_outcome;
 use crate::common::{Log, World, raw_server};
 use crate::{FINE, agent, answer, counts, nobody_else, of, send};
 
@@ -295,13 +296,7 @@ fn an_answer_to_connect_that_makes_no_tunnel_is_a_response() {
         let log = Log::new();
         let request = http::request_with(world.lp, connect()).unwrap();
         request.on_connect(|_, _, _| panic!("there is no tunnel"));
-        let notes = log.clone();
-        request.on_response(move |response| {
-            notes.note(response.status().to_string());
-            response.resume();
-        });
-        request.on_error(log.noting_error("error"));
-        request.on_close(log.noting("closed"));
+        note_outcome(request, &log);
         request.end("");
         let mut at = peer.take().unwrap_or_else(|| world.accept(&listener));
         let head = world.expect(&mut at, "\r\n\r\n");

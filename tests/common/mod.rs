@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod answer;
+pub(crate) mod asked;
 pub(crate) mod clocked;
 pub(crate) mod script;
 

@@ -8,6 +8,7 @@ mod lookups;
 
 use std::os::unix::net::UnixStream;
 
+use common::asked::note_outcome;
 use common::{Log, Peer, World, raw_server, url_of};
 use onloop::http::{self, Agent, AgentOptions, RequestOptions};
 
@@ -29,13 +30,7 @@ pub(crate) fn ends(world: &mut World, log: &Log) -> Vec<String> {
 }
 
 fn noted(log: &Log, request: http::ClientRequest) {
-    let notes = log.clone();
-    request.on_response(move |response| {
-        notes.note(response.status().to_string());
-        response.resume();
-    });
-    request.on_error(log.noting_error("error"));
-    request.on_close(log.noting("closed"));
+    note_outcome(request, log);
     request.end("");
 }
 

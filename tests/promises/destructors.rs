@@ -331,3 +331,38 @@ fn a_header_value_of_the_users_is_asked_while_nothing_is_borrowed() {
     assert_eq!(log.all(), ["open: true"; 9]);
     assert!(text(&peer).contains("X-Append: value\r\n"));
 }
+
+#[test]
+fn what_a_switch_of_protocols_leaves_over_is_dropped_while_nothing_is_borrowed() {
+    for answer in [
+        // It does not say to what.
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        let mut bench = Bench::new();
+        let address = Address::from(SocketAddr::from(([127, 0, 0, 1], 80)));
+        let listener = bench.net.listen(&address).unwrap();
+        let log = Log::default();
+        let request = http::request(bench.lp, "GET", "http://127.0.0.1/").unwrap();
+        request.set_header("Connection", "upgrade").unwrap();
+        request.set_header("Upgrade", "raw").unwrap();
+        let mut upgrade = witness(&bench, &log, "upgrade");
+        request.on_upgrade(move |_, socket, _| {
+            upgrade();
+            socket.destroy();
+        });
+        request.on_timeout(witness(&bench, &log, "timeout"));
+        let mut error = witness(&bench, &log, "error");
+        request.on_error(move |_| error());
+        request.on_close(witness(&bench, &log, "close"));
+        request.end("");
+        bench.settle();
+        let peer = listener.accept().unwrap();
+        assert_eq!(peer.write(answer.as_bytes()), answer.len());
+        bench.settle();
+        let mut dropped = log.all();
+        dropped.sort();
+        assert_eq!(dropped, ["close", "error", "timeout", "upgrade"], "{answer}");
+    }
+}

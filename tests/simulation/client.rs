@@ -28,6 +28,8 @@ struct Exchange {
     closes: u8,
     /// The server answered for itself: what came was no request, or came too slowly.
     refused: bool,
+    /// It is a stream now.
+    upgraded: bool,
     /// We gave up. A socket is not told that by an error.
     given_up: bool,
     /// The response came to its end before the request did: that can still fail.
@@ -102,28 +104,39 @@ pub(crate) fn start(client: Client, ask: Ask, random: &mut Random) -> onloop::Re
         errors: 0,
         closes: 0,
         refused: false,
+        upgraded: false,
         given_up: false,
         answered_early: false,
     });
     client.open.set(client.open.get() + 1);
     request.on_timeout(give_up);
     request.on_response(move |response| on_response(client, number, ask, request, response));
-    request.on_error(move |error| {
-        let exchange = &mut client.exchanges.borrow_mut()[number];
-        exchange.errors += 1;
-        assert_eq!(exchange.closes, 0, "on_error after on_close");
-        let may_fail = !client.is_reliable || ask.answer().is_none();
-        assert!(may_fail, "request {number} {ask:?} on a network that loses nothing: {error}");
-    });
+    request.on_error(move |error| failed(client, number, &error));
     request.on_close(move || {
-        let exchange = &mut client.exchanges.borrow_mut()[number];
-        exchange.closes += 1;
-        if let Some(timer) = exchange.timer.take() {
-            timer.clear();
+        // A stream goes on, with an end of its own.
+        if !client.exchanges.borrow()[number].upgraded {
+            closed(client, number);
         }
-        client.open.set(client.open.get() - 1);
     });
     send(client, number, ask, request, random)
+}
+
+fn failed(client: Client, number: usize, error: &onloop::Error) {
+    let exchange = &mut client.exchanges.borrow_mut()[number];
+    exchange.errors += 1;
+    assert_eq!(exchange.closes, 0, "on_error after on_close");
+    let ask = exchange.ask;
+    let may_fail = !client.is_reliable || ask.answer().is_none();
+    assert!(may_fail, "request {number} {ask:?} on a network that loses nothing: {error}");
+}
+
+fn closed(client: Client, number: usize) {
+    let exchange = &mut client.exchanges.borrow_mut()[number];
+    exchange.closes += 1;
+    if let Some(timer) = exchange.timer.take() {
+        timer.clear();
+    }
+    client.open.set(client.open.get() - 1);
 }
 
 fn send(
@@ -203,6 +216,9 @@ fn on_response(
 }
 
 fn on_upgrade(client: Client, number: usize, length: usize, socket: Socket, head: &[u8]) {
+    client.exchanges.borrow_mut()[number].upgraded = true;
+    socket.on_error(move |error| failed(client, number, &error));
+    socket.on_close(move || closed(client, number));
     receive(client, number, head);
     socket.set_timeout(Duration::from_secs(3));
     socket.on_timeout(move || {

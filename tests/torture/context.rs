@@ -113,7 +113,7 @@ impl Context {
         request.on_close(move || self.closed(number, fires));
     }
 
-    /// An upgraded connection of the server. The client's is the request's exchange, with its `on_close`.
+    /// An upgraded connection, of the server or the client.
     pub(crate) fn track_socket(&'static self, socket: Socket) {
         self.sockets.borrow_mut().push(socket);
         let number = self.begin("socket");

@@ -539,7 +539,7 @@ fn client_data(ctx: Ctx, body: Body) {
 }
 
 fn on_client_upgrade(ctx: Ctx, socket: Socket) -> onloop::Result<()> {
-    ctx.sockets.borrow_mut().push(socket);
+    ctx.track_socket(socket);
     if matches!(ctx.kind, Kind::ClientUpgrade | Kind::ClientConnect) {
         ctx.fire_once()?;
     }
