@@ -161,20 +161,20 @@ impl Drive<'_> {
                     },
                 )
             }
-            Event::CreateConnection { handler, agent, id, target } => self.run(
+            Event::CreateConnection { handler, agent, id, question, target } => self.run(
                 id,
                 handler,
-                |handler, _| handler(&target, Connector::new(shell, id)),
+                |handler, _| handler(&target, Connector::new(shell, id, question)),
                 |core, handler| {
                     core.put_hook_back(agent, handler, |hooks, h| {
                         hooks.create_connection.put_back(h)
                     })
                 },
             ),
-            Event::Lookup { handler, agent, id, endpoint } => self.run(
+            Event::Lookup { handler, agent, id, question, endpoint } => self.run(
                 id,
                 handler,
-                |handler, _| handler(&endpoint.host, LookupAnswer::new(shell, id)),
+                |handler, _| handler(&endpoint.host, LookupAnswer::new(shell, id, question)),
                 |core, handler| {
                     core.put_hook_back(agent, handler, |hooks, h| hooks.lookup.put_back(h))
                 },

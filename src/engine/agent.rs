@@ -95,6 +95,8 @@ pub(crate) struct AgentEntry {
     /// Origins where requests wait since there are too many connections in all, each once; by key and number,
     /// with some that are gone.
     pub(super) starved: VecDeque<(u16, u64)>,
+    /// How often a place was given to who waits at its own origin while others were starved.
+    pub(super) passed_over: u32,
     /// Places are being given away: what becomes free meanwhile is given away by the same.
     pub(super) is_serving: bool,
 }
@@ -118,24 +120,27 @@ pub(crate) struct Agents {
     pub(crate) head_limits: HeadLimits,
     /// Requests that wait for a name.
     pub(crate) lookups: Vec<(LookupKey, u32, u32)>,
+    /// When there are so many of them, those that are gone are taken out.
+    pub(super) lookups_max: usize,
     /// Requests that were made again by themselves.
     pub(crate) repeated: u64,
 }
 
 impl Agents {
-    /// One agent, the global one.
-    pub(crate) fn new(options: AgentOptions) -> Self {
+    /// One agent, the global one. The generation tells it from those of former loops.
+    pub(crate) fn new(options: AgentOptions, generation: u32) -> Self {
         let mut agents = Agents {
             entries: Slab::new(),
             origins: Slab::new(),
             by_name: HashMap::new(),
             name: String::new(),
-            global: AgentId { key: 0, generation: 0 },
+            global: AgentId { key: 0, generation },
             head_limits: HeadLimits::default(),
             lookups: Vec::new(),
+            lookups_max: 0,
             repeated: 0,
         };
-        agents.add(options, 0);
+        agents.add(options, generation);
         agents
     }
 
@@ -155,6 +160,7 @@ impl Agents {
             freed_last: NO_ORIGIN,
             waiting: 0,
             starved: VecDeque::new(),
+            passed_over: 0,
             is_serving: false,
         };
         let key = self.entries.insert(Box::new(entry)) as u16;
@@ -369,6 +375,10 @@ pub(crate) fn push_origin_name(name: &mut String, endpoint: &Endpoint) {
 /// Writes what different origins of one name differ in, where there may be such: a path is shown as well as it can
 /// be, and may look like something else.
 fn push_difference(name: &mut String, endpoint: &Endpoint) {
+    if let Some(local) = endpoint.local {
+        // A family or a port behind an address may read like a part of it: `::1` and `:6` like `::1:6`.
+        let _ = write!(name, "\0l{local:?}{:?}", endpoint.family);
+    }
     if let Some(path) = &endpoint.unix {
         name.push_str(if endpoint.tunnel.is_some() { "\0t" } else { "\0d" });
         // No path has a zero byte; one that is no text is told apart from those that are.

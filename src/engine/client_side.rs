@@ -41,6 +41,8 @@ pub(crate) struct ClientState {
     pub(crate) queued: bool,
     /// What it was asked the user for.
     pub(super) waits_for: connector::Asked,
+    /// How often the user was asked: only the last question may still be answered.
+    pub(super) questions: u32,
     /// It is connected to a proxy, which is being asked for a tunnel.
     pub(super) tunnel: Option<Box<Tunnel>>,
     /// The address that is being tried in the request's own slot.

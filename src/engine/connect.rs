@@ -17,6 +17,9 @@ use crate::error::{Error, ErrorKind, Limit, Result};
 use crate::net::resolve::{Answer, Lookup, LookupKey, interleave, of_family};
 use crate::net::{Address, Source};
 
+/// So many requests that may be gone are let wait for names before they are looked through.
+const STALE_MAX: usize = 64;
+
 impl Core {
     /// A new client request, on a free connection where there is one. Nothing is sent yet.
     #[inline]
@@ -170,6 +173,10 @@ impl Core {
         let active = self.active(key);
         let (timeout, started) = (active.timeout_ticks, active.started);
         let Some(client) = active.client.as_deref() else { return };
+        if client.journey.as_deref().is_some_and(Journey::is_pausing) {
+            // Only what an attempt takes counts.
+            return self.arm(key, 0);
+        }
         let attempt = client.attempt_until.map(|until| until.since(now));
         let told = client.timeout_told || timeout == 0;
         let patience = (!told).then(|| duration_of(timeout).saturating_sub(now.since(started)));
@@ -226,6 +233,7 @@ impl Core {
                 log::debug!(target: "onloop::client", "request {key}: looking up {}", endpoint.host);
                 client.looking_up = true;
                 agents.lookups.push((lookup, key, generation));
+                self.forget_gone_lookups();
                 Ok(false)
             }
             Err(_) => Err(Core::limit_error(
@@ -234,6 +242,19 @@ impl Core {
                 "too many names are being looked up: raise `lookups_max` or make fewer requests at a time",
             )),
         }
+    }
+
+    /// A name may take long, and requests that want it come and go meanwhile: those that are gone wait no more.
+    fn forget_gone_lookups(&mut self) {
+        let Core { slots, agents, .. } = self;
+        if agents.lookups.len() < agents.lookups_max {
+            return;
+        }
+        agents.lookups.retain(|(_, key, generation)| {
+            let slot = slots.get(*key as usize).filter(|slot| slot.generation == *generation);
+            slot.is_some_and(|slot| slot.active.is_some())
+        });
+        agents.lookups_max = (2 * agents.lookups.len()).max(STALE_MAX);
     }
 
     /// A name was found, or not.

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use crate::engine::agent::AgentId;
 use crate::engine::callbacks::Listener;
+use crate::engine::client_side::ClientState;
 use crate::engine::event::Event;
 use crate::engine::slot::{ExchangeId, Flags, Stage};
 use crate::engine::{Core, token};
@@ -50,22 +51,33 @@ impl Core {
         let endpoint = self.slots[key as usize].active.as_deref()?.client.as_deref()?;
         let endpoint = endpoint.endpoint.clone()?;
         if let Some(handler) = hooks.create_connection.take() {
-            self.client(key).waits_for = Asked::Connection;
+            let question = self.ask(key, Asked::Connection);
             let target = ConnectTarget::new(endpoint);
-            return Some(Event::CreateConnection { handler, agent, id, target });
+            return Some(Event::CreateConnection { handler, agent, id, question, target });
         }
         if endpoint.unix.is_some() || literal(&endpoint.host).is_some() {
             return None;
         }
         let handler = hooks.lookup.take()?;
-        self.client(key).waits_for = Asked::Addresses;
-        Some(Event::Lookup { handler, agent, id, endpoint })
+        let question = self.ask(key, Asked::Addresses);
+        Some(Event::Lookup { handler, agent, id, question, endpoint })
     }
 
-    /// The request waits for this of the user's; it does not any more.
-    fn take_asked(&mut self, id: ExchangeId, asked: Asked) -> bool {
+    /// The request waits for this of the user's from now on; the number of the question.
+    fn ask(&mut self, key: u32, asked: Asked) -> u32 {
+        let client = self.client(key);
+        client.waits_for = asked;
+        client.questions = client.questions.wrapping_add(1);
+        client.questions
+    }
+
+    /// The request waits for the answer to this question; it does not any more. A late answer to an earlier one,
+    /// asked before a redirect, would lead elsewhere.
+    fn take_asked(&mut self, id: ExchangeId, question: u32, asked: Asked) -> bool {
         let client = self.exchange(id).and_then(|active| active.client.as_deref_mut());
-        let Some(client) = client.filter(|client| client.waits_for == asked) else {
+        let is_it =
+            |client: &ClientState| client.waits_for == asked && client.questions == question;
+        let Some(client) = client.filter(|client| is_it(client)) else {
             return false;
         };
         client.waits_for = Asked::Nothing;
@@ -75,8 +87,13 @@ impl Core {
 
     /// `Connector::connected`: the request's connection is there. False where nobody waits for it; it is closed
     /// then.
-    pub(crate) fn connection_made(&mut self, id: ExchangeId, socket: OwnedFd) -> Result<()> {
-        if !self.take_asked(id, Asked::Connection) {
+    pub(crate) fn connection_made(
+        &mut self,
+        id: ExchangeId,
+        question: u32,
+        socket: OwnedFd,
+    ) -> Result<()> {
+        if !self.take_asked(id, question, Asked::Connection) {
             return Err(nobody_waits());
         }
         let (key, generation) = (id.key, id.generation);
@@ -110,8 +127,13 @@ impl Core {
     }
 
     /// `LookupAnswer::found`.
-    pub(crate) fn addresses_found(&mut self, id: ExchangeId, found: &[IpAddr]) -> Result<()> {
-        if !self.take_asked(id, Asked::Addresses) {
+    pub(crate) fn addresses_found(
+        &mut self,
+        id: ExchangeId,
+        question: u32,
+        found: &[IpAddr],
+    ) -> Result<()> {
+        if !self.take_asked(id, question, Asked::Addresses) {
             return Err(nobody_waits());
         }
         let client = self.client(id.key);
@@ -130,8 +152,14 @@ impl Core {
     }
 
     /// `failed` of both.
-    pub(crate) fn user_failed(&mut self, id: ExchangeId, asked: Asked, error: Error) -> Result<()> {
-        if !self.take_asked(id, asked) {
+    pub(crate) fn user_failed(
+        &mut self,
+        id: ExchangeId,
+        question: u32,
+        asked: Asked,
+        error: Error,
+    ) -> Result<()> {
+        if !self.take_asked(id, question, asked) {
             return Err(nobody_waits());
         }
         self.fail_unsent(id, error);

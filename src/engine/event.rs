@@ -220,6 +220,7 @@ pub(crate) enum Event {
         handler: ConnectFn,
         agent: AgentId,
         id: ExchangeId,
+        question: u32,
         target: ConnectTarget,
     },
     /// `lookup` of an agent.
@@ -227,6 +228,7 @@ pub(crate) enum Event {
         handler: LookupFn,
         agent: AgentId,
         id: ExchangeId,
+        question: u32,
         endpoint: Arc<Endpoint>,
     },
     /// `on_socket`.

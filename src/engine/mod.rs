@@ -90,6 +90,9 @@ pub(crate) enum TimerTask {
     Exchange(ExchangeId),
 }
 
+/// 31 bits: the top one is free in tokens, so that none is the waker's.
+const GENERATION_MASK: u32 = 0x7fff_ffff;
+
 /// No slot is being driven.
 const NONE: u32 = u32::MAX;
 
@@ -153,10 +156,11 @@ impl Core {
         let files = Files::new(&net);
         let mut date = DateCache::new();
         date.refresh(now, || net.wall_clock());
+        let global = first_generation & GENERATION_MASK;
         Core {
             slots: Slab::with_capacity(options.reserve),
             servers: Slab::new(),
-            agents: Agents::new(AgentOptions::of_loop(&options)),
+            agents: Agents::new(AgentOptions::of_loop(&options), global),
             pool: Pool::default(),
             timers: Timers::default(),
             immediates: Immediates::default(),
@@ -179,7 +183,7 @@ impl Core {
             requests_left: 0,
             accepts_left: 0,
             io_failure: None,
-            next_generation: first_generation,
+            next_generation: global.wrapping_add(1),
             referenced: 0,
             blocked_listeners: Vec::new(),
             stopped: false,
@@ -195,8 +199,7 @@ impl Core {
     }
 
     fn new_generation(&mut self) -> u32 {
-        // 31 bits: the top one is free in tokens, so that none is the waker's.
-        let generation = self.next_generation & 0x7fff_ffff;
+        let generation = self.next_generation & GENERATION_MASK;
         self.next_generation = generation.wrapping_add(1);
         generation
     }

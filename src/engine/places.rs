@@ -15,6 +15,10 @@ use crate::net::Source;
 /// So many entries of requests that are gone are left in a queue before it is looked through.
 const STALE_MAX: usize = 64;
 
+/// So often a connection is given on at its origin while requests to other origins wait for room in all of the
+/// agent; then it is their turn. Less often would cost them all more new connections.
+const PASSED_OVER_MAX: u32 = 64;
+
 /// What came of giving a connection to a request that waits.
 enum HandOver {
     Done,
@@ -207,6 +211,25 @@ impl Core {
         let has_room = (here.connections as usize) < entry.options.max_sockets;
         if has_room && here.waiting > 0 && !std::mem::replace(&mut here.is_starved, true) {
             entry.starved.push_back((origin, here.count));
+            if entry.starved.len() > 2 * entry.waiting + STALE_MAX {
+                self.forget_gone_origins(origin);
+            }
+        }
+    }
+
+    /// Most origins that waited for room have come and gone while there was none.
+    #[cold]
+    fn forget_gone_origins(&mut self, origin: u16) {
+        let Some((_, entry)) = self.agents.both(origin) else {
+            return;
+        };
+        let mut starved = std::mem::take(&mut entry.starved);
+        let origins = &self.agents.origins;
+        starved.retain(|(key, count)| {
+            origins.get(usize::from(*key)).is_some_and(|origin| origin.count == *count)
+        });
+        if let Some((_, entry)) = self.agents.both(origin) {
+            entry.starved = starved;
         }
     }
 
@@ -284,11 +307,51 @@ impl Core {
             return;
         }
         let agent = AgentId { key: here.agent, generation: entry.generation };
+        if self.is_others_turn(origin) {
+            self.serve_starved(agent);
+        }
         self.serve_origin(origin);
+        self.note_passed_over(origin);
         self.serve_starved(agent);
         if let Some(entry) = self.agents.get_mut(agent) {
             entry.is_serving = false;
         }
+    }
+
+    /// A place was given to who waits at its own origin.
+    fn note_passed_over(&mut self, origin: u16) {
+        if let Some((_, entry)) = self.agents.both(origin) {
+            match entry.starved.is_empty() {
+                true => entry.passed_over = 0,
+                false => entry.passed_over = entry.passed_over.saturating_add(1),
+            }
+        }
+    }
+
+    /// Requests to other origins were passed over for so long that the next place is theirs: an origin where
+    /// requests always wait would have all of them for ever.
+    fn is_others_turn(&mut self, origin: u16) -> bool {
+        let Some((_, entry)) = self.agents.both(origin) else {
+            return false;
+        };
+        if entry.passed_over < PASSED_OVER_MAX {
+            return false;
+        }
+        // It is looked through once in so many times.
+        let starved = std::mem::take(&mut entry.starved);
+        let origins = &self.agents.origins;
+        let is_waiting = |(key, count): &(u16, u64)| {
+            let other = origins.get(usize::from(*key)).filter(|other| other.count == *count);
+            *key != origin && other.is_some_and(|other| other.waiting > 0)
+        };
+        let found = starved.iter().any(is_waiting);
+        if let Some((_, entry)) = self.agents.both(origin) {
+            entry.starved = starved;
+            if !found {
+                entry.passed_over = 0;
+            }
+        }
+        found
     }
 
     /// Lets requests that wait at an origin connect, as long as there are places.
@@ -319,6 +382,9 @@ impl Core {
             let origin = self.agents.origins.get_mut(usize::from(key));
             if let Some(origin) = origin.filter(|origin| origin.count == number) {
                 origin.is_starved = false;
+                if let Some(entry) = self.agents.get_mut(agent) {
+                    entry.passed_over = 0;
+                }
                 self.serve_origin(key);
             }
         }
@@ -344,6 +410,9 @@ impl Core {
             || here.connections as usize > options.max_sockets;
         let keeps = options.keep_alive;
         if is_beyond || hint == Some(0) {
+            return false;
+        }
+        if is_wanted && self.is_others_turn(origin) {
             return false;
         }
         if is_wanted {
@@ -403,6 +472,7 @@ impl Core {
         }
         log::debug!(target: "onloop::client", "request {to}: is given connection {from}");
         self.move_in(to, source, flags, true);
+        self.note_passed_over(origin);
         HandOver::Done
     }
 

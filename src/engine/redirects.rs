@@ -94,15 +94,21 @@ impl Core {
         let agent = self.journey(key).and_then(|journey| journey.agent);
         let endpoint = self.agents.way_to(agent, endpoint);
         let was_told = self.client(key).endpoint.as_deref().is_some_and(Endpoint::is_told_to_proxy);
-        let stays_told = was_told && endpoint.is_told_to_proxy();
+        // The loop's own agent, and its proxy with it, may be another one by now.
+        let stays_told = was_told && endpoint.is_told_to_proxy() && {
+            let before = self.client(key).endpoint.as_deref();
+            before.is_some_and(|before| {
+                (&before.host, before.port) == (&endpoint.host, endpoint.port)
+            })
+        };
         self.part(key, reusable);
         let active = self.active(key);
         let fields = &mut active.outgoing.fields;
         if crosses {
             CREDENTIALS.iter().for_each(|name| fields.remove_quietly(name));
-            if !stays_told {
-                fields.remove_quietly(b"proxy-authorization");
-            }
+        }
+        if !stays_told && (crosses || was_told) {
+            fields.remove_quietly(b"proxy-authorization");
         }
         if let Some(client) = active.client.as_deref_mut() {
             client.endpoint = Some(endpoint);

@@ -87,6 +87,7 @@ impl Core {
                 .and(Flags::END_OF_INPUT)
                 .and(Flags::WRITE_DEAD)
                 .and(Flags::REUSED)
+                .and(Flags::EXPIRED)
                 .and(Flags::ADOPTED),
         );
         let Some(active) = slot.active.as_deref_mut() else {

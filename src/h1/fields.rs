@@ -4,6 +4,8 @@
 //! are checked here and nowhere else: nothing that gets in can end a line. Which fields are added by
 //! themselves is not known here; the list only says which of the names with rules are there.
 
+use std::fmt;
+
 use super::token::{is_field_value, is_name, is_token, names_equal};
 
 /// Why a field was refused.
@@ -121,12 +123,20 @@ impl Line {
 }
 
 /// The fields of a message that we send. `clear` keeps the capacity.
-#[derive(Debug, Default, Clone)]
+#[derive(Default, Clone)]
 pub(crate) struct FieldList {
     wire: Vec<u8>,
     lines: Vec<Line>,
     known: Known,
     removed: Known,
+}
+
+impl fmt::Debug for FieldList {
+    /// Names only: values may be credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.iter().map(|(name, _)| String::from_utf8_lossy(name));
+        f.debug_list().entries(names).finish()
+    }
 }
 
 impl FieldList {

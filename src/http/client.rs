@@ -106,9 +106,14 @@ pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Res
             active.outgoing.fields.copy_from(&options.fields);
         }
         if let Some(authorization) = options.authorization() {
-            core.head_mut(id, "Authorization").and_then(|head| {
+            let set = core.head_mut(id, "Authorization").and_then(|head| {
                 set_field(&mut head.fields, "Authorization", authorization.as_bytes(), Place::Only)
-            })?;
+            });
+            if let Err(error) = set {
+                // Nobody gets a handle to it, so nobody else would end it.
+                core.destroy(id, None);
+                return Err(error);
+            }
         }
         if is_proxied {
             core.add_proxy_credentials(id.key);

@@ -58,11 +58,12 @@ impl ConnectTarget {
 pub struct Connector {
     shell: &'static LoopShell,
     id: ExchangeId,
+    question: u32,
 }
 
 impl Connector {
-    pub(crate) fn new(shell: &'static LoopShell, id: ExchangeId) -> Self {
-        Connector { shell, id }
+    pub(crate) fn new(shell: &'static LoopShell, id: ExchangeId, question: u32) -> Self {
+        Connector { shell, id, question }
     }
 
     /// The connection: a stream of TCP or a Unix socket, connected. It is the loop's from now on.
@@ -72,7 +73,9 @@ impl Connector {
     /// system says where it is no connected stream; the request fails with the same.
     pub fn connected(&self, stream: impl Into<OwnedFd>) -> Result<()> {
         let stream = stream.into();
-        self.shell.with(|core| core.connection_made(self.id, stream)).unwrap_or_else(|| Err(gone()))
+        self.shell
+            .with(|core| core.connection_made(self.id, self.question, stream))
+            .unwrap_or_else(|| Err(gone()))
     }
 
     /// There is none: the request fails with this error, and nothing was sent of it.
@@ -82,7 +85,7 @@ impl Connector {
     pub fn failed(&self, error: impl Into<Error>) -> Result<()> {
         let error = error.into();
         self.shell
-            .with(|core| core.user_failed(self.id, Asked::Connection, error))
+            .with(|core| core.user_failed(self.id, self.question, Asked::Connection, error))
             .unwrap_or_else(|| Err(gone()))
     }
 }
@@ -98,11 +101,12 @@ impl fmt::Debug for Connector {
 pub struct LookupAnswer {
     shell: &'static LoopShell,
     id: ExchangeId,
+    question: u32,
 }
 
 impl LookupAnswer {
-    pub(crate) fn new(shell: &'static LoopShell, id: ExchangeId) -> Self {
-        LookupAnswer { shell, id }
+    pub(crate) fn new(shell: &'static LoopShell, id: ExchangeId, question: u32) -> Self {
+        LookupAnswer { shell, id, question }
     }
 
     /// The addresses of the name, the best first. None at all is `ENOTFOUND`.
@@ -112,7 +116,7 @@ impl LookupAnswer {
     pub fn found(&self, addresses: impl IntoIterator<Item = IpAddr>) -> Result<()> {
         let addresses: Vec<IpAddr> = addresses.into_iter().collect();
         self.shell
-            .with(|core| core.addresses_found(self.id, &addresses))
+            .with(|core| core.addresses_found(self.id, self.question, &addresses))
             .unwrap_or_else(|| Err(gone()))
     }
 
@@ -123,7 +127,7 @@ impl LookupAnswer {
     pub fn failed(&self, error: impl Into<Error>) -> Result<()> {
         let error = error.into();
         self.shell
-            .with(|core| core.user_failed(self.id, Asked::Addresses, error))
+            .with(|core| core.user_failed(self.id, self.question, Asked::Addresses, error))
             .unwrap_or_else(|| Err(gone()))
     }
 }

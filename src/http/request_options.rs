@@ -83,6 +83,7 @@ impl RequestOptions {
                 .ok()
                 .filter(|_| !shown.contains(['/', '?', '#', '@']));
             let Some(url) = url else {
+                let host = self::shown(host);
                 let message = format!("the host must be a name or an address (got {host:?})");
                 return Err(Error::local("ERR_INVALID_ARG_VALUE", message));
             };
@@ -451,9 +452,20 @@ fn endpoint(url: &str) -> Result<Arc<Endpoint>> {
     Ok(Arc::new(Endpoint { host, port, authority, target, authorization, ..Endpoint::default() }))
 }
 
+/// A URL that is refused, without what may be user and password: errors end up in logs.
+fn shown(text: &str) -> Cow<'_, str> {
+    let start = text.find("://").map_or(0, |place| place + 3);
+    let hidden = text.rfind('@').filter(|end| *end > start);
+    match hidden.and_then(|end| Some((text.get(..start)?, text.get(end..)?))) {
+        Some((before, behind)) => Cow::Owned(format!("{before}***{behind}")),
+        None => Cow::Borrowed(text),
+    }
+}
+
 fn read_url(text: &str) -> Result<Url> {
-    let refused =
-        |error: UrlError| Error::local(error.code(), format!("{}: {text:?}", error.message()));
+    let refused = |error: UrlError| {
+        Error::local(error.code(), format!("{}: {:?}", error.message(), shown(text)))
+    };
     let url = Url::parse(text).map_err(refused)?;
     if url.secure {
         let message =
