@@ -267,6 +267,31 @@ fn a_timeout_that_is_set_in_a_pause_does_not_run_in_it() {
 }
 
 #[test]
+fn a_pause_beyond_all_numbers_is_not_taken_for_none() {
+    let mut world = World::new();
+    let count = Rc::new(Cell::new(0));
+    let counted = count.clone();
+    let server = world.serve(move |_, response| {
+        counted.set(counted.get() + 1);
+        response.set_status(503);
+        response.set_header("Retry-After", "9".repeat(30)).expect("a header");
+        response.end("");
+    });
+    let retries = Retries::new(3).delay(Duration::ZERO).max_delay(Duration::MAX).on_status(true);
+    let options = RequestOptions::new("GET", url_of(&server)).deadline(Duration::from_secs(20));
+    let (request, log) = ask(world.lp, options.retries(retries));
+    world.until("the pause", || count.get() > 0 && request.connection().is_none());
+    assert_eq!((log.all(), count.get()), (Vec::new(), 1));
+    request.destroy();
+    let retries = retries.max_delay(Duration::from_secs(3_600));
+    let options = RequestOptions::new("GET", url_of(&server)).retries(retries);
+    let (_request, log) = ask(world.lp, options);
+    let sent = log.clone();
+    world.until("the end", || sent.has("closed"));
+    assert_eq!(log.all(), ["503", "closed"]);
+}
+
+#[test]
 fn a_request_that_was_refused_is_not_begun() {
     let mut world = World::new();
     let (listener, url) = raw_server();

@@ -152,11 +152,19 @@ impl Core {
             while self.has_excess(agent, key) && self.drop_oldest_free(key) {}
             self.agents.forget_if_unused(key);
         }
-        let is_beyond = |core: &Core| {
-            let entry = core.agents.get(agent);
-            entry.is_some_and(|entry| entry.connections > entry.options.max_total_sockets)
-        };
-        while is_beyond(self) && self.drop_free_elsewhere(agent.key, NO_ORIGIN) {}
+        // Each origin is looked at once: there may be many.
+        for key in 0..self.agents.origins.capacity() {
+            let key = key as u16;
+            while self.has_excess_in_all(agent, key) && self.drop_oldest_free(key) {}
+            self.agents.forget_if_unused(key);
+        }
+    }
+
+    /// There are more connections in all than may be, and this origin is one that can give some.
+    fn has_excess_in_all(&self, agent: AgentId, origin: u16) -> bool {
+        let entry = self.agents.get(agent);
+        self.agents.id_of(origin) == Some(agent)
+            && entry.is_some_and(|entry| entry.connections > entry.options.max_total_sockets)
     }
 
     fn has_excess(&mut self, agent: AgentId, origin: u16) -> bool {

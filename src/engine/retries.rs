@@ -74,8 +74,9 @@ impl Core {
 
 /// `Retry-After`: seconds, or a date (RFC 9110 §10.2.3).
 fn told_pause(value: &[u8], now: SystemTime) -> Option<Duration> {
-    if let Some(seconds) = decimal(value) {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
+        // What is too long to be counted is too long to be waited for.
+        return Some(Duration::from_secs(decimal(value).unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()?;
     Some(date.duration_since(now).unwrap_or(Duration::ZERO))
@@ -91,6 +92,7 @@ mod tests {
         for (value, expected) in [
             ("0", Some(0)),
             ("120", Some(120)),
+            ("99999999999999999999999999", Some(u64::MAX)),
             ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
             ("Sun, 06 Nov 1994 08:49:27 GMT", Some(0)),
             ("-1", None),

@@ -127,7 +127,9 @@ impl AgentOptions {
     }
 
     /// Most connections in all. A request to an origin that has none makes a free one to another origin give
-    /// way; without any, it waits. Zero is refused by [`Agent::new`](crate::http::Agent::new). Default: no limit.
+    /// way; without any, it waits. A connection that becomes free is for the next request to the same origin, but after
+    /// 64 times it is the turn of another origin where requests wait. Zero is refused by
+    /// [`Agent::new`](crate::http::Agent::new). Default: no limit.
     /// (Node: `maxTotalSockets`)
     pub fn max_total_sockets(mut self, count: usize) -> Self {
         self.max_total_sockets = count;

@@ -50,7 +50,8 @@ impl ConnectTarget {
     }
 }
 
-/// Takes the connection that `create_connection` was asked for, now or later. `Copy`; the first answer counts.
+/// Takes the connection that `create_connection` was asked for, now or later. `Copy`; the first answer counts. Where
+/// a redirect or a retry has the request ask again, that question has a `Connector` of its own.
 ///
 /// A request that is never answered waits until it is destroyed: give it a
 /// [`timeout`](crate::http::RequestOptions::timeout).
