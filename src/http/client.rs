@@ -253,7 +253,8 @@ impl ClientRequest {
     }
 
     /// Whether small packets are sent at once (`TCP_NODELAY`), on the connection that the request has or will
-    /// have. Default: true. (Node: `setNoDelay`)
+    /// have. Default: true, but for connections that `create_connection` brings, which are left as they are.
+    /// (Node: `setNoDelay`)
     pub fn set_no_delay(&self, no_delay: bool) {
         self.shell.with(|core| core.set_client_no_delay(self.id, no_delay));
     }
