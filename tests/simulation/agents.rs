@@ -365,7 +365,11 @@ impl Sweep {
         assert!(self.agent.requests().is_empty() && self.agent.sockets().is_empty());
         self.agent.close();
         let patience = self.net.now() + Duration::from_secs(600);
-        while self.net.open_sockets() > self.idle {
+        // Some that were destroyed were to be ended a little later, or waited for a name that is still looked up.
+        while self.net.open_sockets() > self.idle
+            || self.event_loop.is_alive()
+            || stats(&self.event_loop).lookups > 0
+        {
             assert!(self.net.now() < patience, "{:?}", stats(&self.event_loop));
             self.serve();
             self.turn();
@@ -373,7 +377,6 @@ impl Sweep {
         let stats = stats(&self.event_loop);
         assert!(stats.is_empty() && stats.free_connections == 0, "{stats:?}");
         assert_eq!(self.agent.total_socket_count(), 0);
-        assert!(!self.event_loop.is_alive());
         self.outcome.trace = self.net.trace_hash();
     }
 }
