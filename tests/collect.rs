@@ -113,8 +113,9 @@ fn an_answer_to_content_that_is_too_long_may_come_later() {
     assert_eq!(world.answer(&mut peer).text(), "later");
     // More than is worth reading: the answer is the last.
     let mut peer = world.send(&server, post("/", &"x".repeat(3_000_000)));
-    let answer = world.answer(&mut peer);
-    assert_eq!((answer.text().as_str(), answer.field("Connection")), ("later", Some("close")));
+    // Whether it says so depends on how much came before it.
+    assert_eq!(world.answer(&mut peer).text(), "later");
+    world.until_end(&mut peer);
 }
 
 #[test]
