@@ -369,6 +369,11 @@ impl Body {
     }
 
     /// Stops the flow: nothing is read from the peer before [`Body::resume`], so it feels the pressure.
+    ///
+    /// A response that is paused keeps its connection, and its place at the agent, for as long. Where it may be
+    /// forgotten give the request a [`timeout`](crate::http::RequestOptions::timeout), which tells, or a
+    /// [`deadline`](crate::http::RequestOptions::deadline), which ends it. One that nobody listens to is not
+    /// paused: it is read and dropped, and its connection closed where that is more than 256 KiB.
     pub fn pause(&self) {
         self.shell.with(|core| core.set_paused(self.id, true));
     }
