@@ -23,7 +23,7 @@ use crate::h1::{
 use crate::net::{Address, Family, Time};
 
 /// Most informational responses to one request.
-const INFORMATIONAL_MAX: u16 = 64;
+pub(super) const INFORMATIONAL_MAX: u16 = 64;
 
 /// The client's part of an exchange.
 #[derive(Debug, Default)]

@@ -11,14 +11,12 @@ use crate::engine::connector::Asked;
 use crate::engine::deadlines::{duration_of, ticks};
 use crate::engine::event::{Event, Input};
 use crate::engine::journey::Journey;
+use crate::engine::places::STALE_MAX;
 use crate::engine::slot::{ExchangeId, Flags, Kind, Stage};
 use crate::engine::{Core, token};
 use crate::error::{Error, ErrorKind, Limit, Result};
 use crate::net::resolve::{Answer, Lookup, LookupKey, interleave, of_family};
 use crate::net::{Address, Source};
-
-/// So many requests that may be gone are let wait for names before they are looked through.
-const STALE_MAX: usize = 64;
 
 impl Core {
     /// A new client request, on a free connection where there is one. Nothing is sent yet.

@@ -61,10 +61,6 @@ impl Journey {
     pub(super) fn is_pausing(&self) -> bool {
         self.pause.is_some()
     }
-
-    pub(crate) fn redirects(&self) -> u32 {
-        self.redirects
-    }
 }
 
 impl Active {

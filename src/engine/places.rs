@@ -12,8 +12,8 @@ use crate::error::{Limit, Result};
 use crate::http::Scheduling;
 use crate::net::Source;
 
-/// So many entries of requests that are gone are left in a queue before it is looked through.
-const STALE_MAX: usize = 64;
+/// So many entries of requests that are gone are left in a list before it is looked through.
+pub(super) const STALE_MAX: usize = 64;
 
 /// So often a connection is given on at its origin while requests to other origins wait for room in all of the
 /// agent; then it is their turn. Less often would cost them all more new connections.

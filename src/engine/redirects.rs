@@ -195,7 +195,7 @@ impl Core {
     /// How many redirects were followed.
     pub(crate) fn redirects(&mut self, id: ExchangeId) -> u32 {
         let client = self.exchange(id).and_then(|active| active.client.as_deref());
-        client.and_then(|client| client.journey.as_deref()).map_or(0, |journey| journey.redirects())
+        client.and_then(|client| client.journey.as_deref()).map_or(0, |journey| journey.redirects)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use crate::engine::client_side::INFORMATIONAL_MAX;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Read;
 use crate::engine::server_failure::violation_error;
@@ -10,9 +11,6 @@ use crate::engine::slot::{Flags, Stage};
 use crate::engine::{Core, Place, set_field};
 use crate::error::{Error, ErrorKind};
 use crate::h1::{Asked, HeadProgress, parse_response};
-
-/// Most informational responses to one CONNECT.
-const INFORMATIONAL_MAX: u16 = 64;
 
 /// A tunnel that is being asked for.
 #[derive(Debug, Default)]
