@@ -84,7 +84,7 @@ fn play(trial: &mut HeadTrial, case: Case, bytes: &[u8], cuts: &[usize]) -> Outc
 }
 
 fn seen(trial: &HeadTrial, bytes: usize) -> Seen {
-    let fields = trial.fields().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec()));
+    let fields = trial.fields().map(|(name, value)| (name.into(), value.into()));
     let head = Head {
         method: trial.method().into(),
         target: trial.target().into(),
