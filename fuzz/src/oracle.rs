@@ -242,6 +242,13 @@ pub fn has_element(fields: &Fields, name: &str, wanted: &str) -> bool {
     elements(fields, name).any(|element| element.eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
+/// RFC 9110 §7.8: the field, the option and the version.
+pub fn offers_upgrade(head: &Head) -> bool {
+    head.minor == 1
+        && values(&head.fields, "upgrade").next().is_some()
+        && has_element(&head.fields, "connection", "upgrade")
+}
+
 /// `content_length` and `transfer.encoding`, as CGI would fold them.
 fn looks_like_framing(name: &[u8]) -> bool {
     ["content-length", "transfer-encoding"].iter().any(|framing| {

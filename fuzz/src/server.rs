@@ -358,8 +358,7 @@ fn read_requests(bytes: &[u8]) -> Expected {
         let option = |name| oracle::has_element(&head.fields, "connection", name);
         let persists = !option("close") && (head.minor == 1 || option("keep-alive"));
         let is_last = !persists || *head.method == *b"CONNECT" || content.is_none();
-        let is_upgrade = head.minor == 1 && *head.target == *b"/upgrade" && option("upgrade");
-        let is_upgrade = is_upgrade && oracle::values(&head.fields, "upgrade").next().is_some();
+        let is_upgrade = *head.target == *b"/upgrade" && oracle::offers_upgrade(&head);
         let (content, length) =
             content.map_or((None, 0), |(content, length)| (Some(content), length));
         expected.requests.push((head, content));
