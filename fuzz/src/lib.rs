@@ -4,6 +4,7 @@ pub mod answers;
 pub mod chunked;
 pub mod client;
 pub mod connections;
+pub mod encoding;
 pub mod heads;
 pub mod input;
 pub mod oracle;
