@@ -149,6 +149,7 @@ impl Core {
             debug_assert!(active.callbacks.is_none() && active.client.is_none());
             // A connection may end before its first request, with a timeout of its own.
             active.end_exchange();
+            active.release_partial_head(&mut self.partial_heads);
             self.pool.recycle_active(active);
         }
         self.arm(key, ticks(LINGER));
