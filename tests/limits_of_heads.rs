@@ -232,31 +232,46 @@ fn empty_lines_and_an_end_give_back_their_bytes_too() {
     peer.end();
     assert_eq!(world.until_end(&mut peer), Ending::End);
     until_partial(&mut world, 0);
-    // Where the last request was had meanwhile, what is left is looked at once more.
-    let mut peer = world.send(&server, get("/", ""));
-    world.answer(&mut peer);
-    peer.send("\r\n");
-    until_partial(&mut world, 2);
-    server.on_drop_request(|_req, _connection| panic!("there is none"));
-    server.set_max_requests_per_socket(Some(1));
-    peer.end();
-    assert_eq!(world.until_end(&mut peer), Ending::End);
-    until_partial(&mut world, 0);
 }
 
 #[test]
-fn a_client_error_that_is_never_ended_keeps_no_share() {
+fn what_is_looked_at_for_a_request_to_be_dropped_is_given_back_while_the_answer_waits() {
+    let mut world = world(100);
+    let options = ServerOptions::new().high_water_mark(usize::MAX);
+    let server = world.serve_with(options, |_req, res| res.end(vec![b'x'; 20_000_000]));
+    let mut peer = world.connect(&server);
+    peer.stop_reading();
+    peer.send(get("/", "") + "\r\n");
+    until_partial(&mut world, 2);
+    // The last request was had meanwhile.
+    server.on_drop_request(|_req, _connection| panic!("there is none"));
+    server.set_max_requests_per_socket(Some(1));
+    peer.end();
+    until_partial(&mut world, 0);
+    assert!(sim::stats(&world.event_loop).bytes_unsent > 0);
+    peer.read_on();
+    assert_eq!(world.answer(&mut peer).content.len(), 20_000_000);
+}
+
+#[test]
+fn an_answer_to_a_client_error_that_nobody_reads_keeps_no_share() {
     let mut world = world(100);
     let options = ServerOptions::new().headers_timeout(Duration::from_millis(100));
     let server = world.serve_with(options, |_req, res| res.end("x"));
     let log = Log::new();
     let notes = log.clone();
-    server.on_client_error(move |error, _socket| notes.note(error.code()));
-    let _peer = world.send(&server, part(60));
+    server.on_client_error(move |error, socket| {
+        notes.note(error.code());
+        socket.end(vec![b'x'; 20_000_000]);
+    });
+    let mut peer = world.connect(&server);
+    peer.stop_reading();
+    peer.send(part(60));
     until_partial(&mut world, 60);
     let told = log.clone();
     world.until("the clock", || told.has("ERR_HTTP_REQUEST_TIMEOUT"));
     until_partial(&mut world, 0);
+    assert!(sim::stats(&world.event_loop).bytes_unsent > 0);
     let mut other = world.send(&server, part(100));
     until_partial(&mut world, 100);
     other.send(REST);
