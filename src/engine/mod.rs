@@ -38,7 +38,7 @@ mod refusal;
 mod repetition;
 mod retries;
 pub(crate) mod server;
-mod server_clock;
+pub(crate) mod server_clock;
 mod server_failure;
 pub(crate) mod server_side;
 mod server_stream;

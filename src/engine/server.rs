@@ -11,6 +11,7 @@ use crate::http::{Connection, DropInfo, Request, Response, ServerOptions, Socket
 use super::Core;
 use super::callbacks::{Hook, Listener};
 use super::date::DateCache;
+use super::server_clock::{BODY_RATE_SPAN, quota};
 use super::slot::Kind;
 
 pub(crate) type RequestFn = Box<dyn FnMut(Request, Response) -> Result<()>>;
@@ -74,6 +75,10 @@ pub(crate) struct ServerEntry {
     pub(crate) keep_alive_ticks: u32,
     /// The inactivity timeout of an exchange; 0 is none.
     pub(crate) timeout_ticks: u32,
+    /// Bytes that a client has to take within `write_timeout`.
+    pub(crate) write_quota: u64,
+    /// Bytes of content that have to come within the span of `min_body_rate`; 0 is any.
+    pub(crate) body_quota: u64,
     pub(crate) callbacks: ServerCallbacks,
     /// Slots of the listening sockets.
     pub(crate) listeners: Vec<u32>,
@@ -97,6 +102,8 @@ impl ServerEntry {
             options,
             keep_alive_ticks: 0,
             timeout_ticks: 0,
+            write_quota: 1,
+            body_quota: 0,
             callbacks: ServerCallbacks::default(),
             listeners: Vec::new(),
             connections: 0,
@@ -124,6 +131,11 @@ impl ServerEntry {
             }
         };
         self.timeout_ticks = super::ticks_or_never(options.timeout);
+        self.write_quota = quota(options.write_timeout, options.min_write_rate);
+        self.body_quota = match options.min_body_rate {
+            0 => 0,
+            rate => quota(BODY_RATE_SPAN, rate),
+        };
         self.keep_alive_line = match (idle.is_zero(), options.max_requests_per_socket) {
             (true, _) => String::new(),
             (false, None) => format!("Keep-Alive: timeout={}\r\n", idle.as_secs()),
