@@ -233,6 +233,8 @@ pub(crate) fn violation_error(violation: Violation) -> Error {
         None => ErrorKind::Peer,
         Some(LimitName::HeaderSize) => ErrorKind::Limit(Limit::HeaderSize),
         Some(LimitName::HeadersCount) => ErrorKind::Limit(Limit::HeadersCount),
+        Some(LimitName::Method) => ErrorKind::Limit(Limit::Method),
+        Some(LimitName::EmptyLines) => ErrorKind::Limit(Limit::EmptyLines),
         Some(LimitName::Target) => ErrorKind::Limit(Limit::Target),
         Some(LimitName::Chunked) => ErrorKind::Limit(Limit::Chunked),
         Some(LimitName::Body) => ErrorKind::Limit(Limit::Body),
