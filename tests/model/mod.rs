@@ -22,6 +22,7 @@ pub(crate) mod framing;
 pub(crate) mod grammar;
 pub(crate) mod message;
 mod response;
+pub(crate) mod shown;
 
 use framing::Framing;
 use grammar::Stop;
@@ -82,7 +83,7 @@ pub(crate) enum Handling {
     Answered(u16),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) method: Vec<u8>,
     pub(crate) target: Vec<u8>,

@@ -5,7 +5,7 @@ use super::framing::{self, Framing};
 use super::grammar::Stop;
 use super::message::{self, Field, Head};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) reason: Vec<u8>,
