@@ -128,19 +128,17 @@ impl Judge {
         if !at_once {
             self.rest(&peer, &mut received);
             let expected = read_connection(&stream, false, &self.limits);
-            self.compare(&expected, &received, is_over(&peer))
+            self.compare(&expected, &received, Over::of(&peer))
                 .map_err(|error| format!("with the client's side open: {error}"))?;
         }
         peer.shutdown_write();
         self.rest(&peer, &mut received);
         let expected = read_connection(&stream, true, &self.limits);
-        let is_reset = peer.is_reset();
-        let over = is_over(&peer);
+        let over = Over::of(&peer);
         drop(peer);
         pass(&self.net, &mut self.event_loop, TRAVEL);
-        self.compare(&expected, &received, over).map_err(|error| {
-            format!("at the end{}: {error}", if is_reset { " (reset)" } else { "" })
-        })?;
+        self.compare(&expected, &received, over)
+            .map_err(|error| format!("at the end, {over:?}: {error}"))?;
         let stats = sim::stats(&self.event_loop);
         ensure(stats.server_connections == 0 && stats.exchanges == 0, || {
             format!("something is left: {stats:?}")
@@ -162,20 +160,39 @@ impl Judge {
         received.extend(peer.read());
     }
 
-    fn compare(&self, expected: &Conversation, received: &[u8], over: bool) -> Verdict {
+    fn compare(&self, expected: &Conversation, received: &[u8], over: Over) -> Verdict {
         compare(expected, &self.seen, received, over)
     }
 }
 
-/// `over`: the server has ended the connection.
-fn compare(expected: &Conversation, seen: &SeenAll, received: &[u8], over: bool) -> Verdict {
+fn compare(expected: &Conversation, seen: &SeenAll, received: &[u8], over: Over) -> Verdict {
     let told = check_told(expected, &seen.borrow(), over);
     told.and_then(|()| check_answers(expected, received, over))
         .map_err(|error| format!("{error}\nanswered: {}\nexpected: {expected:?}", shown(received)))
 }
 
-fn is_over(peer: &SimPeer) -> bool {
-    peer.is_eof() || peer.is_reset()
+/// How the server has ended the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Not,
+    /// By an end of stream.
+    End,
+    /// By a reset, which ends no message.
+    Reset,
+}
+
+impl Over {
+    fn of(peer: &SimPeer) -> Over {
+        match (peer.is_reset(), peer.is_eof()) {
+            (true, _) => Over::Reset,
+            (false, true) => Over::End,
+            (false, false) => Over::Not,
+        }
+    }
+
+    fn is_so(self) -> bool {
+        self != Over::Not
+    }
 }
 
 /// A server that notes what it is told and answers in all manners.
@@ -254,7 +271,7 @@ fn receipt(place: usize, target: &str, content: &[u8]) -> Vec<u8> {
 }
 
 /// What the program was told: the requests of the model and no others.
-fn check_told(expected: &Conversation, seen: &[Rc<RefCell<Seen>>], over: bool) -> Verdict {
+fn check_told(expected: &Conversation, seen: &[Rc<RefCell<Seen>>], over: Over) -> Verdict {
     let is_for_program = |request: &&model::Request| request.handling == Handling::Dispatched;
     let whole = expected.requests.iter().filter(is_for_program).map(|request| (request, true));
     let unfinished =
@@ -281,9 +298,9 @@ fn check_told(expected: &Conversation, seen: &[Rc<RefCell<Seen>>], over: bool) -
         } else if is_whole {
             seen.ended == 1 && seen.trailers == request.trailers
         } else {
-            seen.ended == 0 && (!over || seen.failed == 1)
+            seen.ended == 0 && (!over.is_so() || seen.failed == 1)
         };
-        let is_closed = if is_whole || over { seen.closed == 1 } else { seen.closed <= 1 };
+        let is_closed = if is_whole || over.is_so() { seen.closed == 1 } else { seen.closed <= 1 };
         ensure(same_head && same_content && same_end && is_closed, || {
             format!("told {seen:?}\nexpected {request:?}")
         })?;
@@ -292,7 +309,7 @@ fn check_told(expected: &Conversation, seen: &[Rc<RefCell<Seen>>], over: bool) -
 }
 
 /// What the client is answered: every request in order and whole, then what the ending asks for.
-fn check_answers(expected: &Conversation, received: &[u8], over: bool) -> Verdict {
+fn check_answers(expected: &Conversation, received: &[u8], over: Over) -> Verdict {
     let mut rest = received;
     // Of those that the program answers.
     let mut place = 0;
@@ -322,9 +339,11 @@ fn check_answers(expected: &Conversation, received: &[u8], over: bool) -> Verdic
         place += usize::from(request.handling == Handling::Dispatched);
     }
     match (&expected.unfinished, &expected.ending) {
-        (None, Ending::Waits) => ensure(!over && rest.is_empty(), || "not waiting".into()),
+        (None, Ending::Waits) => ensure(!over.is_so() && rest.is_empty(), || "not waiting".into()),
         (None, Ending::Ends | Ending::ClosesAfterLast) => {
-            ensure(over && rest.is_empty(), || "not ended, or something behind the end".into())
+            ensure(over.is_so() && rest.is_empty(), || {
+                "not ended, or something behind the end".into()
+            })
         }
         (None, Ending::Refused(statuses)) => check_refusal(rest, statuses, over, false),
         (None, Ending::Cut) => check_refusal(rest, &[400], over, true),
@@ -332,8 +351,9 @@ fn check_answers(expected: &Conversation, received: &[u8], over: bool) -> Verdic
     }
 }
 
-fn reply(bytes: &[u8], asked: &[u8], over: bool) -> Reply {
-    read_response(bytes, asked, over, &Limits { head_bytes: 60_000, ..Limits::of_client() })
+fn reply(bytes: &[u8], asked: &[u8], over: Over) -> Reply {
+    let ended = over == Over::End;
+    read_response(bytes, asked, ended, &Limits { head_bytes: 60_000, ..Limits::of_client() })
 }
 
 /// `100 (Continue)` at most, once at most, and only to who expects it.
@@ -355,8 +375,8 @@ fn content_of_answer(place: usize, request: &model::Request) -> Vec<u8> {
 }
 
 /// A refusal, and nothing behind it.
-fn check_refusal(rest: &[u8], statuses: &[u16], over: bool, may_be_silent: bool) -> Verdict {
-    ensure(over, || "a connection goes on behind what was to be refused".into())?;
+fn check_refusal(rest: &[u8], statuses: &[u16], over: Over, may_be_silent: bool) -> Verdict {
+    ensure(over.is_so(), || "a connection goes on behind what was to be refused".into())?;
     if rest.is_empty() && may_be_silent {
         return Ok(());
     }
@@ -378,7 +398,7 @@ fn check_unfinished(
     request: &model::Request,
     ending: &Ending,
     rest: &[u8],
-    over: bool,
+    over: Over,
 ) -> Verdict {
     let reply = reply(rest, &request.method, over);
     check_informational(&reply, request)?;
@@ -398,7 +418,7 @@ fn check_unfinished(
             && (request.content.starts_with(content) || request.method == b"HEAD")
     }) && (request.method == b"HEAD"
         || !matches!(reply.ending, ReplyEnding::Complete { .. }));
-    ensure(over != (*ending == Ending::Waits), || format!("over: {over}"))?;
+    ensure(over.is_so() != (*ending == Ending::Waits), || format!("over: {over:?}"))?;
     if manner == Manner::Early {
         let content = content_of_answer(place, request);
         let is_whole = is_answered
