@@ -11,7 +11,7 @@ use crate::engine::slot::{Active, ExchangeId, Flags};
 use crate::error::{Error, Limit, Result};
 
 /// Most callbacks of `on_written` that wait on one message.
-const WRITTEN_MAX: usize = 1024;
+pub(super) const WRITTEN_MAX: usize = 1024;
 
 /// The callbacks of `on_written` that wait, in order. Each has the place in the connection's output up to which
 /// everything must be taken.
