@@ -52,7 +52,9 @@ pub enum Clock {
     Headers,
     /// `request_timeout`: the whole request with its content.
     Request,
-    /// `write_timeout`: the peer reads nothing of what waits for it.
+    /// `min_body_rate`: the content of a request comes too slowly.
+    BodyRate,
+    /// `write_timeout`: the peer reads nothing, or next to nothing, of what waits for it.
     Write,
     /// `deadline` of a client request: all of it, up to the last byte of the response.
     Deadline,

@@ -153,7 +153,11 @@ impl Core {
             self.pool.recycle_active(active);
         }
         self.arm(key, ticks(LINGER));
-        Event::Done
+        // The peer's end may be here already, of which nobody will tell a second time.
+        match self.slots[key as usize].flags.has(Flags::READABLE) {
+            true => Event::Continue,
+            false => Event::Done,
+        }
     }
 
     /// Reads and drops until the peer's end.

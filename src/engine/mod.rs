@@ -23,6 +23,8 @@ mod files;
 pub(crate) mod immediates;
 mod incoming;
 mod informational;
+#[cfg(feature = "sim")]
+mod invariants;
 pub(crate) mod journey;
 pub(crate) mod options;
 mod outgoing;
@@ -39,7 +41,7 @@ mod refusal;
 mod repetition;
 mod retries;
 pub(crate) mod server;
-mod server_clock;
+pub(crate) mod server_clock;
 mod server_failure;
 pub(crate) mod server_side;
 mod server_stream;

@@ -14,6 +14,7 @@ use super::Core;
 use super::callbacks::{Hook, Listener};
 use super::date::DateCache;
 use super::options::LoopOptions;
+use super::server_clock::{BODY_RATE_SPAN, quota};
 use super::slot::Kind;
 
 pub(crate) type RequestFn = Box<dyn FnMut(Request, Response) -> Result<()>>;
@@ -80,6 +81,10 @@ pub(crate) struct ServerEntry {
     pub(crate) keep_alive_ticks: u32,
     /// The inactivity timeout of an exchange; 0 is none.
     pub(crate) timeout_ticks: u32,
+    /// Bytes that a client has to take within `write_timeout`.
+    pub(crate) write_quota: u64,
+    /// Bytes of content that have to come within the span of `min_body_rate`; 0 is any.
+    pub(crate) body_quota: u64,
     pub(crate) callbacks: ServerCallbacks,
     /// Slots of the listening sockets.
     pub(crate) listeners: Vec<u32>,
@@ -89,6 +94,9 @@ pub(crate) struct ServerEntry {
     /// `close` was called: no connection outlives its exchange.
     pub(crate) closing: bool,
     pub(crate) unreferenced: bool,
+    /// Settings were changed since it was made: clocks that run may be of former ones.
+    #[cfg(feature = "sim")]
+    pub(crate) is_changed: bool,
     keep_alive_line: Vec<u8>,
     persistent_block: Vec<u8>,
     block_second: u64,
@@ -105,22 +113,34 @@ impl ServerEntry {
             of_loop,
             keep_alive_ticks: 0,
             timeout_ticks: 0,
+            write_quota: 1,
+            body_quota: 0,
             callbacks: ServerCallbacks::default(),
             listeners: Vec::new(),
             connections: 0,
             addresses: None,
             closing: false,
             unreferenced: false,
+            #[cfg(feature = "sim")]
+            is_changed: false,
             keep_alive_line: Vec::new(),
             persistent_block: Vec::new(),
             block_second: u64::MAX,
         };
         entry.apply_options();
+        #[cfg(feature = "sim")]
+        {
+            entry.is_changed = false;
+        }
         entry
     }
 
     /// Brings what is derived from the options up to date with them.
     pub(crate) fn apply_options(&mut self) {
+        #[cfg(feature = "sim")]
+        {
+            self.is_changed = true;
+        }
         let options = &self.options;
         self.limits = options.limits.over(&self.of_loop.limits);
         self.head_limits = HeadLimits {
@@ -141,6 +161,11 @@ impl ServerEntry {
             }
         };
         self.timeout_ticks = super::ticks_or_never(options.timeout);
+        self.write_quota = quota(options.write_timeout, options.min_write_rate);
+        self.body_quota = match options.min_body_rate {
+            0 => 0,
+            rate => quota(BODY_RATE_SPAN, rate),
+        };
         self.keep_alive_line = match (idle.is_zero(), self.limits.max_requests_per_socket) {
             (true, _) => String::new(),
             (false, None) => format!("Keep-Alive: timeout={}\r\n", idle.as_secs()),
@@ -292,6 +317,24 @@ impl AddressCounts {
         let network = network(address);
         *self.counts.entry(network).or_default() += 1;
         self.addresses.insert(key, network);
+    }
+
+    /// Each count is the number of connections from there, and these are the server's own.
+    #[cfg(feature = "sim")]
+    pub(crate) fn check(&self, is_its: impl Fn(u32) -> bool) -> std::result::Result<(), String> {
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for (key, network) in &self.addresses {
+            *counts.entry(*network).or_default() += 1;
+            if !is_its(*key) {
+                return Err(format!("slot {key} is counted by its address, and is gone"));
+            }
+        }
+        match counts == self.counts {
+            true => Ok(()),
+            false => {
+                Err(format!("it counts {:?} by address, and there are {counts:?}", self.counts))
+            }
+        }
     }
 
     pub(crate) fn remove(&mut self, key: u32) {

@@ -249,6 +249,7 @@ pub(crate) fn violation_error(violation: Violation) -> Error {
 pub(super) fn timeout_error(clock: Clock) -> Error {
     let message = match clock {
         Clock::Headers => "the request's head did not come in time (headers_timeout)",
+        Clock::BodyRate => "the request's content comes too slowly (min_body_rate)",
         _ => "the request did not come in time (request_timeout)",
     };
     Error::new(ErrorKind::Timeout(clock), "ERR_HTTP_REQUEST_TIMEOUT", message).with_status(408)

@@ -199,6 +199,7 @@ impl<'a> RequestLine<'a> {
         let method_bytes = match window {
             [b'G', b'E', b'T', b' ', ..] => 3,
             [b'P', b'O', b'S', b'T', b' ', ..] => 4,
+            // A longer one has no space behind what is looked at here.
             _ => {
                 let most = usize::from(limits.method_bytes);
                 run_of(window.get(..most).unwrap_or(window), TOKEN)

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use crate::engine::server_clock::{MIN_WRITE_RATE, WRITE_TIMEOUT};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 
 /// Options of a [`Server`](crate::http::Server): its clocks, and the limits that are not to be those of the loop
 /// ([`Limits`]).
 ///
-/// Durations of zero turn a clock off. The sweep that enforces them makes deadlines late by up to 50 ms, and
+/// Durations and rates of zero turn a clock off. The sweep that enforces them makes deadlines late by up to 50 ms, and
 /// by up to a second once there are more than 1,000 connections; never early.
 ///
 /// ```
@@ -25,6 +26,8 @@ pub struct ServerOptions {
     pub(crate) keep_alive_timeout: Duration,
     pub(crate) keep_alive_timeout_buffer: Duration,
     pub(crate) write_timeout: Duration,
+    pub(crate) min_body_rate: u32,
+    pub(crate) min_write_rate: u32,
     pub(crate) timeout: Duration,
     pub(crate) allow_half_open: bool,
     pub(crate) limits: ServerLimits,
@@ -91,7 +94,9 @@ impl Default for ServerOptions {
             request_timeout: Duration::from_secs(300),
             keep_alive_timeout: Duration::from_secs(65),
             keep_alive_timeout_buffer: Duration::from_secs(1),
-            write_timeout: Duration::from_secs(60),
+            write_timeout: WRITE_TIMEOUT,
+            min_body_rate: 240,
+            min_write_rate: MIN_WRITE_RATE,
             timeout: Duration::ZERO,
             allow_half_open: true,
             limits: ServerLimits::default(),
@@ -143,8 +148,32 @@ impl ServerOptions {
         self
     }
 
-    /// How long a client may read nothing of a response that waits for it; then the connection is dropped.
-    /// Default: 60 s.
+    /// Least bytes per second with which a request's content has to come, averaged over 30 s: within so long, from the
+    /// moment that content is awaited, there have to be 30 times as many; then the next 30 s begin. Time in which the
+    /// handler does not read does not count. Too slow: 408 and close where no byte of the response was sent, else close;
+    /// [`Clock::BodyRate`](crate::Clock::BodyRate). Zero: off. Default: 240. (Node: none)
+    ///
+    /// ```
+    /// // Long requests are welcome, idle ones are not.
+    /// let options = onloop::http::ServerOptions::new()
+    ///     .request_timeout(std::time::Duration::from_secs(3600))
+    ///     .min_body_rate(10_000);
+    /// ```
+    pub fn min_body_rate(mut self, bytes_per_second: u32) -> Self {
+        self.min_body_rate = bytes_per_second;
+        self
+    }
+
+    /// Least bytes per second that a client has to take of what waits for it, averaged over
+    /// [`write_timeout`](ServerOptions::write_timeout). Zero: any byte will do. Default: 240. (Node: none)
+    pub fn min_write_rate(mut self, bytes_per_second: u32) -> Self {
+        self.min_write_rate = bytes_per_second;
+        self
+    }
+
+    /// How long a client may take nothing, or less than [`min_write_rate`](ServerOptions::min_write_rate) asks for, of
+    /// what waits for it; then the connection is dropped. It is taken when the system has room for it, which may be a
+    /// moment after the client has read. Default: 60 s.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
