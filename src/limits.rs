@@ -112,7 +112,7 @@ limits! {
     /// | `accepts_per_turn` | 256 | connections that one listener accepts in one go, of which a turn has two | the rest is for the next go | | `tests/limits_of_loops.rs::a_listener_accepts_so_many_connections_in_a_turn` |
     /// | `reads_per_turn` | 8 | reads from one connection in one go | the same | | `tests/limits_of_loops.rs::so_many_reads_of_so_many_bytes_are_made_of_a_connection_in_a_turn` |
     /// | `requests_per_turn` | 64 | pipelined requests of one connection that are served in one go, and calls that it is owed again and again | the same | | `tests/limits_of_loops.rs::so_many_requests_of_a_connection_are_served_in_a_turn` |
-    /// | `read_buffer` | 64 KiB | bytes of one read, of one chunk in `on_data`, and what one connection holds of bytes that wait behind a request | the rest stays with the system, and then with the peer | | `tests/limits_of_loops.rs::so_many_reads_of_so_many_bytes_are_made_of_a_connection_in_a_turn` |
+    /// | `read_buffer` | 64 KiB | bytes of one read, and of one chunk in `on_data` | the rest stays with the system, and then with the peer | | `tests/limits_of_loops.rs::so_many_reads_of_so_many_bytes_are_made_of_a_connection_in_a_turn` |
     /// | `posts_max` | 16,384 | posts that wait for the loop | `post` fails with `ERR_POST_FAILED` | `Posts` | `tests/limits_of_loops.rs::so_many_posts_run_in_a_turn_and_so_many_wait` |
     /// | `posts_per_turn` | 1,024 | posts that run in one turn | the rest is for the next turn | | `tests/limits_of_loops.rs::so_many_posts_run_in_a_turn_and_so_many_wait` |
     /// | `file_reads_max` | 16 | slices of files that the thread for files has been given | the next slice waits | | `tests/send_file/main.rs::one_slice_at_a_time_is_enough_for_all` |
@@ -122,6 +122,7 @@ limits! {
     /// |---|---|---|
     /// | digits of a chunk size | 16, behind 16 leading zeros | 400 `HPE_INVALID_CHUNK_SIZE` and close |
     /// | bytes of the fields of a head or trailer section that we send | 65,535 | the call fails with `ERR_HTTP_HEADERS_TOO_LARGE`, `Limit::HeaderSize` |
+    /// | bytes that wait behind the request of a connection | a head and two reads | the rest stays with the system, and then with the peer |
     /// | servers of a loop | 65,535 | `ERR_OUT_OF_RANGE` from `Server::new` |
     /// | agents of a loop | 65,535 | `ERR_OUT_OF_RANGE` from `Agent::new` |
     /// | origins of a loop with connections or requests | 65,535 | `ERR_AGENT_QUEUE_FULL` from `request`, `Limit::Requests` |

@@ -20,6 +20,7 @@ fn world(bytes: usize) -> World {
 fn until_partial(world: &mut World, bytes: usize) {
     for _ in 0..10_000 {
         if sim::stats(&world.event_loop).partial_head_bytes == bytes {
+            sim::check(&world.event_loop).expect("the shares make the whole");
             return;
         }
         world.turn();

@@ -99,6 +99,7 @@ impl Pool {
                 && active.failure.is_none()
                 && active.piped_from.is_none()
                 && active.corked.is_none()
+                && active.partial_bytes == 0
                 && !active.need_drain
                 && active.timeout_ticks == 0
                 && active.inactivity == Inactivity::None
