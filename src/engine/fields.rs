@@ -3,7 +3,9 @@
 use crate::engine::Core;
 use crate::engine::slot::{ExchangeId, Kind};
 use crate::error::{Error, ErrorKind, Limit, Result};
-use crate::h1::{FieldError, FieldList, Known, Outgoing, decimal, has_list_token, names_equal};
+use crate::h1::{
+    FieldError, FieldList, Known, Outgoing, decimal, has_list_token, is_token, names_equal,
+};
 
 /// What becomes of the lines of a name when one is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,8 +166,15 @@ pub(crate) fn set_field(
 
 /// RFC 9110 §6.5.1: what steers framing, routing or authentication has no place behind the content.
 pub(crate) fn check_trailer(name: &str) -> Result<()> {
-    const FORBIDDEN: [&str; 6] =
-        ["content-length", "transfer-encoding", "host", "trailer", "connection", "authorization"];
+    const FORBIDDEN: [&str; 7] = [
+        "content-length",
+        "transfer-encoding",
+        "host",
+        "trailer",
+        "connection",
+        "authorization",
+        "proxy-authorization",
+    ];
     if FORBIDDEN.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name)) {
         let message = format!("{name} is not allowed as a trailer");
         return Err(Error::local("ERR_HTTP_TRAILER_INVALID", message));
@@ -217,12 +226,14 @@ fn check_trailer_framing(known: Known) -> Result<()> {
     Ok(())
 }
 
-/// `chunked` is the last coding and the only one of that name (RFC 9112 §6.1).
+/// A list of codings of which `chunked` is the last and the only one of that name (RFC 9112 §6.1). No coding that
+/// goes by its name alone has parameters, and strict readers refuse them.
 fn ends_in_chunked(value: &[u8]) -> bool {
     let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
     let before = value.len() - last.len();
     last.trim_ascii().eq_ignore_ascii_case(b"chunked")
         && !has_list_token(&value[..before], "chunked")
+        && value.split(|byte| *byte == b',').all(|coding| is_token(coding.trim_ascii()))
 }
 
 /// The public error of a refused field.
