@@ -109,7 +109,7 @@ impl Judge {
         let server = server_telling(event_loop.handle(), &seen);
         server.listen("127.0.0.1:80").expect("a free address");
         let address = server.address().expect("it listens");
-        Judge { net, event_loop, server, address, seen, limits: Limits::of_server() }
+        Judge { net, event_loop, server, address, seen, limits: Limits::default() }
     }
 
     /// Plays the pieces on a connection of their own. `at_once` ends the client's side with the last piece;
@@ -152,7 +152,8 @@ impl Judge {
         let stats = sim::stats(&self.event_loop);
         ensure(stats.is_empty() && self.net.open_sockets() == 0, || {
             format!("something is left: {stats:?}")
-        })
+        })?;
+        sim::check(&self.event_loop)
     }
 
     fn rest(&mut self, peer: &SimPeer, received: &mut Vec<u8>) {
@@ -353,7 +354,7 @@ fn check_answers(expected: &Conversation, received: &[u8], over: Over) -> Verdic
 
 fn reply(bytes: &[u8], asked: &[u8], over: Over) -> Reply {
     let ended = over == Over::End;
-    read_response(bytes, asked, ended, &Limits { head_bytes: 60_000, ..Limits::of_client() })
+    read_response(bytes, asked, ended, &Limits { head_bytes: 60_000, ..Limits::default() })
 }
 
 /// `100 (Continue)` at most, once at most, and only to who expects it.

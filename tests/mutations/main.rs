@@ -11,13 +11,12 @@ mod judged;
 mod mutate;
 mod streams;
 
-use judged::server::Judge;
-use judged::{Random, Verdict, cut, shown};
+use judged::{Random, client, cut, server, shown};
 
 /// How many there are in a plain `cargo test`.
 const FEW: u64 = 3_000;
 
-/// Connections are judged by the same server for so long, then it must have nothing left.
+/// Mutants are played to the same server or client for so long, then it must have nothing left.
 const BATCH: u64 = 500;
 
 fn number(name: &str) -> Option<u64> {
@@ -33,51 +32,73 @@ fn seeds() -> std::ops::Range<u64> {
     first..first + number("ONLOOP_MUTANTS").unwrap_or(FEW)
 }
 
-/// The bytes of a mutant of requests.
-fn mutant(random: &mut Random) -> Vec<u8> {
-    let valid = streams::requests(random);
-    // Some are left as they are.
+/// A valid stream, mutated; some are left as they are.
+fn mutant(random: &mut Random, valid: fn(&mut Random) -> Vec<u8>) -> Vec<u8> {
+    let stream = valid(random);
     if random.once_in(20) {
-        return valid;
+        return stream;
     }
-    let other = streams::requests(random);
-    mutate::mutate(valid, &other, random)
+    let other = valid(random);
+    mutate::mutate(stream, &other, random)
 }
 
 fn failed(seed: u64, test: &str, stream: &[u8], error: &str) -> ! {
+    let name = "cargo test --test mutations";
     panic!(
-        "mutant {seed}: {error}\nstream: {}\nreplay: ONLOOP_MUTANT={seed} cargo test --test mutations {test}",
+        "mutant {seed}: {error}\nstream: {}\nreplay: ONLOOP_MUTANT={seed} {name} {test}",
         shown(stream)
     );
 }
 
-fn judge(judge: &mut Judge, seed: u64) -> (Vec<u8>, Verdict) {
-    let mut random = Random::new(seed);
-    let stream = mutant(&mut random);
-    let pieces = cut(&stream, &mut random);
-    let at_once = random.once_in(3);
+/// Shows what is played where one mutant is replayed.
+fn show(pieces: &[&[u8]], at_once: bool) {
     if number("ONLOOP_MUTANT").is_some() {
         let pieces: Vec<String> = pieces.iter().map(|piece| shown(piece)).collect();
-        println!("at once: {at_once}, {pieces:#?}");
+        println!("ended at once: {at_once}, {pieces:#?}");
     }
-    let verdict = judge.play(&pieces, at_once);
-    (stream, verdict)
 }
 
 #[test]
 fn a_server_takes_what_is_valid_and_refuses_what_is_not() {
-    let mut server = Judge::new();
+    let mut judge = server::Judge::new();
     for seed in seeds() {
-        let (stream, verdict) = judge(&mut server, seed);
-        let verdict = match verdict {
-            Ok(()) if seed % BATCH == 0 => std::mem::replace(&mut server, Judge::new()).finish(),
-            verdict => verdict,
-        };
+        let mut random = Random::new(seed);
+        let stream = mutant(&mut random, streams::requests);
+        let pieces = cut(&stream, &mut random);
+        let at_once = random.once_in(3);
+        show(&pieces, at_once);
+        let mut verdict = judge.play(&pieces, at_once);
+        if verdict.is_ok() && seed % BATCH == 0 {
+            verdict = std::mem::replace(&mut judge, server::Judge::new()).finish();
+        }
         if let Err(error) = verdict {
             failed(seed, "a_server", &stream, &error);
         }
     }
-    if let Err(error) = server.finish() {
-        panic!("{error}");
+    judge.finish().expect("nothing is left");
+}
+
+#[test]
+fn a_client_takes_what_is_valid_and_refuses_what_is_not() {
+    let mut judge = client::Judge::new();
+    for seed in seeds() {
+        let mut random = Random::new(seed);
+        let stream = mutant(&mut random, streams::response);
+        let pieces = cut(&stream, &mut random);
+        let at_once = random.once_in(3);
+        let method = random.pick(&["GET", "GET", "GET", "HEAD", "DELETE"]);
+        // A request whose connection ends before any byte of a reply is made again.
+        if stream.is_empty() {
+            continue;
+        }
+        show(&pieces, at_once);
+        let mut verdict = judge.play(method, &pieces, at_once);
+        if verdict.is_ok() && seed % BATCH == 0 {
+            verdict = std::mem::replace(&mut judge, client::Judge::new()).finish();
+        }
+        if let Err(error) = verdict {
+            failed(seed, "a_client", &stream, &error);
+        }
     }
+    judge.finish().expect("nothing is left");
 }
