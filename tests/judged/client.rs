@@ -1,6 +1,7 @@
 //! A client whose server sends anything, and the comparison with what the model expects.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -50,6 +51,8 @@ pub(crate) struct Judge {
     listener: SimListener,
     /// The connection that the last response has left free.
     kept: Option<SimPeer>,
+    /// How many responses ended in which way.
+    pub(crate) tally: BTreeMap<&'static str, u32>,
 }
 
 impl Judge {
@@ -58,7 +61,7 @@ impl Judge {
         let event_loop = net.event_loop(LoopOptions::new().read_buffer(4096));
         let address = SocketAddr::from(([10, 0, 0, 1], 80));
         let listener = net.listen(&address.into()).expect("a free address");
-        Judge { net, event_loop, listener, kept: None }
+        Judge { net, event_loop, listener, kept: None, tally: BTreeMap::new() }
     }
 
     /// Answers a request with the pieces. `at_once` ends the server's side with the last one; else the outcome
@@ -84,6 +87,7 @@ impl Judge {
             if is_free(&expected, stream.len()) {
                 ensure(!is_over, || format!("not kept: {expected:?}"))?;
                 self.kept = Some(peer);
+                *self.tally.entry("kept").or_default() += 1;
                 return Ok(());
             }
             ensure(is_over != (expected.ending == ReplyEnding::Waits), || {
@@ -95,6 +99,7 @@ impl Judge {
         let expected = read_response(&stream, method.as_bytes(), true, &limits);
         compare(&expected, &told.borrow(), &stream, true)
             .map_err(|error| format!("at the end: {error}"))?;
+        *self.tally.entry(expected.ending.name()).or_default() += 1;
         drop(peer);
         pass(&self.net, &mut self.event_loop, TRAVEL);
         let stats = sim::stats(&self.event_loop);

@@ -111,6 +111,19 @@ pub(crate) enum Ending {
     ClosesAfterLast,
 }
 
+impl Ending {
+    /// For counting them.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Ending::Waits => "waits",
+            Ending::Ends => "ends",
+            Ending::Cut => "cut",
+            Ending::Refused(_) => "refused",
+            Ending::ClosesAfterLast => "closes",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Conversation {
     /// Those that are whole.
