@@ -192,7 +192,7 @@ impl<'a> RequestLine<'a> {
         let method_bytes = match window {
             [b'G', b'E', b'T', b' ', ..] => 3,
             [b'P', b'O', b'S', b'T', b' ', ..] => 4,
-            _ => run_of(window.get(..METHOD_BYTES_MAX.wrapping_add(1))?, TOKEN),
+            _ => run_of(window.get(..METHOD_BYTES_MAX)?, TOKEN),
         };
         let (method, rest) = window.split_at_checked(method_bytes)?;
         let [b' ', rest @ ..] = rest else { return None };
