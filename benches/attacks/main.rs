@@ -78,7 +78,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
     for attack in chosen {
         let report = assault(attack, scale, if is_whole { "whole" } else { "quick" })
             .map_err(|error| format!("{}: {error}", attack.name))?;
-        println!("{}", report.row(attack));
+        println!("{}", report.row(attack, &scale));
         failures.extend(report.failures(attack, &scale));
     }
     println!("\n{}", machine());
@@ -91,9 +91,8 @@ fn run() -> Result<bool, Box<dyn Error>> {
 /// What one attack did to the process and to the others.
 struct Report {
     outcome: Outcome,
-    /// The most anonymous memory that was seen, and the peak of all kinds, both less what was there before.
+    /// The most anonymous memory that was seen, or the peak of all memory, less what there was before: whichever is more.
     growth: usize,
-    peak_growth: usize,
     cpu: Duration,
     time: Duration,
     others: io::Result<Histogram<u64>>,
@@ -114,16 +113,17 @@ fn assault(attack: &Attack, scale: Scale, size: &str) -> Result<Report, Box<dyn 
         let watcher = scope.spawn(|| watched.watch(&over));
         let others = scope.spawn(|| honest::ask(target.port, usize::MAX, &over));
         // On a thread of its own, since it makes itself less important than the others.
-        let attacker = scope.spawn(|| (attack.run)(&target));
+        let attacker = scope.spawn(|| repeat(attack, &target));
         let outcome = attacker.join();
         over.store(true, Ordering::Relaxed);
         (outcome, watcher.join(), others.join())
     });
     let panicked = |_| "a thread panicked";
+    let grown = most.map_err(panicked)?.saturating_sub(anonymous);
+    let growth = grown.max(process.peak_bytes().saturating_sub(peak));
     Ok(Report {
         outcome: outcome.map_err(panicked)??,
-        growth: most.map_err(panicked)?.saturating_sub(anonymous),
-        peak_growth: process.peak_bytes().saturating_sub(peak),
+        growth,
         cpu: process.cpu_time().saturating_sub(cpu),
         time: began.elapsed(),
         others: others.map_err(panicked)?,
@@ -131,8 +131,23 @@ fn assault(attack: &Attack, scale: Scale, size: &str) -> Result<Report, Box<dyn 
     })
 }
 
+/// Until it has lasted long enough for the others to notice.
+fn repeat(attack: &Attack, target: &Target) -> io::Result<Outcome> {
+    let began = Instant::now();
+    let mut outcome = (attack.run)(target)?;
+    while began.elapsed() < target.scale.least {
+        outcome.merge((attack.run)(target)?);
+    }
+    Ok(outcome)
+}
+
 impl Report {
-    fn row(&self, attack: &Attack) -> String {
+    fn row(&self, attack: &Attack, scale: &Scale) -> String {
+        let mut growth = format!("{} KB", self.growth / 1000);
+        let bound = (attack.bound)(scale);
+        if !bound.reason.is_empty() {
+            growth += &format!(" of {} KB ({})", bound.bytes / 1000, bound.reason);
+        }
         let share = self.cpu.as_secs_f64() / self.time.as_secs_f64() * 100.0;
         let others = match &self.others {
             Ok(latencies) => [
@@ -145,12 +160,10 @@ impl Report {
             Err(error) => format!("{error} | | "),
         };
         format!(
-            "| {} | {} | {} | {} KB ({}) | {:.2} s, {share:.0} % | {others} | {} |",
+            "| {} | {} | {} | {growth} | {:.2} s, {share:.0} % | {others} | {} |",
             attack.name,
             self.outcome.connections,
             self.outcome.sent,
-            self.growth / 1000,
-            self.peak_growth / 1000,
             self.cpu.as_secs_f64(),
             self.outcome,
         )

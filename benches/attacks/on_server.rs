@@ -29,6 +29,7 @@ const GREETING: &[u8] = b"\r\n\r\nHello, World!";
 const SWEEP: Duration = Duration::from_millis(1200);
 
 pub(crate) const ATTACKS: &[Attack] = &[
+    Attack::new("(none)", nothing, &["nothing"]),
     Attack::new("slow heads, a byte per 50 ms", slow_heads, &["408"]),
     Attack::new("slow bodies, a byte per 50 ms", slow_bodies, &["408"]),
     Attack::new("silent connections", silent, &["closed"]),
@@ -58,6 +59,14 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack::new("upload that is never read", upload_held, &["408"]),
     Attack::new("upload echoed, the echo unread", upload_echoed, &["held back"]),
 ];
+
+/// What the machine does to the figures by itself.
+fn nothing(target: &Target) -> io::Result<Outcome> {
+    thread::sleep(target.scale.look * 2);
+    let mut outcome = Outcome::default();
+    outcome.add("nothing");
+    Ok(outcome)
+}
 
 /// Sends `first` on every connection, then byte after byte of `rest` over and over, until `time` is over.
 fn drip(
@@ -158,7 +167,7 @@ fn read_slowly(target: &Target, path: &str) -> io::Result<Outcome> {
     }
     let began = Instant::now();
     let mut starts = vec![Vec::new(); some];
-    while began.elapsed() < clocks.write * 2 + SWEEP {
+    while began.elapsed() < clocks.write * 2 + SWEEP / 2 {
         for (stream, start) in streams.iter_mut().zip(&mut starts) {
             let mut sip = [0; 4];
             let count = stream.read(&mut sip).unwrap_or(0);
@@ -186,12 +195,13 @@ fn slow_readers_shared(target: &Target) -> io::Result<Outcome> {
     read_slowly(target, "/bytes")
 }
 
-/// What a handler copies is kept up to the high-water mark and the piece that goes beyond.
+/// What a handler copies is kept up to the high-water mark and the piece that goes beyond. Behind it lies what was
+/// written already, as long as it is not more.
 fn readers_bound(scale: &Scale) -> Bound {
     const HIGH_WATER_MARK: usize = 64 * 1024;
     Bound {
-        bytes: Bound::PLAIN.bytes + scale.some * (HIGH_WATER_MARK + STREAM_BLOCK_BYTES),
-        reason: "the high-water mark and one piece for each",
+        bytes: Bound::PLAIN.bytes + scale.some * 2 * (HIGH_WATER_MARK + STREAM_BLOCK_BYTES),
+        reason: "twice the high-water mark and a piece for each",
     }
 }
 

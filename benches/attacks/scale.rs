@@ -32,15 +32,17 @@ pub(crate) struct Scale {
     pub(crate) upload_bytes: u64,
     /// How long something is looked at that has no end of its own.
     pub(crate) look: Duration,
+    /// An attack that is over sooner is made again.
+    pub(crate) least: Duration,
 }
 
 impl Scale {
     pub(crate) const fn whole() -> Scale {
         Scale {
             clocks: Clocks {
-                head: Duration::from_secs(5),
-                request: Duration::from_secs(10),
-                write: Duration::from_secs(5),
+                head: Duration::from_secs(4),
+                request: Duration::from_secs(7),
+                write: Duration::from_secs(3),
             },
             many: 2000,
             some: 50,
@@ -50,7 +52,8 @@ impl Scale {
             endless_bytes: 64 << 20,
             download_bytes: 200_000_000,
             upload_bytes: 64 << 20,
-            look: Duration::from_secs(3),
+            look: Duration::from_millis(1500),
+            least: Duration::from_millis(1000),
         }
     }
 
@@ -70,7 +73,8 @@ impl Scale {
             endless_bytes: 16 << 20,
             download_bytes: 20_000_000,
             upload_bytes: 16 << 20,
-            look: Duration::from_millis(300),
+            look: Duration::from_millis(200),
+            least: Duration::ZERO,
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 pub(crate) fn run(clocks: Clocks) -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new()?;
     let lp = event_loop.handle();
-    // As in the example `testbed`; so are the clocks when nobody is in a hurry, but for the one of writing.
+    // As in the example `testbed`, with shorter clocks.
     let options = ServerOptions::new()
         .headers_timeout(clocks.head)
         .request_timeout(clocks.request)
@@ -96,9 +96,8 @@ fn count(req: &Request, res: Response) {
 
 /// Asks the server on this port of this machine, and answers with what came of it.
 fn fetch(lp: LoopHandle, clocks: Clocks, port: u64, res: Response) -> onloop::Result<()> {
-    let options = RequestOptions::new("GET", format!("http://127.0.0.1:{port}/"))
-        .timeout(clocks.head)
-        .deadline(clocks.request);
+    let options =
+        RequestOptions::new("GET", format!("http://127.0.0.1:{port}/")).deadline(clocks.head);
     let request = http::request_with(lp, options)?;
     request.on_response(move |response| tell(&response, res));
     request.on_error(move |error| res.end(error.code()));

@@ -57,6 +57,15 @@ impl Outcome {
     pub(crate) fn add(&mut self, fate: impl Into<String>) {
         *self.got.entry(fate.into()).or_default() += 1;
     }
+
+    /// The same attack once more.
+    pub(crate) fn merge(&mut self, again: Outcome) {
+        self.connections += again.connections;
+        self.sent += again.sent;
+        for (fate, count) in again.got {
+            *self.got.entry(fate).or_default() += count;
+        }
+    }
 }
 
 impl fmt::Display for Outcome {
