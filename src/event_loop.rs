@@ -62,8 +62,8 @@ impl EventLoop {
     /// # Errors
     /// As [`EventLoop::new`].
     pub fn with_options(options: LoopOptions) -> Result<EventLoop> {
-        let net =
-            Net::system(options.events_per_turn).map_err(|error| Error::io(&error, "poll"))?;
+        let events = options.limits.events_per_turn;
+        let net = Net::system(events).map_err(|error| Error::io(&error, "poll"))?;
         Ok(EventLoop::on(net, options))
     }
 
@@ -75,13 +75,13 @@ impl EventLoop {
         shell.install(Box::new(core));
         EventLoop {
             shell,
-            buffer: vec![0; options.read_buffer],
+            buffer: vec![0; options.limits.read_buffer],
             batch: Vec::new(),
             dispatched: 0,
             dirty: Vec::new(),
             posts_left: false,
             policy: options.panic_policy,
-            posts_per_turn: options.posts_per_turn,
+            posts_per_turn: options.limits.posts_per_turn,
             handle: LoopHandle { shell, generation: shell.generation() },
         }
     }

@@ -26,7 +26,7 @@ impl Core {
     ) -> Result<()> {
         let server = self.running_server(server_key, generation)?;
         let options = ListenOptions {
-            backlog: server.options.backlog,
+            backlog: server.limits.backlog,
             reuse_port: server.options.reuse_port,
             ipv6_only: server.options.ipv6_only,
         };
@@ -45,7 +45,7 @@ impl Core {
         generation: u32,
         listener: OwnedFd,
     ) -> Result<()> {
-        let backlog = self.running_server(server_key, generation)?.options.backlog;
+        let backlog = self.running_server(server_key, generation)?.limits.backlog;
         let source = self.net.adopt_listener(listener, backlog);
         let source = source.map_err(|error| Error::io(&error, "listen"))?;
         self.add_listener(server_key, source, Flags::ADOPTED)
@@ -143,9 +143,9 @@ impl Core {
             self.net.close(source);
             return None;
         };
-        let options = &server.options;
+        let (options, limits) = (&server.options, &server.limits);
         // Asked for only where it counts: it is a system call.
-        let limited = options.max_connections_per_address.zip(server.addresses.as_deref());
+        let limited = limits.max_connections_per_address.zip(server.addresses.as_deref());
         let address = limited
             .is_some()
             .then(|| self.net.peer_address(&source).and_then(|address| address.ip()))
@@ -154,7 +154,7 @@ impl Core {
             (Some((limit, counts)), Some(address)) => counts.count(address) >= limit,
             _ => false,
         };
-        if of_address || options.max_connections.is_some_and(|limit| server.connections >= limit) {
+        if of_address || limits.max_connections.is_some_and(|limit| server.connections >= limit) {
             return self.refuse_connection(source, owner, of_address);
         }
         if options.no_delay {

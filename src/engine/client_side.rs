@@ -22,9 +22,6 @@ use crate::h1::{
 };
 use crate::net::{Address, Family, Time};
 
-/// Most informational responses to one request.
-pub(super) const INFORMATIONAL_MAX: u16 = 64;
-
 /// The client's part of an exchange.
 #[derive(Debug, Default)]
 pub(crate) struct ClientState {
@@ -390,14 +387,15 @@ impl Core {
     /// A 1xx: `on_continue` for 100, then `on_information`.
     fn client_informed(&mut self, key: u32, head: Box<Head>) -> Event {
         let id = self.id(key);
+        let most = self.options.limits.max_informational;
         let client = self.client(key);
-        client.informational += 1;
-        if client.informational > INFORMATIONAL_MAX {
+        client.informational = client.informational.saturating_add(1);
+        if client.informational > most {
             self.pool.recycle_head(head);
             let error = Core::limit_error(
                 Limit::Informational,
                 "ERR_HTTP_TOO_MANY_INFORMATIONAL",
-                "the server sent more than 64 informational responses",
+                "the server sent more informational responses than `max_informational`",
             );
             return self.drop_connection(key, Some(error));
         }

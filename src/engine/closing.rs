@@ -152,7 +152,11 @@ impl Core {
             self.pool.recycle_active(active);
         }
         self.arm(key, ticks(LINGER));
-        Event::Done
+        match self.slots[key as usize].flags.has(Flags::READABLE) {
+            // The peer's end may be here already, behind the bytes that were not read.
+            true => Event::Continue,
+            false => Event::Done,
+        }
     }
 
     /// Reads and drops until the peer's end.

@@ -78,8 +78,12 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(net: &Net) -> Files {
-        Files { reader: FileReader::new(net), waiting: VecDeque::new(), buffer: Vec::new() }
+    pub(super) fn new(net: &Net, reads_max: usize) -> Files {
+        Files {
+            reader: FileReader::new(net, reads_max),
+            waiting: VecDeque::new(),
+            buffer: Vec::new(),
+        }
     }
 }
 

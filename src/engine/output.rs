@@ -18,9 +18,6 @@ const WRITE_BYTES_MAX: usize = 448 * 1024;
 /// reader that is always a little behind would otherwise make it grow without end.
 const COMPACT_BYTES_MIN: usize = 64 * 1024;
 
-/// Most bytes that are kept of what was written already, in case it has to be written again.
-const KEPT_FOR_REPETITION_MAX: usize = 64 * 1024;
-
 /// A buffer that is so long is not made longer, but another one begun behind it: one that doubles would take, with
 /// its copy, up to three times what waits.
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
@@ -69,8 +66,9 @@ pub(crate) struct Output {
     taken: u64,
     /// Bytes were thrown away since writing failed.
     lost: bool,
-    /// What is written stays here, so that it can be written again.
+    /// What is written stays here, so that it can be written again, as long as it is not more than that.
     kept: bool,
+    kept_max: usize,
 }
 
 impl Output {
@@ -234,7 +232,7 @@ impl Output {
         self.position += written;
         self.taken += written as u64;
         if self.kept {
-            if self.position > KEPT_FOR_REPETITION_MAX {
+            if self.position > self.kept_max {
                 self.release(trash);
             }
             return;
@@ -288,10 +286,11 @@ impl Output {
         }
     }
 
-    /// From now on what is written stays here, up to 64 KiB of it, until [`Output::release`].
-    pub(crate) fn keep(&mut self) {
+    /// From now on what is written stays here, until it is more or [`Output::release`].
+    pub(crate) fn keep(&mut self, most: usize) {
         debug_assert_eq!(self.position, 0, "what went before cannot be written again");
         self.kept = true;
+        self.kept_max = most;
     }
 
     /// Everything that was written since [`Output::keep`] is still here.
@@ -512,7 +511,7 @@ mod tests {
             let mut rest = output.len();
             output.advance(rest, &mut trash);
             expected.clear();
-            output.keep();
+            output.keep(usize::MAX);
             for (index, size) in [5, PIECE_BYTES_MIN, 7].into_iter().enumerate() {
                 let bytes = vec![b'a' + index as u8; size];
                 expected.extend_from_slice(&bytes);
@@ -536,9 +535,9 @@ mod tests {
     fn no_more_is_kept_than_is_allowed() {
         let mut output = Output::default();
         let mut trash = Trash::default();
-        output.keep();
-        output.push(Chunk::Borrowed(&vec![0; KEPT_FOR_REPETITION_MAX + 1]), &mut trash);
-        output.advance(KEPT_FOR_REPETITION_MAX, &mut trash);
+        output.keep(1000);
+        output.push(Chunk::Borrowed(&[0; 1001]), &mut trash);
+        output.advance(1000, &mut trash);
         assert!(output.is_kept());
         output.advance(1, &mut trash);
         assert!(!output.is_kept() && output.buffer.is_empty() && output.position == 0);

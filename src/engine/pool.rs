@@ -46,6 +46,8 @@ impl Pool {
         if self.actives.len() >= KEPT_MAX {
             return;
         }
+        // What the next connection does not take is not this one's doing.
+        active.write_pace = Default::default();
         active.input.clear();
         if active.input.capacity() > KEPT_BYTES_MAX {
             active.input = Vec::new();

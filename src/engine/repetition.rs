@@ -17,7 +17,7 @@ impl Core {
         }
         if let Some(active) = slot.active.as_deref_mut() {
             if active.client.as_deref().is_some_and(|client| client.is_idempotent()) {
-                active.output.keep();
+                active.output.keep(self.options.limits.max_kept_for_repetition);
             }
         }
     }

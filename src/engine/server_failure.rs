@@ -233,6 +233,8 @@ pub(crate) fn violation_error(violation: Violation) -> Error {
         None => ErrorKind::Peer,
         Some(LimitName::HeaderSize) => ErrorKind::Limit(Limit::HeaderSize),
         Some(LimitName::HeadersCount) => ErrorKind::Limit(Limit::HeadersCount),
+        Some(LimitName::Method) => ErrorKind::Limit(Limit::Method),
+        Some(LimitName::EmptyLines) => ErrorKind::Limit(Limit::EmptyLines),
         Some(LimitName::Target) => ErrorKind::Limit(Limit::Target),
         Some(LimitName::Chunked) => ErrorKind::Limit(Limit::Chunked),
         Some(LimitName::Body) => ErrorKind::Limit(Limit::Body),
@@ -247,6 +249,7 @@ pub(crate) fn violation_error(violation: Violation) -> Error {
 pub(super) fn timeout_error(clock: Clock) -> Error {
     let message = match clock {
         Clock::Headers => "the request's head did not come in time (headers_timeout)",
+        Clock::BodyRate => "the request's content comes too slowly (min_body_rate)",
         _ => "the request did not come in time (request_timeout)",
     };
     Error::new(ErrorKind::Timeout(clock), "ERR_HTTP_REQUEST_TIMEOUT", message).with_status(408)

@@ -162,7 +162,7 @@ impl Core {
         let slot = &self.slots[key as usize];
         let server_key = u32::from(slot.owner);
         let server = self.servers.get(server_key as usize)?;
-        let last = server.options.max_requests_per_socket?;
+        let last = server.limits.max_requests_per_socket?;
         // Where the content of that last request was not read to its end, what follows is content.
         let is_read = |active: &Active| active.incoming.decoder.is_done();
         if slot.sequence < last

@@ -91,7 +91,7 @@ const BAD: &[(u8, &[u8], Violation, u16)] = &[
     (10, b"GET\r\nHost: h\r\n\r\n", Violation::Method, 400),
     (11, b"G(T / HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Method, 400),
     (11, b"HTTP/1.1 200 OK\r\n\r\n", Violation::Method, 400),
-    (12, b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG", Violation::Method, 400),
+    (12, b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG", Violation::MethodTooLong, 400),
     (14, b"GET /a\"b HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target, 400),
     (14, b"GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target, 400),
     (14, b"GET /a\\b HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target, 400),
