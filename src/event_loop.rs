@@ -92,6 +92,12 @@ impl EventLoop {
         self.shell.with(work)
     }
 
+    /// Checks that the loop's state is in order.
+    #[cfg(feature = "sim")]
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
+        self.shell.with(|core| core.check(&self.dirty)).unwrap_or(Ok(()))
+    }
+
     /// The handle by which everything on the loop is made. `Copy`.
     pub fn handle(&self) -> LoopHandle {
         self.handle
@@ -171,6 +177,8 @@ impl EventLoop {
     /// # Panics
     /// As [`EventLoop::run`].
     pub fn turn(&mut self, max: Option<Duration>) -> Result<usize> {
+        // Also where a panic ends it: what is called afterwards must not take the turn's time for the present.
+        let _turn = Turn { shell: self.shell };
         if self.has_leftovers() {
             self.shell.with(Core::refresh_time);
         } else {
@@ -182,7 +190,6 @@ impl EventLoop {
         if posted || self.shell.with(Core::has_due).unwrap_or(false) {
             handled += self.run_due();
         }
-        self.shell.with(|core| core.in_turn = false);
         Ok(handled)
     }
 
@@ -337,6 +344,18 @@ impl EventLoop {
             }
         }
         handled
+    }
+}
+
+/// A turn while it lasts.
+struct Turn {
+    shell: &'static LoopShell,
+}
+
+impl Drop for Turn {
+    #[inline]
+    fn drop(&mut self) {
+        self.shell.with(|core| core.in_turn = false);
     }
 }
 

@@ -331,6 +331,30 @@ impl Agents {
         }
     }
 
+    #[cfg(feature = "sim")]
+    pub(super) fn has_origin(&self, key: u16) -> bool {
+        self.origins.contains(usize::from(key))
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u16, &AgentEntry)> {
+        self.entries.iter().map(|(key, entry)| (key as u16, &**entry))
+    }
+
+    /// Each origin is found by its name, and nothing else is.
+    #[cfg(feature = "sim")]
+    pub(super) fn check_names(&self) -> std::result::Result<(), String> {
+        for (key, origin) in &self.origins {
+            if self.by_name.get(&origin.name).copied() != Some(key as u16) {
+                return Err(format!("origin {key} is not found by its name, {:?}", origin.name));
+            }
+        }
+        match self.by_name.len() == self.origins.len() {
+            true => Ok(()),
+            false => Err("names are kept of origins that are gone".into()),
+        }
+    }
+
     /// How long an address is waited for before the next one is tried beside it.
     pub(super) fn attempt_delay(&self, origin: u16) -> Duration {
         self.get(self.maker_of(origin))

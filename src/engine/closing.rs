@@ -152,8 +152,8 @@ impl Core {
             self.pool.recycle_active(active);
         }
         self.arm(key, ticks(LINGER));
+        // The peer's end may be here already, of which nobody will tell a second time.
         match self.slots[key as usize].flags.has(Flags::READABLE) {
-            // The peer's end may be here already, behind the bytes that were not read.
             true => Event::Continue,
             false => Event::Done,
         }

@@ -387,6 +387,8 @@ impl Core {
                 Some(Event::Continue)
             }
             Ok(false) => {
+                // What was said is of the address before it, whose socket had the same name.
+                slot.flags.unset(Flags::BROKEN.and(Flags::HANGUP).and(Flags::READABLE));
                 slot.flags.set(Flags::WRITE_BLOCKED);
                 None
             }

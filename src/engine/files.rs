@@ -99,6 +99,12 @@ impl FileContent {
         matches!(self.slice, Slice::Asked)
     }
 
+    /// A slice is here that was asked for.
+    #[cfg(feature = "sim")]
+    pub(super) fn is_here(&self) -> bool {
+        matches!(self.slice, Slice::Here(_))
+    }
+
     fn advance(&mut self, count: usize) {
         self.left.start = self.left.end.min(self.left.start.saturating_add(count as u64));
     }

@@ -34,7 +34,7 @@ pub(crate) struct Journey {
     pub(super) options: JourneyOptions,
     /// Whose connections it uses; `None` where it has connections of its own.
     pub(super) agent: Option<AgentId>,
-    deadline: Option<TimerKey>,
+    pub(super) deadline: Option<TimerKey>,
     /// It waits before its next attempt.
     pub(super) pause: Option<TimerKey>,
     pub(super) redirects: u32,

@@ -23,6 +23,8 @@ mod files;
 pub(crate) mod immediates;
 mod incoming;
 mod informational;
+#[cfg(feature = "sim")]
+mod invariants;
 pub(crate) mod journey;
 pub(crate) mod options;
 mod outgoing;

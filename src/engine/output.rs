@@ -381,6 +381,28 @@ impl Output {
         }
     }
 
+    /// What is counted is what there is.
+    #[cfg(feature = "sim")]
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let pieces: usize = self.pieces.iter().map(|piece| piece.as_slice().len()).sum();
+        let written_max = match self.pieces.front().filter(|_| self.buffer.is_empty()) {
+            Some(first) => first.as_slice().len(),
+            None => self.buffer.len(),
+        };
+        match pieces == self.pieces_bytes && (self.kept || self.position <= written_max) {
+            true => Ok(()),
+            false => {
+                Err(format!("output: {pieces} bytes in pieces, {} counted", self.pieces_bytes))
+            }
+        }
+    }
+
+    /// Nothing of a former connection is left.
+    #[cfg(feature = "sim")]
+    pub(crate) fn is_blank(&self) -> bool {
+        self.is_empty() && self.position == 0 && self.pieces.is_empty() && !self.lost && !self.kept
+    }
+
     /// Gives back buffers that have grown beyond `keep` bytes.
     pub(crate) fn shrink(&mut self, keep: usize) {
         if self.buffer.capacity() > keep {

@@ -61,6 +61,10 @@ impl Core {
         self.note_sent(key);
         self.disconnect(key);
         self.client(key).repeated = true;
+        // Its name may have to be looked up again, which must not take for ever either.
+        let now = self.now;
+        self.active(key).started = now;
+        self.arm_connecting(key);
     }
 
     /// Remembers how much of a request was sent before it is sent anew.

@@ -94,6 +94,9 @@ pub(crate) struct ServerEntry {
     /// `close` was called: no connection outlives its exchange.
     pub(crate) closing: bool,
     pub(crate) unreferenced: bool,
+    /// Settings were changed since it was made: clocks that run may be of former ones.
+    #[cfg(feature = "sim")]
+    pub(crate) is_changed: bool,
     keep_alive_line: Vec<u8>,
     persistent_block: Vec<u8>,
     block_second: u64,
@@ -118,16 +121,26 @@ impl ServerEntry {
             addresses: None,
             closing: false,
             unreferenced: false,
+            #[cfg(feature = "sim")]
+            is_changed: false,
             keep_alive_line: Vec::new(),
             persistent_block: Vec::new(),
             block_second: u64::MAX,
         };
         entry.apply_options();
+        #[cfg(feature = "sim")]
+        {
+            entry.is_changed = false;
+        }
         entry
     }
 
     /// Brings what is derived from the options up to date with them.
     pub(crate) fn apply_options(&mut self) {
+        #[cfg(feature = "sim")]
+        {
+            self.is_changed = true;
+        }
         let options = &self.options;
         self.limits = options.limits.over(&self.of_loop.limits);
         self.head_limits = HeadLimits {
@@ -304,6 +317,24 @@ impl AddressCounts {
         let network = network(address);
         *self.counts.entry(network).or_default() += 1;
         self.addresses.insert(key, network);
+    }
+
+    /// Each count is the number of connections from there, and these are the server's own.
+    #[cfg(feature = "sim")]
+    pub(crate) fn check(&self, is_its: impl Fn(u32) -> bool) -> std::result::Result<(), String> {
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for (key, network) in &self.addresses {
+            *counts.entry(*network).or_default() += 1;
+            if !is_its(*key) {
+                return Err(format!("slot {key} is counted by its address, and is gone"));
+            }
+        }
+        match counts == self.counts {
+            true => Ok(()),
+            false => {
+                Err(format!("it counts {:?} by address, and there are {counts:?}", self.counts))
+            }
+        }
     }
 
     pub(crate) fn remove(&mut self, key: u32) {

@@ -51,7 +51,12 @@ impl Core {
                     active.outgoing.forbid_persistence();
                 }
                 if !listens {
+                    let is_whole = active.incoming.complete;
                     self.server_answer(id.key, head, 417, "");
+                    if !is_whole {
+                        // Nor is the content awaited: the connection ends with this answer.
+                        self.server_stop_discarding(id.key);
+                    }
                     return Event::Continue;
                 }
                 RequestListener::CheckExpectation

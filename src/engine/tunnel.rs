@@ -15,7 +15,7 @@ use crate::h1::{Asked, HeadProgress, parse_response};
 #[derive(Debug, Default)]
 pub(crate) struct Tunnel {
     /// What is left of the request to the proxy.
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
     /// What came of its answer.
     answer: Vec<u8>,
     progress: HeadProgress,

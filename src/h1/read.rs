@@ -199,7 +199,8 @@ impl<'a> RequestLine<'a> {
         let method_bytes = match window {
             [b'G', b'E', b'T', b' ', ..] => 3,
             [b'P', b'O', b'S', b'T', b' ', ..] => 4,
-            _ => run_of(window.get(..usize::from(limits.method_bytes).wrapping_add(1))?, TOKEN),
+            // A longer one has no space behind what is looked at here.
+            _ => run_of(window.get(..usize::from(limits.method_bytes))?, TOKEN),
         };
         let (method, rest) = window.split_at_checked(method_bytes)?;
         let [b' ', rest @ ..] = rest else { return None };
