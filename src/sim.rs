@@ -87,3 +87,34 @@ impl SimNet {
 pub fn stats(event_loop: &EventLoop) -> LoopStats {
     event_loop.with_core(|core| core.stats()).unwrap_or_default()
 }
+
+/// Whether the state of a loop is in order, as deep as it can be looked into: every connection belongs to a server
+/// or an agent that is there, every count is what there is, whatever has something to do will do it or waits for
+/// something that will come, clocks run where the options ask for them, and nothing of a finished exchange is left in
+/// what is used again. It works on every loop, simulated or not, between two turns.
+///
+/// What it finds is a mistake of this crate and not of its user; a test of a handler that calls it after every
+/// turn is a test of the crate as well. It is a pass over everything that the loop holds.
+///
+/// # Errors
+/// What is not in order, for people to read.
+///
+/// ```
+/// use onloop::{http, sim, sim::SimNet, LoopOptions};
+/// use std::time::Duration;
+///
+/// let net = SimNet::new(1);
+/// let mut event_loop = net.event_loop(LoopOptions::default());
+/// let server = http::create_server(event_loop.handle(), |_req, res| res.end("hello"));
+/// server.listen("127.0.0.1:80")?;
+/// let peer = net.connect(&server.address().unwrap());
+/// peer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+/// while peer.available() == 0 {
+///     event_loop.turn(Some(Duration::from_secs(1)))?;
+///     sim::check(&event_loop).unwrap();
+/// }
+/// # Ok::<(), onloop::Error>(())
+/// ```
+pub fn check(event_loop: &EventLoop) -> Result<(), String> {
+    event_loop.check()
+}

@@ -66,7 +66,7 @@ fn a_request_whose_content_drips_is_408() {
     let mut clocked = Clocked::new();
     let log = Log::new();
     let notes = log.clone();
-    clocked.serve(ServerOptions::new(), move |req, res| {
+    clocked.serve(ServerOptions::new().min_body_rate(0), move |req, res| {
         req.resume();
         req.on_end(notes.noting("end"));
         req.on_aborted(notes.noting("aborted"));
@@ -89,7 +89,7 @@ fn a_request_whose_content_drips_is_408() {
 #[test]
 fn no_408_where_the_answer_has_begun() {
     let mut clocked = Clocked::new();
-    clocked.serve(ServerOptions::new(), |req, res| {
+    clocked.serve(ServerOptions::new().min_body_rate(0), |req, res| {
         req.resume();
         res.write("begun");
     });
@@ -145,6 +145,7 @@ fn clocks_of_zero_are_off() {
     let options = ServerOptions::new()
         .headers_timeout(off)
         .request_timeout(off)
+        .min_body_rate(0)
         .write_timeout(off)
         .keep_alive_timeout(off);
     clocked.serve(options, |req, res| {

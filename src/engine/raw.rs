@@ -6,7 +6,7 @@ use crate::content::Chunk;
 use crate::engine::deadlines::duration_of;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Content;
-use crate::engine::server_clock::write_timeout_error;
+use crate::engine::server_clock::{MIN_WRITE_RATE, WRITE_TIMEOUT, quota, write_timeout_error};
 use crate::engine::slot::{ExchangeId, Flags, Kind};
 use crate::engine::{Core, ticks_or_never};
 use crate::error::{Error, Result};
@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 impl Core {
     /// Turns a connection into a byte stream of the user's, who is given its first `head` bytes at once.
     pub(crate) fn become_raw(&mut self, key: u32, head: usize) {
+        self.release_partial_head(key);
         let slot = self.slot(key);
         slot.kind = Kind::Raw;
         slot.deadline = 0;
@@ -127,13 +128,21 @@ impl Core {
     }
 
     /// A stream that ends once everything is out waits for its peer as long as a response does: the server's
-    /// `write_timeout`, from the last byte on that moved.
+    /// `write_timeout` and `min_write_rate`, and on the side of the client the defaults of both.
     fn arm_closing(&mut self, key: u32) {
-        let slot = &self.slots[key as usize];
-        if self.activity || slot.deadline == 0 {
-            let server = self.servers.get(slot.owner as usize);
-            let limit = server.map_or(Duration::ZERO, |server| server.options.write_timeout);
-            self.arm(key, ticks_or_never(limit));
+        let tick = self.tick;
+        let slot = &mut self.slots[key as usize];
+        let Some(active) = slot.active.as_deref_mut() else {
+            return;
+        };
+        let (ticks, quota) = match self.servers.get(slot.owner as usize) {
+            Some(server) => (ticks_or_never(server.options.write_timeout), server.write_quota),
+            None => (ticks_or_never(WRITE_TIMEOUT), quota(WRITE_TIMEOUT, MIN_WRITE_RATE)),
+        };
+        active.write_pace.note(true, active.output.taken(), quota, tick);
+        slot.deadline = active.write_pace.end(ticks);
+        if slot.deadline != 0 {
+            self.sweep.note(slot.deadline);
         }
     }
 

@@ -1,15 +1,60 @@
 //! The clocks of a server's connection: which of them runs, and what follows when it has run out.
 //!
-//! A slot has one deadline, the soonest of the clocks that run. When it has passed, each is looked at again.
+//! A slot has one deadline, the soonest of the clocks that run. When it has passed, each is looked at again. None of
+//! them is extended by single bytes: those of messages are absolute, the others ask for a [`Pace`].
 
 use std::time::Duration;
 
+use crate::engine::deadlines::ticks;
 use crate::engine::event::Event;
 use crate::engine::server_failure::timeout_error;
 use crate::engine::server_side::Step;
 use crate::engine::slot::{Active, Flags, Inactivity, Stage};
 use crate::engine::{Core, ServerEntry, tick_at, ticks_or_never};
 use crate::error::{Clock, Error, ErrorKind};
+
+/// Defaults of `write_timeout` and `min_write_rate`.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const MIN_WRITE_RATE: u32 = 240;
+
+/// For how long a request's content may come more slowly than `min_body_rate`.
+pub(crate) const BODY_RATE_SPAN: Duration = Duration::from_secs(30);
+
+/// A span of time within which a peer has to move a quota of bytes; then the next one begins. So neither single bytes
+/// nor what was moved long ago buys a peer time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Pace {
+    /// The tick in which the span began; 0 is none.
+    since: u32,
+    /// How many bytes had been moved then.
+    moved: u64,
+}
+
+impl Pace {
+    /// The tick in which a span of so many ends; 0 is none.
+    #[inline]
+    pub(super) fn end(self, ticks: u32) -> u32 {
+        match (self.since, ticks) {
+            (0, _) | (_, 0) => 0,
+            (since, ticks) => since.saturating_add(ticks),
+        }
+    }
+
+    /// Takes note of how many bytes have been moved so far, at `tick`; where none is awaited no time passes.
+    #[inline]
+    pub(super) fn note(&mut self, awaited: bool, moved: u64, quota: u64, tick: u32) {
+        if !awaited {
+            self.since = 0;
+        } else if self.since == 0 || moved.saturating_sub(self.moved) >= quota {
+            *self = Pace { since: tick, moved };
+        }
+    }
+}
+
+/// How many bytes have to move in this time at this rate; one at least.
+pub(crate) fn quota(span: Duration, bytes_per_second: u32) -> u64 {
+    span.as_secs().saturating_mul(u64::from(bytes_per_second)).max(1)
+}
 
 /// A clock that runs, and the tick in which it runs out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,23 +63,21 @@ enum Running {
     Write,
     Headers,
     Request,
+    /// `min_body_rate`: the content comes too slowly.
+    BodyRate,
     /// `timeout`, of the server or set on the exchange.
     Inactivity,
 }
 
 /// The clocks that run for a connection with state.
-fn clocks(active: &Active, server: &ServerEntry, is_head_awaited: bool) -> [(Running, u32); 3] {
+fn clocks(active: &Active, server: &ServerEntry, is_head_awaited: bool) -> [(Running, u32); 4] {
     let since = |begin: u32, ticks: u32| match ticks {
         0 => 0,
         ticks => begin.saturating_add(ticks),
     };
     let since_start = |limit: Duration| since(tick_at(active.started), ticks_or_never(limit));
-    // A file's content that the disk has not given yet is not the client's to answer for.
-    let is_file_unread = active.file.as_deref().is_some_and(|file| !file.awaits_disk());
-    let write = match active.output.is_empty() && !is_file_unread {
-        true => 0,
-        false => since(active.moved, ticks_or_never(server.options.write_timeout)),
-    };
+    let write = active.write_pace.end(ticks_or_never(server.options.write_timeout));
+    let body = active.incoming.pace.end(ticks(BODY_RATE_SPAN));
     let message = match active.stage {
         Stage::Head if !is_head_awaited => (Running::Headers, 0),
         Stage::Head => (Running::Headers, since_start(server.options.headers_limit())),
@@ -45,7 +88,24 @@ fn clocks(active: &Active, server: &ServerEntry, is_head_awaited: bool) -> [(Run
         Inactivity::Told => 0,
         _ => since(active.moved, active.timeout_ticks),
     };
-    [(Running::Write, write), message, (Running::Inactivity, inactivity)]
+    [(Running::Write, write), message, (Running::BodyRate, body), (Running::Inactivity, inactivity)]
+}
+
+impl Active {
+    /// Takes note of what the client has taken of the response and sent of the content.
+    #[inline]
+    fn note_pace(&mut self, server: &ServerEntry, tick: u32) {
+        // A file's content that the disk has not given yet is not the client's to answer for.
+        let is_file_unread = self.file.as_deref().is_some_and(|file| !file.awaits_disk());
+        let is_unread = !self.output.is_empty() || is_file_unread;
+        self.write_pace.note(is_unread, self.output.taken(), server.write_quota, tick);
+        let incoming = &mut self.incoming;
+        let is_awaited = self.stage != Stage::Head
+            && !incoming.complete
+            && (!incoming.paused || incoming.discarding)
+            && server.body_quota != 0;
+        incoming.pace.note(is_awaited, incoming.received_bytes, server.body_quota, tick);
+    }
 }
 
 /// A head has a clock from its first byte on, the first one of a connection from accept on. Where a former
@@ -89,6 +149,7 @@ impl Core {
             active.moved = self.tick;
             active.inactivity = Inactivity::None;
         }
+        active.note_pace(server, self.tick);
         let awaited = is_head_awaited(active, slot.flags, slot.sequence);
         let soonest =
             clocks(active, server, awaited).into_iter().map(|(_, tick)| tick).filter(|&t| t != 0);
@@ -96,6 +157,19 @@ impl Core {
         if slot.deadline != 0 {
             self.sweep.note(slot.deadline);
         }
+    }
+
+    /// The deadline that the state of a connection calls for.
+    #[cfg(feature = "sim")]
+    pub(super) fn server_clock_due(&self, key: u32) -> u32 {
+        let slot = &self.slots[key as usize];
+        let server = self.servers.get(slot.owner as usize);
+        let Some((active, server)) = slot.active.as_deref().zip(server) else {
+            return 0;
+        };
+        let awaited = is_head_awaited(active, slot.flags, slot.sequence);
+        let clocks = clocks(active, server, awaited).into_iter().map(|(_, tick)| tick);
+        clocks.filter(|&tick| tick != 0).min().unwrap_or(0)
     }
 
     /// A deadline has passed; which one follows from the state.
@@ -135,6 +209,7 @@ impl Core {
                 Step::Again
             }
             Running::Headers => self.server_client_error(key, 408, timeout_error(Clock::Headers)),
+            Running::BodyRate => self.server_client_error(key, 408, timeout_error(Clock::BodyRate)),
             _ => self.server_client_error(key, 408, timeout_error(Clock::Request)),
         }
     }

@@ -195,7 +195,7 @@ impl Core {
         else {
             return Step::Rest;
         };
-        if active.output.len() >= server.options.high_water_mark {
+        if active.output.len() >= server.limits.high_water_mark {
             return self.server_relieve(key);
         }
         let mut head = pool.head();
@@ -210,8 +210,7 @@ impl Core {
                 }
                 active.partial = true;
                 self.pool.recycle_head(head);
-                self.keep_input(key, input);
-                Step::Again
+                self.keep_partial_head(key, input)
             }
             Err(violation) => {
                 self.pool.recycle_head(head);
@@ -293,6 +292,7 @@ impl Core {
         let mut kept = std::mem::take(&mut self.active(key).input);
         let read = self.read(key, input);
         if read == Read::Some {
+            self.release_partial_head(key);
             kept.extend_from_slice(input.bytes());
             input.filled(0);
             input.load(kept);
@@ -322,7 +322,7 @@ impl Core {
         let id = ExchangeId { key, generation: slot.generation, sequence: slot.sequence };
         let server_key = u32::from(slot.owner);
         let meaning = *head.meaning();
-        let last = server.options.max_requests_per_socket;
+        let last = server.limits.max_requests_per_socket;
         let persistent =
             meaning.persistent && !server.closing && last.is_none_or(|last| slot.sequence < last);
         let is_whole = !active.partial;

@@ -6,6 +6,7 @@ use crate::engine::client_side::ClientState;
 use crate::engine::cork::Corked;
 use crate::engine::files::FileContent;
 use crate::engine::output::Output;
+use crate::engine::server_clock::Pace;
 use crate::error::Error;
 use crate::h1::{BodyDecoder, Head, HeadProgress, Outgoing};
 use crate::net::{Source, Time};
@@ -142,6 +143,8 @@ pub(crate) struct Active {
     pub(crate) progress: HeadProgress,
     /// `input` is a head that was parsed as far as it is here: more bytes are needed, not another look.
     pub(crate) partial: bool,
+    /// Its share in what partial heads take of the loop: see `partial_heads`.
+    pub(crate) partial_bytes: usize,
     /// When the message that is being received began.
     pub(crate) started: Time,
     pub(crate) incoming: Incoming,
@@ -169,6 +172,8 @@ pub(crate) struct Active {
     /// The tick in which a byte moved last, as far as a clock needs it; 0 is unknown.
     pub(crate) moved: u32,
     pub(crate) inactivity: Inactivity,
+    /// How fast the client takes what we send; only on a server's connection.
+    pub(crate) write_pace: Pace,
 }
 
 /// Who has been told that nothing moves. Each is told once, until something moves again.
@@ -203,6 +208,8 @@ pub(crate) struct Incoming {
     pub(crate) discarded_bytes: usize,
     /// Bytes of content that came.
     pub(crate) received_bytes: u64,
+    /// How fast they come; only on a server's connection.
+    pub(crate) pace: Pace,
     /// Another exchange's outgoing message takes the content.
     pub(crate) pipe_to: Option<ExchangeId>,
     pub(crate) trailers: Option<Box<Head>>,

@@ -10,9 +10,6 @@ use crate::engine::fields::gone;
 use crate::engine::slot::{Active, ExchangeId, Flags};
 use crate::error::{Error, Limit, Result};
 
-/// Most callbacks of `on_written` that wait on one message.
-const WRITTEN_MAX: usize = 1024;
-
 /// The callbacks of `on_written` that wait, in order. Each has the place in the connection's output up to which
 /// everything must be taken.
 pub(crate) type WrittenQueue = VecDeque<(u64, WrittenFn)>;
@@ -61,9 +58,10 @@ impl Core {
         let active = self.active(id.key);
         let is_held = active.corked.is_some() || active.file.is_some();
         let place = if is_held { HELD } else { active.output.end() };
+        let most = self.options.limits.max_written_callbacks;
         let callbacks = self.callbacks(id).ok_or_else(gone)?;
         let written = callbacks.written.get_or_insert_default();
-        if written.len() >= WRITTEN_MAX {
+        if written.len() >= most {
             return Err(written_limit());
         }
         written.extend(callback.take().map(|callback| (place, callback)));
@@ -169,6 +167,6 @@ fn written_limit() -> Error {
     Core::limit_error(
         Limit::WriteCallbacks,
         "ERR_OUT_OF_RANGE",
-        "1,024 callbacks of `on_written` wait on this message already: write more between two of them",
+        "`max_written_callbacks` wait on this message already: write more between two of them",
     )
 }

@@ -3,7 +3,7 @@
 //! The match in each function is the whole cost of having several kinds. Deliberately not here: what
 //! the caller does about `WouldBlock`.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -15,6 +15,14 @@ use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use super::Address;
 #[cfg(feature = "sim")]
 use super::sim::SocketId;
+
+/// `MSG_NOSIGNAL`: a write to a connection that is gone is an error and nothing more. `writev`, and on a Unix
+/// socket `write`, would raise SIGPIPE, which ends a program that does not ignore it. Elsewhere sockets are made so that
+/// they raise none (`SO_NOSIGPIPE`).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const QUIETLY: i32 = 0x4000;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const QUIETLY: i32 = 0;
 
 /// A socket, or none. Dropping it closes it.
 ///
@@ -106,8 +114,12 @@ impl Source {
     #[inline]
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Source::Tcp(stream) => uninterrupted(|| stream.write(bytes)),
-            Source::Unix(stream) => uninterrupted(|| stream.write(bytes)),
+            Source::Tcp(stream) => uninterrupted(|| {
+                stream.try_io(|| SockRef::from(&*stream).send_with_flags(bytes, QUIETLY))
+            }),
+            Source::Unix(stream) => uninterrupted(|| {
+                stream.try_io(|| SockRef::from(&*stream).send_with_flags(bytes, QUIETLY))
+            }),
             _ => Err(not_a_stream()),
         }
     }
@@ -115,8 +127,12 @@ impl Source {
     #[inline]
     pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Source::Tcp(stream) => uninterrupted(|| stream.write_vectored(slices)),
-            Source::Unix(stream) => uninterrupted(|| stream.write_vectored(slices)),
+            Source::Tcp(stream) => uninterrupted(|| {
+                stream.try_io(|| SockRef::from(&*stream).send_vectored_with_flags(slices, QUIETLY))
+            }),
+            Source::Unix(stream) => uninterrupted(|| {
+                stream.try_io(|| SockRef::from(&*stream).send_vectored_with_flags(slices, QUIETLY))
+            }),
             _ => Err(not_a_stream()),
         }
     }

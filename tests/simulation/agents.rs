@@ -317,6 +317,9 @@ impl Sweep {
     }
 
     fn check(&mut self) {
+        if let Err(why) = onloop::sim::check(&self.event_loop) {
+            panic!("at {:?}: {why}", self.net.now());
+        }
         let (agent, stats) = (self.agent, stats(&self.event_loop));
         let (in_use, free, waiting) = (agent.sockets(), agent.free_sockets(), agent.requests());
         let sum = |list: &[(String, usize)]| list.iter().map(|(_, count)| count).sum::<usize>();

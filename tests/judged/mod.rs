@@ -1,0 +1,105 @@
+//! Bytes are played to a server or a client of ours, and what comes of them must be what the model says of
+//! the same bytes: what the program is told, what goes back, how it ends, whatever the cuts.
+
+// Each program that includes it uses a part of it.
+#![allow(dead_code)]
+
+pub(crate) mod client;
+pub(crate) mod server;
+
+#[path = "../model/mod.rs"]
+pub(crate) mod model;
+
+use std::time::Duration;
+
+use onloop::EventLoop;
+use onloop::sim::SimNet;
+
+/// What went wrong, in words.
+pub(crate) type Verdict = Result<(), String>;
+
+/// A small generator, so that a seed is all that is needed to do it again.
+#[derive(Debug, Clone)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        // Neighbouring seeds must not draw alike from the start (splitmix64).
+        let mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        Random((mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        // xorshift64*
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    /// From 0 to `bound`, which is not among them.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+
+    /// Once in so many times.
+    pub(crate) fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    pub(crate) fn byte(&mut self) -> u8 {
+        self.next() as u8
+    }
+
+    pub(crate) fn pick<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
+        of[self.below(of.len())]
+    }
+}
+
+/// Pieces of a stream: all at once, byte by byte, or cut at random places.
+pub(crate) fn cut<'a>(bytes: &'a [u8], random: &mut Random) -> Vec<&'a [u8]> {
+    let mut places: Vec<usize> = match random.below(8) {
+        0 | 1 => Vec::new(),
+        2 if bytes.len() < 300 => (1..bytes.len()).collect(),
+        _ => (0..1 + random.below(5)).map(|_| random.below(bytes.len().max(1))).collect(),
+    };
+    places.retain(|place| *place > 0 && *place < bytes.len());
+    places.sort_unstable();
+    places.dedup();
+    let ends = places.iter().copied().chain([bytes.len()]);
+    let starts = [0].into_iter().chain(places.iter().copied());
+    starts.zip(ends).map(|(from, to)| &bytes[from..to]).collect()
+}
+
+/// Lets so much time pass on a simulated network.
+pub(crate) fn pass(net: &SimNet, event_loop: &mut EventLoop, time: Duration) {
+    let end = net.now() + time;
+    while net.now() < end {
+        event_loop.turn(Some(end - net.now())).expect("a turn");
+        if net.now() < end && net.stalled() {
+            net.advance(end - net.now());
+        }
+    }
+}
+
+/// A piece on its way takes less.
+pub(crate) const TRAVEL: Duration = Duration::from_micros(120);
+
+/// Whatever was going to happen has happened.
+pub(crate) const REST: Duration = Duration::from_micros(3000);
+
+/// How long a late answer takes.
+pub(crate) const LATE: Duration = Duration::from_micros(1000);
+
+/// Bytes as a string with escapes.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    let text = bytes.escape_ascii().to_string();
+    if text.len() <= 3000 {
+        return text;
+    }
+    format!("{} ... {} bytes ... {}", &text[..1500], bytes.len(), &text[text.len() - 1000..])
+}
+
+pub(crate) fn ensure(good: bool, otherwise: impl FnOnce() -> String) -> Verdict {
+    if good { Ok(()) } else { Err(otherwise()) }
+}
