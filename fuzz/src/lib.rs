@@ -7,5 +7,7 @@ pub mod connections;
 pub mod encoding;
 pub mod heads;
 pub mod input;
+pub mod operations;
 pub mod oracle;
+mod perform;
 pub mod server;
