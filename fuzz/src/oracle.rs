@@ -26,7 +26,7 @@ pub type Reading<T> = Result<(T, usize), Stop>;
 pub type Fields = Vec<(Text, Text)>;
 
 /// Bytes that are shown as text.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Text(pub Vec<u8>);
 
 impl Deref for Text {
