@@ -165,7 +165,11 @@ fn ask(lp: LoopHandle, kind: Kind, account: &Account) -> ClientRequest {
     });
     request.on_close(move || closed.borrow_mut().closes += 1);
     let responses = account.clone();
-    request.on_response(move |response| receive(&responses, kind, &response));
+    request.on_response(move |response| {
+        receive(&responses, kind, &response);
+        // A final answer in place of 100: the content is not wanted, and the request has no more.
+        request.end("");
+    });
     for is_connect in [false, true] {
         let account = account.clone();
         let take = move |response: IncomingResponse, socket: Socket, head: &[u8]| {
