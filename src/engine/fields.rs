@@ -3,7 +3,7 @@
 use crate::engine::Core;
 use crate::engine::slot::{ExchangeId, Kind};
 use crate::error::{Error, ErrorKind, Limit, Result};
-use crate::h1::{FieldError, FieldList, Known, Outgoing, decimal, has_list_token, names_equal};
+use crate::h1::{FieldError, FieldList, Known, Outgoing, decimal, is_token, names_equal};
 
 /// What becomes of the lines of a name when one is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +185,7 @@ fn check_framing_field(fields: &FieldList, name: &str, value: &[u8], place: Plac
         return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
     }
     if name.eq_ignore_ascii_case("transfer-encoding") && !ends_in_chunked(value) {
-        let message = "a Transfer-Encoding must end in `chunked`, which is how onloop frames it";
+        let message = "a Transfer-Encoding must be a list of codings that ends in `chunked`";
         return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
     }
     if place != Place::Only && fields.has(name.as_bytes()) && steers_framing(name) {
@@ -217,12 +217,13 @@ fn check_trailer_framing(known: Known) -> Result<()> {
     Ok(())
 }
 
-/// `chunked` is the last coding and the only one of that name (RFC 9112 §6.1).
+/// A list of codings, of which `chunked` is the last and the only one of that name (RFC 9112 §6.1). Whatever else
+/// it has would be refused by strict readers, and lenient ones would not agree on it.
 fn ends_in_chunked(value: &[u8]) -> bool {
-    let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-    let before = value.len() - last.len();
-    last.trim_ascii().eq_ignore_ascii_case(b"chunked")
-        && !has_list_token(&value[..before], "chunked")
+    let mut codings = value.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    codings.next().is_some_and(is_chunked)
+        && codings.all(|coding| is_token(coding) && !is_chunked(coding))
 }
 
 /// The public error of a refused field.
