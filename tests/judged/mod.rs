@@ -89,7 +89,7 @@ pub(crate) const TRAVEL: Duration = Duration::from_micros(120);
 pub(crate) const REST: Duration = Duration::from_micros(3000);
 
 /// How long a late answer takes.
-pub(crate) const LATE: Duration = Duration::from_micros(1000);
+pub(crate) const LATE: Duration = Duration::from_micros(100);
 
 /// Bytes as a string with escapes.
 pub(crate) fn shown(bytes: &[u8]) -> String {
