@@ -21,7 +21,7 @@ use judged::model::Limits;
 use judged::{Random, Verdict, client, cut, server, shown, small_limits};
 
 /// How many there are in a plain `cargo test`.
-const FEW: u64 = 3_000;
+const FEW: u64 = 2_000;
 
 /// Most of those that are played over real sockets.
 const REAL: u64 = 400;
