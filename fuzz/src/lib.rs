@@ -1,6 +1,13 @@
 //! What the fuzz targets generate and assert. Each file of `fuzz_targets/` gives its input to one function here.
 
+pub mod answers;
 pub mod chunked;
+pub mod client;
+pub mod connections;
+pub mod encoding;
 pub mod heads;
 pub mod input;
+pub mod operations;
 pub mod oracle;
+mod perform;
+pub mod server;
