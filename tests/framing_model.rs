@@ -19,7 +19,7 @@ fn mostly(usual: &'static str, others: &'static [&'static str]) -> BoxedStrategy
 
 fn line_end() -> BoxedStrategy<String> {
     prop_oneof![
-        60 => Just("\r\n"),
+        25 => Just("\r\n"),
         1 => select(&["\n", "\r", "\r\r\n", "\n\r", "\r\n ", "\r\n\t", " \r\n", "\t\r\n", "\0\r\n"][..]),
     ]
     .prop_map(str::to_owned)
@@ -144,7 +144,7 @@ fn chunks() -> BoxedStrategy<String> {
         let digits = match form {
             0 => format!("0{size:x}"),
             1 => format!("{size:X}"),
-            2 => format!("{}", "0".repeat(size) + "1"),
+            2 => "0".repeat(size) + "1",
             3 => format!(" {size:x}"),
             4 => format!("0x{size:x}"),
             5 => format!("{:x}", size + 1),

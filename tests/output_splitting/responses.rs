@@ -19,11 +19,11 @@ type Call = Takes<fn(&Response, &[u8]) -> Result<()>, fn(&Response, &str) -> Res
 #[derive(Clone, Copy)]
 enum Adds {
     /// These fields: what is made of the text.
-    Fields(fn(&[u8]) -> Vec<(Vec<u8>, Vec<u8>)>),
-    Trailer(fn(&[u8]) -> Vec<(Vec<u8>, Vec<u8>)>),
+    Fields(fn(&[u8]) -> Vec<Field>),
+    Trailer(fn(&[u8]) -> Vec<Field>),
     Reason,
     /// An informational response with these fields.
-    Informational(u16, fn(&[u8]) -> Vec<(Vec<u8>, Vec<u8>)>),
+    Informational(u16, fn(&[u8]) -> Vec<Field>),
     /// Nothing but, at most, fields of this name, which the library has its own mind about.
     Steers(&'static str),
 }
