@@ -139,7 +139,7 @@ fn chunks() -> BoxedStrategy<String> {
             ";a=b ",
         ],
     );
-    let chunk = (1..20usize, 0..12u8, extension.clone(), line_end(), line_end());
+    let chunk = (1..20usize, 0..20u8, extension.clone(), line_end(), line_end());
     let chunk = chunk.prop_map(|(size, form, extension, first, second)| {
         let digits = match form {
             0 => format!("0{size:x}"),
@@ -148,6 +148,8 @@ fn chunks() -> BoxedStrategy<String> {
             3 => format!(" {size:x}"),
             4 => format!("0x{size:x}"),
             5 => format!("{:x}", size + 1),
+            6 => format!("1{size:016x}"),
+            7 => format!("{size:016x}"),
             _ => format!("{size:x}"),
         };
         format!("{digits}{extension}{first}{}{second}", "d".repeat(size))
