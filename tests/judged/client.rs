@@ -13,7 +13,7 @@ use onloop::sim::{self, SimListener, SimNet, SimPeer};
 use super::model::message::Field;
 use super::model::shown::fields;
 use super::model::{Limits, Reply, ReplyEnding, read_response};
-use super::{REST, TRAVEL, Verdict, ensure, options, pass, shown};
+use super::{REST, TRAVEL, Verdict, ensure, narrow, options, pass, send, shown};
 
 /// What the program was told.
 #[derive(Default)]
@@ -67,6 +67,12 @@ impl Judge {
         Judge { net, event_loop, listener, limits, kept: None, tally: BTreeMap::new() }
     }
 
+    /// The same on a network that holds little.
+    pub(crate) fn on_narrow_network(self) -> Judge {
+        self.net.set_options(narrow());
+        self
+    }
+
     /// Answers a request with the pieces. `at_once` ends the server's side with the last one; else the outcome
     /// is judged first as long as the server could still go on, then again when it has ended.
     pub(crate) fn play(&mut self, method: &str, pieces: &[&[u8]], at_once: bool) -> Verdict {
@@ -74,9 +80,7 @@ impl Judge {
         self.ask(method, &told);
         let peer = self.peer()?;
         for piece in pieces {
-            let written = peer.write(piece);
-            assert!(written == piece.len() || peer.is_reset() || peer.is_eof(), "it is small");
-            pass(&self.net, &mut self.event_loop, TRAVEL);
+            send(&self.net, &mut self.event_loop, &peer, piece, &mut Vec::new());
         }
         let stream = pieces.concat();
         if !at_once {

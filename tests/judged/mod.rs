@@ -13,7 +13,7 @@ pub(crate) mod model;
 use std::time::Duration;
 
 use model::Limits;
-use onloop::sim::SimNet;
+use onloop::sim::{SimNet, SimOptions, SimPeer};
 use onloop::{EventLoop, LoopOptions};
 
 /// What went wrong, in words.
@@ -80,6 +80,50 @@ pub(crate) fn pass(net: &SimNet, event_loop: &mut EventLoop, time: Duration) {
         if net.now() < end && net.stalled() {
             net.advance(end - net.now());
         }
+    }
+}
+
+/// A network that holds little, and on which writes are cut short or have to be tried again.
+pub(crate) fn narrow() -> SimOptions {
+    SimOptions::default().capacity(700).short_writes(200).would_block(100)
+}
+
+/// Sends a piece, reading what comes meanwhile; what finds the connection over is not sent.
+pub(crate) fn send(
+    net: &SimNet,
+    event_loop: &mut EventLoop,
+    peer: &SimPeer,
+    piece: &[u8],
+    received: &mut Vec<u8>,
+) {
+    let mut rest = piece;
+    let mut tries = 0;
+    loop {
+        rest = &rest[peer.write(rest)..];
+        pass(net, event_loop, TRAVEL);
+        received.extend(peer.read());
+        tries += 1;
+        if rest.is_empty() || peer.is_reset() || peer.is_eof() {
+            return;
+        }
+        assert!(tries < 10_000, "it is not taken");
+    }
+}
+
+/// Lets everything happen that is under way.
+pub(crate) fn rest(
+    net: &SimNet,
+    event_loop: &mut EventLoop,
+    peer: &SimPeer,
+    received: &mut Vec<u8>,
+) {
+    loop {
+        pass(net, event_loop, REST);
+        let more = peer.read();
+        if more.is_empty() {
+            return;
+        }
+        received.extend(more);
     }
 }
 

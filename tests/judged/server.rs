@@ -16,7 +16,7 @@ use super::model::{
     self, Conversation, Ending, Handling, Limits, Reply, ReplyEnding, connection_says,
     read_connection, read_response,
 };
-use super::{LATE, REST, TRAVEL, Verdict, ensure, options, pass, shown};
+use super::{LATE, REST, TRAVEL, Verdict, ensure, narrow, options, pass, rest, send, shown};
 
 /// How a request is answered. Both sides know it from the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +115,12 @@ impl Judge {
         Judge { net, event_loop, server, address, seen, limits, tally: BTreeMap::new() }
     }
 
+    /// The same on a network that holds little.
+    pub(crate) fn on_narrow_network(self) -> Judge {
+        self.net.set_options(narrow());
+        self
+    }
+
     /// Plays the pieces on a connection of their own. `at_once` ends the client's side with the last piece;
     /// else the answer is judged first as long as the client could still go on, then again when it has ended.
     pub(crate) fn play(&mut self, pieces: &[&[u8]], at_once: bool) -> Verdict {
@@ -122,20 +128,17 @@ impl Judge {
         let peer = self.net.connect(&self.address);
         let mut received = Vec::new();
         for piece in pieces {
-            let written = peer.write(piece);
-            // What comes behind the end of a conversation may find the connection closed.
-            assert!(written == piece.len() || peer.is_reset() || peer.is_eof(), "it is small");
-            pass(&self.net, &mut self.event_loop, TRAVEL);
+            send(&self.net, &mut self.event_loop, &peer, piece, &mut received);
         }
         let stream = pieces.concat();
         if !at_once {
-            self.rest(&peer, &mut received);
+            rest(&self.net, &mut self.event_loop, &peer, &mut received);
             let expected = read_connection(&stream, false, &self.limits);
             self.compare(&expected, &received, Over::of(&peer))
                 .map_err(|error| format!("with the client's side open: {error}"))?;
         }
         peer.shutdown_write();
-        self.rest(&peer, &mut received);
+        rest(&self.net, &mut self.event_loop, &peer, &mut received);
         let expected = read_connection(&stream, true, &self.limits);
         let over = Over::of(&peer);
         drop(peer);
@@ -158,11 +161,6 @@ impl Judge {
             format!("something is left: {stats:?}")
         })?;
         sim::check(&self.event_loop)
-    }
-
-    fn rest(&mut self, peer: &SimPeer, received: &mut Vec<u8>) {
-        pass(&self.net, &mut self.event_loop, REST);
-        received.extend(peer.read());
     }
 
     fn compare(&self, expected: &Conversation, received: &[u8], over: Over) -> Verdict {

@@ -167,7 +167,7 @@ fn a_server_takes_what_is_valid_and_refuses_what_is_not() {
 
 #[test]
 fn a_server_with_small_limits_refuses_what_is_too_much() {
-    let make = || server::Judge::new(small_limits());
+    let make = || server::Judge::new(small_limits()).on_narrow_network();
     play_all("a_server_with", make, streams::requests, seeds(), &OF_SERVERS);
 }
 
@@ -179,7 +179,7 @@ fn a_client_takes_what_is_valid_and_refuses_what_is_not() {
 
 #[test]
 fn a_client_with_small_limits_refuses_what_is_too_much() {
-    let make = || client::Judge::new(small_limits());
+    let make = || client::Judge::new(small_limits()).on_narrow_network();
     play_all("a_client_with", make, streams::response, seeds(), &OF_CLIENTS);
 }
 
