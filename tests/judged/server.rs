@@ -341,6 +341,8 @@ fn check_answers(expected: &Conversation, received: &[u8], over: Over) -> Verdic
         }
         let says_close = connection_says(&response.fields, "close");
         let is_last = count + 1 == expected.requests.len();
+        let is_told = request.minor == 1 || connection_says(&response.fields, "keep-alive");
+        ensure(!request.keeps_alive || is_told, || format!("keep-alive not confirmed: {}", at()))?;
         ensure(request.keeps_alive || says_close, || format!("no close: {}", at()))?;
         ensure(!says_close || !request.keeps_alive || is_last, || format!("closes: {}", at()))?;
         rest = &rest[*used..];
@@ -355,7 +357,7 @@ fn check_answers(expected: &Conversation, received: &[u8], over: Over) -> Verdic
         }
         (None, Ending::Refused(statuses)) => check_refusal(rest, statuses, over, false),
         (None, Ending::Cut) => check_refusal(rest, &[400], over, true),
-        (Some(request), ending) => check_unfinished(place, request, ending, rest, over),
+        (Some(request), _) => check_unfinished(place, request, expected, rest, over),
     }
 }
 
@@ -404,12 +406,13 @@ fn check_refusal(rest: &[u8], statuses: &[u16], over: Over, may_be_silent: bool)
 fn check_unfinished(
     place: usize,
     request: &model::Request,
-    ending: &Ending,
+    expected: &Conversation,
     rest: &[u8],
     over: Over,
 ) -> Verdict {
     let reply = reply(rest, &request.method, over);
     check_informational(&reply, request)?;
+    let ending = &expected.ending;
     let informed = reply.informational.len() == 1;
     let behind = match informed {
         true => &rest[rest.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(0) + 4..],
@@ -433,6 +436,8 @@ fn check_unfinished(
             && response.is_some_and(|found| found.content == content || request.method == b"HEAD");
         return ensure(is_whole, || format!("the early answer is missing: {reply:?}"));
     }
+    let is_asked = informed || !(expected.awaits_continue && *ending == Ending::Waits);
+    ensure(is_asked, || "the client is not asked for its content".into())?;
     let sends_back = manner.sends_content_back();
     match ending {
         Ending::Waits if sends_back && is_part => Ok(()),
