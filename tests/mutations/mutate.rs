@@ -107,7 +107,12 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
             bytes.truncate(at);
             bytes.extend_from_slice(&other[from..]);
         }
-        13 => bytes.truncate(at),
+        13 if random.once_in(2) => bytes.truncate(at),
+        // Behind the head of a message, where its content is awaited.
+        13 => {
+            let end = bytes[at..].windows(4).position(|four| four == b"\r\n\r\n");
+            bytes.truncate(end.map_or(at, |end| at + end + 4));
+        }
         14 => {
             for byte in &mut bytes[at..to] {
                 if byte.is_ascii_alphabetic() {
