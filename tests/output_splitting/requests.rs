@@ -82,7 +82,7 @@ fn target_of(path: &str) -> String {
 }
 
 #[rustfmt::skip]
-const CALLS: [(&str, Call, Says); 50] = [
+const CALLS: [(&str, Call, Says); 55] = [
     ("method", Makes(|on, t| http::request(on.lp, t, URL)), Method),
     ("URL, path", Makes(|on, t| http::request(on.lp, "GET", format!("{URL}{t}"))), Target(|t| target_of(&format!("/{t}")))),
     ("URL, query", Makes(|on, t| http::request(on.lp, "GET", format!("{URL}?{t}"))), Target(|t| target_of(&format!("/?{t}")))),
@@ -118,6 +118,13 @@ const CALLS: [(&str, Call, Says); 50] = [
     ("proxy, user", Makes(|on, t| with_proxy(on, &format!("http://{t}@10.0.0.1"))), Credentials("Proxy-Authorization")),
     ("proxy, password", Makes(|on, t| with_proxy(on, &format!("http://u:{t}@10.0.0.1"))), Credentials("Proxy-Authorization")),
     ("proxy, host", Makes(|on, t| with_proxy(on, &format!("http://10.0.0.1{t}"))), Credentials("Proxy-Authorization")),
+    ("proxy, of the environment", Makes(|on, t| {
+        let url = format!("http://u{t}:p@10.0.0.1");
+        let proxy = ProxyOptions::from_vars(|name| (name == "http_proxy").then(|| url.clone()))?;
+        with(on, get("http://h/").agent(Agent::new(on.lp, AgentOptions::new().proxy(proxy).keep_alive(false))?))
+    }), Credentials("Proxy-Authorization")),
+    ("request_from_http, method", Makes(|on, t| from_http(on, t, "/")), Method),
+    ("request_from_http, path", Makes(|on, t| from_http(on, "GET", &format!("/{t}"))), Target(|t| target_of(&format!("/{t}")))),
     ("set_header", Changes(Bytes(|req, t| req.set_header("X-A", t))), Fields(x)),
     ("set_header, text", Changes(Str(|req, t| req.set_header("X-A", t))), Fields(x)),
     ("set_header, name", Changes(Str(|req, t| req.set_header(t, "v"))), Fields(named)),
@@ -127,6 +134,8 @@ const CALLS: [(&str, Call, Says); 50] = [
     ("set_headers", Changes(Bytes(|req, t| req.set_headers([("X-A", t)]))), Fields(x)),
     ("Host", Changes(Bytes(|req, t| req.set_header("Host", t))), Host),
     ("Connection", Changes(Bytes(|req, t| req.set_header("Connection", t))), Steers("Connection")),
+    ("Trailer", Changes(Bytes(|req, t| req.set_header("Trailer", t))), Steers("Trailer")),
+    ("Keep-Alive", Changes(Bytes(|req, t| req.append_header("Keep-Alive", t))), Steers("Keep-Alive")),
     ("Content-Length", Changes(Bytes(|req, t| req.set_header("Content-Length", t))), Steers("Content-Length")),
     ("Transfer-Encoding", Changes(Bytes(|req, t| req.set_header("Transfer-Encoding", t))), Steers("Transfer-Encoding")),
     ("Upgrade", Changes(Bytes(|req, t| req.set_header("Upgrade", t))), Steers("Upgrade")),
@@ -135,6 +144,15 @@ const CALLS: [(&str, Call, Says); 50] = [
     ("add_trailer, name", Changes(Str(|req, t| { req.write("con"); req.add_trailer(t, "v") })), Trailer(named)),
     ("add_trailers", Changes(Bytes(|req, t| { req.write("con"); req.add_trailers([("X-A", t)]) })), Trailer(x)),
 ];
+
+/// A request of the `http` crate's, or an error where that takes none.
+fn from_http(means: Means, method: &str, path: &str) -> Result<ClientRequest> {
+    let uri = format!("http://10.0.0.1{path}");
+    match ::http::Request::builder().method(method).uri(uri).body(()) {
+        Ok(head) => http::request_from_http(means.lp, &head),
+        Err(_) => http::request(means.lp, "\r", URL),
+    }
+}
 
 /// A request through a proxy of its own.
 fn with_proxy(means: Means, url: &str) -> Result<ClientRequest> {
