@@ -445,6 +445,9 @@ fn check_unfinished(
         // The answer had begun: it is cut off.
         _ if sends_back && is_part => Ok(()),
         _ if sends_back && behind.is_empty() => Ok(()),
+        // Even inside of its head.
+        _ if sends_back && reply.ending == ReplyEnding::Cut => Ok(()),
+        _ if sends_back && over == Over::Reset && reply.ending == ReplyEnding::Waits => Ok(()),
         Ending::Refused(statuses) => check_refusal(behind, statuses, over, false),
         Ending::Cut => check_refusal(behind, &[400], over, true),
         _ => Err(format!("impossible: {ending:?}")),
