@@ -130,6 +130,8 @@ pub(crate) struct Core {
     reads_left: usize,
     requests_left: usize,
     accepts_left: usize,
+    /// Bytes that this drive may write before whoever waits for room has to wait for the next turn.
+    writes_left: usize,
     /// What the system said when a connection broke, for whoever asks in the same drive.
     io_failure: Option<((u32, u32), Error)>,
     next_generation: u32,
@@ -182,6 +184,7 @@ impl Core {
             reads_left: 0,
             requests_left: 0,
             accepts_left: 0,
+            writes_left: 0,
             io_failure: None,
             next_generation: global.wrapping_add(1),
             referenced: 0,
@@ -445,6 +448,7 @@ impl Core {
         self.activity = false;
         self.reads_left = self.options.reads_per_turn;
         self.requests_left = self.options.requests_per_turn;
+        self.writes_left = written::WRITTEN_BYTES_PER_TURN;
         if slot.kind == Kind::Listener {
             self.accepts_left = self.options.accepts_per_turn;
         }
