@@ -91,7 +91,8 @@ impl Core {
         );
         let written = active.callbacks.as_deref().and_then(|c| c.written.as_deref());
         hold!(
-            written.is_none_or(|written| written.len() <= self.options.limits.max_written_callbacks),
+            written
+                .is_none_or(|written| written.len() <= self.options.limits.max_written_callbacks),
             "more callbacks of writes wait than may"
         );
         self.check_pipe(key, slot, active)
