@@ -68,60 +68,61 @@ limits! {
     /// # What comes in
     /// | limit | default | what it bounds | who hits it gets | `Limit` | test |
     /// |---|---|---|---|---|---|
-    /// | `max_header_size` | 16 KiB | bytes of a head, and of a trailer section, received | 431 `HPE_HEADER_OVERFLOW` and close; a client's request fails with the code | `HeaderSize`, of trailers `Chunked` | `tests/limits.rs::the_head_has_a_size` |
-    /// | `max_headers_count` | 1,000 | fields of a head, and of a trailer section, received | the same | `HeadersCount`, of trailers `Chunked` | `tests/limits.rs::the_head_has_a_number_of_fields` |
-    /// | `max_target_size` | 8 KiB | bytes of a request target | 414 `HPE_HEADER_OVERFLOW` and close | `Target` | `tests/limits.rs::the_target_has_a_size` |
+    /// | `max_header_size` | 16 KiB | bytes of a head, and of a trailer section, received | 431 `HPE_HEADER_OVERFLOW` and close; a client's request fails with the code | `HeaderSize`, of trailers `Chunked` | `tests/limits_of_messages.rs::a_head_has_the_size_and_the_fields_that_the_loop_says` |
+    /// | `max_headers_count` | 1,000 | fields of a head, and of a trailer section, received | the same | `HeadersCount`, of trailers `Chunked` | `tests/limits_of_messages.rs::a_head_has_the_size_and_the_fields_that_the_loop_says` |
+    /// | `max_target_size` | 8 KiB | bytes of a request target | 414 `HPE_HEADER_OVERFLOW` and close | `Target` | `tests/limits_of_messages.rs::a_head_has_the_size_and_the_fields_that_the_loop_says` |
     /// | `max_method_size` | 32 | bytes of a method | 400 `HPE_INVALID_METHOD` and close | `Method` | `tests/limits_of_messages.rs::the_method_has_a_size` |
     /// | `max_empty_lines` | 4 | empty lines before a request line | 400 `HPE_INVALID_METHOD` and close | `EmptyLines` | `tests/limits_of_messages.rs::empty_lines_before_a_request_have_a_number` |
     /// | `max_partial_heads` | 64 MiB | bytes of request heads of which a part is here, on all connections of the loop | 503 `ERR_TOO_MANY_PARTIAL_HEADS` and close for the head that does not fit | `PartialHeads` | `tests/limits_of_heads.rs::a_partial_head_that_does_not_fit_is_answered_503` |
     /// | `max_extensions_per_chunk` | 4 KiB | bytes of extensions of one chunk | 413 `HPE_CHUNK_EXTENSIONS_OVERFLOW` and close; a client's request fails with the code | `Chunked` | `tests/limits_of_messages.rs::the_extensions_of_a_chunk_have_a_size` |
     /// | `max_extensions_per_message` | 16 KiB | bytes of extensions of all chunks of a message | the same | `Chunked` | `tests/limits_of_messages.rs::the_extensions_of_a_message_have_a_size` |
-    /// | `max_body_size` | none | bytes of content of a request | 413 `ERR_HTTP_CONTENT_TOO_LARGE` and close | `Body` | `tests/content_limit.rs::content_in_chunks_is_refused_at_the_first_chunk_that_goes_beyond` |
+    /// | `max_body_size` | none | bytes of content of a request | 413 `ERR_HTTP_CONTENT_TOO_LARGE` and close | `Body` | `tests/limits_of_messages.rs::content_has_the_size_that_the_loop_says` |
     /// | `max_discarded` | 256 KiB | bytes of content that nobody wants, read and dropped to keep a connection | close, behind an answer that was given | | `tests/limits_of_messages.rs::content_that_nobody_wants_is_dropped_up_to_a_size` |
     /// | `max_informational` | 64 | informational responses to one request | the request fails with `ERR_HTTP_TOO_MANY_INFORMATIONAL`, in a tunnel's making with `ERR_PROXY_TUNNEL` | `Informational` | `tests/limits_of_clients.rs::informational_responses_have_a_number` |
-    /// | `max_requests_per_socket` | none | requests on one connection | the last response says `Connection: close`, and what follows is told to `on_drop_request` | | `tests/server_events.rs::placeholder` |
-    /// | `max_connections` | none | connections of one server | close at once, told to `on_drop`; `serve_connection` fails with `ERR_TOO_MANY_CONNECTIONS` | `Connections` | `tests/limits.rs::one_connection_more_than_allowed_is_closed_at_once` |
-    /// | `max_connections_per_address` | none | connections of one server from one address | the same | `Connections` | `tests/server_events.rs::placeholder` |
+    /// | `max_requests_per_socket` | none | requests on one connection | the last response says `Connection: close`, and what follows is told to `on_drop_request` | | `tests/limits_of_messages.rs::connections_and_their_requests_have_the_numbers_that_the_loop_says` |
+    /// | `max_connections` | none | connections of one server | close at once, told to `on_drop`; `serve_connection` fails with `ERR_TOO_MANY_CONNECTIONS` | `Connections` | `tests/limits_of_messages.rs::connections_and_their_requests_have_the_numbers_that_the_loop_says` |
+    /// | `max_connections_per_address` | none | connections of one server from one address | the same | `Connections` | `tests/limits_of_messages.rs::connections_and_their_requests_have_the_numbers_that_the_loop_says` |
     /// | `backlog` | 1,024 | connections that the system holds and nobody has accepted | what the system does: the client waits, and tries again | | `tests/limits_of_loops.rs::a_backlog_is_what_the_system_holds` |
     ///
     /// # What goes out
     /// | limit | default | what it bounds | who hits it gets | `Limit` | test |
     /// |---|---|---|---|---|---|
-    /// | `high_water_mark` | 64 KiB | bytes of one message that wait to be sent, for who heeds it | `write` returns false, `on_drain` follows; no next request of the connection is looked at, no piped content is read | | `tests/limits_of_messages.rs::placeholder` |
-    /// | `max_buffered` | 16 MiB | the same, for who does not | the exchange fails with `ERR_BUFFER_OUT_OF_BOUNDS` | `Buffered` | `tests/limits.rs::a_handler_that_ignores_backpressure_meets_a_cap` |
-    /// | `max_written_callbacks` | 1,024 | callbacks of `on_written` that wait on one message | the call fails with `ERR_OUT_OF_RANGE` | `WriteCallbacks` | `tests/limits_of_messages.rs::placeholder` |
-    /// | `max_kept_for_repetition` | 64 KiB | bytes of a request that were sent and are kept to be sent again | it is not made again: a redirect that needs them fails with `ERR_REDIRECT_CONTENT`, a retry does not happen | | `tests/limits_of_clients.rs::placeholder` |
+    /// | `high_water_mark` | 64 KiB | bytes of one message that wait to be sent, for who heeds it | `write` returns false, `on_drain` follows; no next request of the connection is looked at, no piped content is read | | `tests/limits_of_messages.rs::answers_that_wait_beyond_the_mark_keep_the_next_request_from_being_looked_at` |
+    /// | `max_buffered` | 16 MiB | the same, for who does not | the exchange fails with `ERR_BUFFER_OUT_OF_BOUNDS` | `Buffered` | `tests/limits_of_messages.rs::a_message_that_nobody_reads_stops_at_the_marks_of_the_loop` |
+    /// | `max_written_callbacks` | 1,024 | callbacks of `on_written` that wait on one message | the call fails with `ERR_OUT_OF_RANGE` | `WriteCallbacks` | `tests/limits_of_messages.rs::callbacks_that_wait_for_what_was_written_have_a_number` |
+    /// | `max_kept_for_repetition` | 64 KiB | bytes of a request that were sent and are kept to be sent again | it is not made again: a redirect that needs them fails with `ERR_REDIRECT_CONTENT`, a retry does not happen | | `tests/limits_of_clients.rs::of_what_was_sent_so_much_is_kept_to_be_sent_again` |
     ///
     /// # Clients
     /// | limit | default | what it bounds | who hits it gets | `Limit` | test |
     /// |---|---|---|---|---|---|
-    /// | `max_sockets` | none | connections of an agent to one origin | the request waits | | `tests/agents/limits.rs::placeholder` |
-    /// | `max_total_sockets` | none | connections of an agent | the request waits | | `tests/agents/limits.rs::placeholder` |
-    /// | `max_queued_requests` | 65,536 | requests of an agent that wait for a connection | the call fails with `ERR_AGENT_QUEUE_FULL` | `Requests` | `tests/agents/limits.rs::placeholder` |
-    /// | `free_connections_per_origin` | 256 | free connections of an agent to one origin (`max_free_sockets` of an agent) | the connection is closed instead of kept | | `tests/limits_of_clients.rs::placeholder` |
-    /// | `connection_attempts_max` | 8 | addresses that one request tries at the same time | the next address waits until one has failed | | `tests/limits_of_clients.rs::placeholder` |
-    /// | `addresses_per_name` | 64 | addresses of a name | those behind are not used | | `tests/limits_of_clients.rs::placeholder` |
-    /// | `lookups_max` | 1,024 | names that are looked up at the same time | the request fails with `EAI_AGAIN` | `Lookups` | `tests/names.rs::more_names_at_a_time_than_allowed_are_refused_and_the_others_go_on` |
-    /// | `lookup_threads` | 4 | threads that look names up | the name waits | | `tests/names.rs::placeholder` |
-    /// | `cached_names_max` | 256 | names whose addresses are remembered | the one that is good for the shortest time is forgotten | | `tests/limits_of_clients.rs::placeholder` |
+    /// | `max_sockets` | none | connections of an agent to one origin | the request waits | | `tests/limits_of_clients.rs::agents_have_the_limits_of_their_loop_unless_they_say_otherwise` |
+    /// | `max_total_sockets` | none | connections of an agent | the request waits | | `tests/limits_of_clients.rs::agents_have_the_limits_of_their_loop_unless_they_say_otherwise` |
+    /// | `max_queued_requests` | 65,536 | requests of an agent that wait for a connection | the call fails with `ERR_AGENT_QUEUE_FULL` | `Requests` | `tests/limits_of_clients.rs::agents_have_the_limits_of_their_loop_unless_they_say_otherwise` |
+    /// | `free_connections_per_origin` | 256 | free connections of an agent to one origin (`max_free_sockets` of an agent) | the connection is closed instead of kept | | `tests/limits_of_clients.rs::agents_have_the_limits_of_their_loop_unless_they_say_otherwise` |
+    /// | `connection_attempts_max` | 8 | addresses that one request tries at the same time | the next address waits until one has failed | | `tests/limits_of_clients.rs::so_many_addresses_are_tried_at_the_same_time` |
+    /// | `addresses_per_name` | 64 | addresses of a name | those behind are not used | | `tests/limits_of_clients.rs::so_many_addresses_of_a_name_are_used` |
+    /// | `lookups_max` | 1,024 | names that are looked up at the same time | the request fails with `EAI_AGAIN` | `Lookups` | `tests/limits_of_clients.rs::so_many_names_are_looked_up_at_the_same_time` |
+    /// | `lookup_threads` | 4 | threads that look names up | the name waits | | `tests/names.rs::with_one_thread_names_are_asked_for_in_order` |
+    /// | `cached_names_max` | 256 | names whose addresses are remembered | the one that is good for the shortest time is forgotten | | `tests/limits_of_clients.rs::so_many_names_are_remembered_and_the_oldest_is_forgotten` |
     ///
     /// # The loop
     /// | limit | default | what it bounds | who hits it gets | `Limit` | test |
     /// |---|---|---|---|---|---|
     /// | `events_per_turn` | 1,024 | events that are taken from the system in one turn | the rest is for the next turn | | `tests/limits_of_loops.rs::a_turn_takes_so_many_events` |
-    /// | `accepts_per_turn` | 256 | connections that one listener accepts in one turn | the same | | `tests/limits_of_loops.rs::a_listener_accepts_so_many_connections_in_a_turn` |
-    /// | `reads_per_turn` | 8 | reads from one connection in one turn | the same | | `tests/node_loop.rs::a_client_that_floods_content_does_not_starve_the_others` |
-    /// | `requests_per_turn` | 64 | pipelined requests of one connection that are served in one turn, and calls that one connection is owed again and again | the same | | `tests/pipelining.rs::one_connection_does_not_starve_the_others` |
-    /// | `read_buffer` | 64 KiB | bytes of one read, of one chunk in `on_data`, and what one connection holds of bytes that wait behind a request | the rest stays with the system, and then with the peer | | `tests/node_request.rs::no_piece_of_content_is_larger_than_the_read_buffer` |
-    /// | `posts_max` | 16,384 | posts that wait for the loop | `post` fails with `ERR_POST_FAILED` | `Posts` | `tests/limits.rs::posts_have_a_limit` |
-    /// | `posts_per_turn` | 1,024 | posts that run in one turn | the rest is for the next turn | | `tests/limits_of_loops.rs::so_many_posts_run_in_a_turn` |
-    /// | `file_reads_max` | 16 | slices of files that the thread for files has been given | the next slice waits | | `tests/send_file/main.rs::placeholder` |
+    /// | `accepts_per_turn` | 256 | connections that one listener accepts in one go, of which a turn has two | the rest is for the next go | | `tests/limits_of_loops.rs::a_listener_accepts_so_many_connections_in_a_turn` |
+    /// | `reads_per_turn` | 8 | reads from one connection in one go | the same | | `tests/limits_of_loops.rs::so_many_reads_of_so_many_bytes_are_made_of_a_connection_in_a_turn` |
+    /// | `requests_per_turn` | 64 | pipelined requests of one connection that are served in one go, and calls that it is owed again and again | the same | | `tests/limits_of_loops.rs::so_many_requests_of_a_connection_are_served_in_a_turn` |
+    /// | `read_buffer` | 64 KiB | bytes of one read, and of one chunk in `on_data` | the rest stays with the system, and then with the peer | | `tests/limits_of_loops.rs::so_many_reads_of_so_many_bytes_are_made_of_a_connection_in_a_turn` |
+    /// | `posts_max` | 16,384 | posts that wait for the loop | `post` fails with `ERR_POST_FAILED` | `Posts` | `tests/limits_of_loops.rs::so_many_posts_run_in_a_turn_and_so_many_wait` |
+    /// | `posts_per_turn` | 1,024 | posts that run in one turn | the rest is for the next turn | | `tests/limits_of_loops.rs::so_many_posts_run_in_a_turn_and_so_many_wait` |
+    /// | `file_reads_max` | 16 | slices of files that the thread for files has been given | the next slice waits | | `tests/send_file/main.rs::one_slice_at_a_time_is_enough_for_all` |
     ///
     /// # Fixed
     /// | what | most | where it is more |
     /// |---|---|---|
     /// | digits of a chunk size | 16, behind 16 leading zeros | 400 `HPE_INVALID_CHUNK_SIZE` and close |
     /// | bytes of the fields of a head or trailer section that we send | 65,535 | the call fails with `ERR_HTTP_HEADERS_TOO_LARGE`, `Limit::HeaderSize` |
+    /// | bytes that wait behind the request of a connection | a head and two reads | the rest stays with the system, and then with the peer |
     /// | servers of a loop | 65,535 | `ERR_OUT_OF_RANGE` from `Server::new` |
     /// | agents of a loop | 65,535 | `ERR_OUT_OF_RANGE` from `Agent::new` |
     /// | origins of a loop with connections or requests | 65,535 | `ERR_AGENT_QUEUE_FULL` from `request`, `Limit::Requests` |
@@ -233,14 +234,15 @@ limits! {
     /// Readiness events that are taken from the system in one turn; at least 1.
     fn events_per_turn(count: usize) -> usize = 1024, count.max(1);
 
-    /// Connections that one listener accepts in one turn, so that a flood of new ones does not starve the others; at
-    /// least 1.
+    /// Connections that one listener accepts in one go, so that a flood of new ones does not starve the others; at
+    /// least 1. A turn has two goes: one for what the system tells, and one for what was left over.
     fn accepts_per_turn(count: usize) -> usize = 256, count.max(1);
 
-    /// Reads from one connection in one turn; at least 1.
+    /// Reads from one connection in one go, as for [`Limits::accepts_per_turn`]; at least 1.
     fn reads_per_turn(count: usize) -> usize = 8, count.max(1);
 
-    /// Pipelined requests of one connection that are dispatched in one turn; at least 1.
+    /// Pipelined requests of one connection that are dispatched in one go, as for [`Limits::accepts_per_turn`]; at
+    /// least 1.
     fn requests_per_turn(count: usize) -> usize = 64, count.max(1);
 
     /// Bytes of the one buffer that all connections are read into, which is also the largest chunk that `on_data` is

@@ -7,7 +7,7 @@ use model::{Ending, Handling, Limits, ReplyEnding, read_connection, read_respons
 
 /// The targets of the whole requests, and how it ends.
 fn asked(bytes: &str, ended: bool) -> (Vec<String>, Ending) {
-    let found = read_connection(bytes.as_bytes(), ended, &Limits::of_server());
+    let found = read_connection(bytes.as_bytes(), ended, &Limits::default());
     let target = |request: &model::Request| {
         format!(
             "{} {}",
@@ -33,8 +33,7 @@ fn the_model_reads_requests() {
         asked(&format!("{chunked}{body}"), false),
         (vec!["/b abcde".to_owned()], Ending::Waits)
     );
-    let found =
-        read_connection(format!("{chunked}5\r\nab").as_bytes(), false, &Limits::of_server());
+    let found = read_connection(format!("{chunked}5\r\nab").as_bytes(), false, &Limits::default());
     assert_eq!(found.unfinished.map(|request| request.content), Some(b"ab".to_vec()));
 }
 
@@ -75,7 +74,7 @@ fn the_model_refuses_at_the_first_wrong_byte() {
 #[test]
 fn the_model_knows_who_answers_and_what_closes() {
     let handled = |bytes: &str| {
-        let found = read_connection(bytes.as_bytes(), false, &Limits::of_server());
+        let found = read_connection(bytes.as_bytes(), false, &Limits::default());
         (found.requests[0].handling, found.ending)
     };
     let (dispatched, closes) = (Handling::Dispatched, Ending::ClosesAfterLast);
@@ -101,7 +100,7 @@ fn the_model_knows_who_answers_and_what_closes() {
 #[test]
 fn the_model_reads_responses() {
     let read = |bytes: &str, asked: &str, ended| {
-        let reply = read_response(bytes.as_bytes(), asked.as_bytes(), ended, &Limits::of_client());
+        let reply = read_response(bytes.as_bytes(), asked.as_bytes(), ended, &Limits::default());
         (reply.response.map(|response| (response.framing, response.content)), reply.ending)
     };
     let complete = |used| ReplyEnding::Complete { used };

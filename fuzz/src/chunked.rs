@@ -7,7 +7,7 @@
 use onloop::internals::{ContentEnd, ContentTrial, Piece, Refusal, TrialLimits};
 
 use crate::input::{Random, choices, cuts};
-use crate::oracle::{self, Fields, Stop};
+use crate::oracle::{self, Fields, Stop, Text};
 
 /// Bytes of trailers, bytes of all extensions, lines of trailers.
 const LIMITS: [TrialLimits; 3] = [
@@ -18,7 +18,7 @@ const LIMITS: [TrialLimits; 3] = [
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Seen {
-    content: Vec<u8>,
+    content: Text,
     trailers: Fields,
     /// Where the message ended.
     end: Option<usize>,
@@ -42,10 +42,10 @@ pub fn check(data: &[u8]) {
     match end {
         ContentEnd::Chunked => judge(&limits, bytes, &whole),
         ContentEnd::None => assert_eq!((whole.end, whole.content.len()), (Some(0), 0)),
-        ContentEnd::UntilClose => assert_eq!((whole.end, &whole.content[..]), (None, bytes)),
+        ContentEnd::UntilClose => assert_eq!((whole.end, &*whole.content), (None, bytes)),
         ContentEnd::Length(length) => {
             let length = usize::try_from(length).unwrap_or(usize::MAX);
-            assert_eq!(whole.content, bytes[..length.min(bytes.len())]);
+            assert_eq!(*whole.content, bytes[..length.min(bytes.len())]);
             assert_eq!(whole.end, (bytes.len() >= length).then_some(length));
         }
     }
@@ -67,7 +67,7 @@ fn play(end: ContentEnd, limits: &TrialLimits, bytes: &[u8], cuts: &[usize]) -> 
                 }
                 Ok(Piece::Data(skip, length)) => {
                     assert!(length > 0, "content of no bytes");
-                    seen.content.extend_from_slice(&input[skip..skip + length]);
+                    seen.content.0.extend_from_slice(&input[skip..skip + length]);
                     at += skip + length;
                 }
                 Ok(Piece::End(count)) => {
@@ -86,7 +86,8 @@ fn play(end: ContentEnd, limits: &TrialLimits, bytes: &[u8], cuts: &[usize]) -> 
     if trial.is_done() {
         seen.end = Some(at);
         let trailers = trial.take_trailers().into_iter();
-        seen.trailers = trailers.map(|(name, value)| (name.into_bytes(), value)).collect();
+        seen.trailers =
+            trailers.map(|(name, value)| (name.as_str().into(), value.into())).collect();
         assert_eq!(trial.decode(&bytes[at..]), Ok(Piece::End(0)), "it reads on behind the end");
     }
     assert_eq!(trial.end_of_input(), seen.end.is_some() || end == ContentEnd::UntilClose);

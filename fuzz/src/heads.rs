@@ -84,7 +84,7 @@ fn play(trial: &mut HeadTrial, case: Case, bytes: &[u8], cuts: &[usize]) -> Outc
 }
 
 fn seen(trial: &HeadTrial, bytes: usize) -> Seen {
-    let fields = trial.fields().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec()));
+    let fields = trial.fields().map(|(name, value)| (name.into(), value.into()));
     let head = Head {
         method: trial.method().into(),
         target: trial.target().into(),
@@ -132,11 +132,10 @@ fn meaning(head: &Head, end: onloop::internals::ContentEnd) -> Understood {
     let continues = expected.iter().all(|value| value.eq_ignore_ascii_case(b"100-continue"));
     let current = head.minor == 1;
     let until_close = end == onloop::internals::ContentEnd::UntilClose;
-    let has_upgrade = oracle::values(&head.fields, "upgrade").next().is_some();
     Understood {
         end,
         persistent: !option("close") && (current || option("keep-alive")) && !until_close,
-        upgrade: current && has_upgrade && option("upgrade"),
+        upgrade: oracle::offers_upgrade(head),
         expects_continue: current && !expected.is_empty() && continues,
         expects_other: current && !expected.is_empty() && !continues,
         keep_alive_timeout: None,

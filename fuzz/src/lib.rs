@@ -1,6 +1,10 @@
 //! What the fuzz targets generate and assert. Each file of `fuzz_targets/` gives its input to one function here.
 
+pub mod answers;
 pub mod chunked;
+pub mod client;
+pub mod connections;
 pub mod heads;
 pub mod input;
 pub mod oracle;
+pub mod server;

@@ -5,7 +5,9 @@
 //! empty lines before a request, methods of at most 32 bytes, chunk sizes of at most 16 digits behind at most 16
 //! zeros, lengths of at most 20 digits, `[` and `]` allowed in targets.
 
+use std::fmt;
 use std::net::Ipv6Addr;
+use std::ops::Deref;
 
 use onloop::internals::{ContentEnd, Question};
 
@@ -21,15 +23,57 @@ pub enum Stop {
 /// What was read, and how many bytes it took.
 pub type Reading<T> = Result<(T, usize), Stop>;
 
-pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+pub type Fields = Vec<(Text, Text)>;
+
+/// Bytes that are shown as text.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Text(pub Vec<u8>);
+
+impl Deref for Text {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&[u8]> for Text {
+    fn from(bytes: &[u8]) -> Text {
+        Text(bytes.into())
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Text {
+        text.as_bytes().into()
+    }
+}
+
+impl From<Vec<u8>> for Text {
+    fn from(bytes: Vec<u8>) -> Text {
+        Text(bytes)
+    }
+}
+
+impl PartialEq<[u8]> for Text {
+    fn eq(&self, other: &[u8]) -> bool {
+        self.0 == other
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Head {
     /// Method and target, or status and reason.
-    pub method: Vec<u8>,
-    pub target: Vec<u8>,
+    pub method: Text,
+    pub target: Text,
     pub status: u16,
-    pub reason: Vec<u8>,
+    pub reason: Text,
     pub minor: u8,
     pub fields: Fields,
 }
@@ -59,14 +103,14 @@ impl Cursor<'_> {
         if byte.is_ascii_digit() { Ok(byte - b'0') } else { Err(Stop::Wrong) }
     }
 
-    fn run(&mut self, allowed: impl Fn(u8) -> bool, max: usize) -> Result<Vec<u8>, Stop> {
+    fn run(&mut self, allowed: impl Fn(u8) -> bool, max: usize) -> Result<Text, Stop> {
         let mut run = Vec::new();
         loop {
             let Ok(byte) = self.peek() else {
                 return Err(Stop::Incomplete);
             };
             if !allowed(byte) {
-                return Ok(run);
+                return Ok(run.into());
             }
             run.push(byte);
             self.at += 1;
@@ -135,7 +179,7 @@ pub fn response(bytes: &[u8]) -> Reading<Head> {
         demand(at > 0 || digit > 0)?;
         status = status * 10 + u16::from(digit);
     }
-    let mut reason = Vec::new();
+    let mut reason = Text::default();
     match cursor.next()? {
         b' ' => {
             reason = cursor.run(is_value, usize::MAX)?;
@@ -168,7 +212,7 @@ fn fields(cursor: &mut Cursor<'_>) -> Result<Fields, Stop> {
         let value = cursor.run(is_value, usize::MAX)?;
         cursor.expect(b'\r')?;
         cursor.expect(b'\n')?;
-        fields.push((name, trim(&value).to_vec()));
+        fields.push((name, trim(&value).into()));
     }
     cursor.next()?;
     cursor.expect(b'\n')?;
@@ -186,7 +230,7 @@ pub fn trim(value: &[u8]) -> &[u8] {
 
 pub fn values<'a>(fields: &'a Fields, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     let named = fields.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
-    named.map(|(_, value)| value.as_slice())
+    named.map(|(_, value)| &**value)
 }
 
 /// The elements of all lines of a list field.
@@ -196,6 +240,13 @@ fn elements<'a>(fields: &'a Fields, name: &'a str) -> impl Iterator<Item = &'a [
 
 pub fn has_element(fields: &Fields, name: &str, wanted: &str) -> bool {
     elements(fields, name).any(|element| element.eq_ignore_ascii_case(wanted.as_bytes()))
+}
+
+/// RFC 9110 §7.8: the field, the option and the version.
+pub fn offers_upgrade(head: &Head) -> bool {
+    head.minor == 1
+        && values(&head.fields, "upgrade").next().is_some()
+        && has_element(&head.fields, "connection", "upgrade")
 }
 
 /// `content_length` and `transfer.encoding`, as CGI would fold them.
@@ -275,7 +326,7 @@ fn authority(text: &[u8]) -> Option<Option<&[u8]>> {
 pub fn request_end(head: &Head) -> Result<ContentEnd, Stop> {
     let lengths: Vec<_> = values(&head.fields, "content-length").collect();
     let coded = values(&head.fields, "transfer-encoding").next().is_some();
-    demand(head.method != b"CONNECT" || (lengths.is_empty() && !coded))?;
+    demand(*head.method != *b"CONNECT" || (lengths.is_empty() && !coded))?;
     if coded {
         demand(lengths.is_empty() && head.minor == 1)?;
         let codings: Vec<_> = elements(&head.fields, "transfer-encoding").collect();
@@ -329,7 +380,7 @@ fn one_length(lengths: &[&[u8]]) -> Result<Option<u64>, Stop> {
 /// What chunks carry.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Chunked {
-    pub content: Vec<u8>,
+    pub content: Text,
     pub trailers: Fields,
     /// Bytes of the trailer section, without the empty line.
     pub trailer_bytes: usize,
@@ -347,7 +398,7 @@ pub fn chunked(bytes: &[u8]) -> Reading<Chunked> {
             break;
         }
         for _ in 0..size {
-            found.content.push(cursor.next()?);
+            found.content.0.push(cursor.next()?);
         }
         found.sizes.push(found.content.len());
         cursor.expect(b'\r')?;

@@ -69,6 +69,8 @@ pub(crate) struct ClientState {
     pub(crate) persistent: bool,
     pub(crate) keep_alive_hint: Option<u32>,
     informational: u16,
+    /// One of them said that the connection ends: RFC 9112 §9.6.
+    informed_last: bool,
     pending_information: Option<Box<Head>>,
     /// Where it may take more than one attempt, or has a deadline.
     pub(super) journey: Option<Box<Journey>>,
@@ -117,6 +119,7 @@ impl ClientState {
     /// Informational responses are of one attempt; one may be left that was not told.
     pub(super) fn forget_informational(&mut self) -> Option<Box<Head>> {
         self.informational = 0;
+        self.informed_last = false;
         self.pending_information.take()
     }
 
@@ -390,6 +393,7 @@ impl Core {
         let most = self.options.limits.max_informational;
         let client = self.client(key);
         client.informational = client.informational.saturating_add(1);
+        client.informed_last |= !head.meaning().persistent;
         if client.informational > most {
             self.pool.recycle_head(head);
             let error = Core::limit_error(
@@ -499,7 +503,7 @@ impl Core {
         let flags = self.slots[key as usize].flags;
         let active = self.active(key);
         let client = active.client.as_deref();
-        client.is_some_and(|client| client.persistent && client.keep_alive)
+        client.is_some_and(|client| client.persistent && !client.informed_last && client.keep_alive)
             && active.outgoing.is_persistent()
             && !active.is_truncated()
             && input.is_empty()

@@ -43,12 +43,15 @@ struct Tally {
     named_attempts: usize,
     /// Timers that belong to requests.
     timers: usize,
+    /// Shares in what parts of request heads take.
+    partial_heads: usize,
 }
 
 impl Tally {
     fn take(&mut self, slot: &Slot) {
         self.referenced += usize::from(!slot.flags.has(Flags::UNREFERENCED));
         let owner = slot.owner;
+        self.partial_heads += slot.active.as_deref().map_or(0, |active| active.partial_bytes);
         match slot.kind {
             Kind::Listener => *self.listeners.entry(owner).or_default() += 1,
             Kind::Server | Kind::Raw => *self.connections.entry(owner).or_default() += 1,
@@ -108,6 +111,7 @@ impl Core {
             tally.attempts,
             tally.named_attempts
         );
+        self.check_partial_heads(&tally)?;
         self.check_lookups()?;
         self.check_servers(&tally)?;
         self.check_agents(&tally)?;
@@ -151,6 +155,29 @@ impl Core {
             dirty.insert(key, times);
         }
         Ok(dirty)
+    }
+
+    /// What parts of request heads take is the sum of the shares, and within its limit.
+    fn check_partial_heads(&self, tally: &Tally) -> Verdict {
+        let (all, most) = (self.partial_heads, self.options.limits.max_partial_heads);
+        hold!(
+            all == tally.partial_heads && all <= most,
+            "parts of heads take {all} bytes of {most}, and the shares are {}",
+            tally.partial_heads
+        );
+        for (key, slot) in &self.slots {
+            let Some(active) = slot.active.as_deref().filter(|active| active.partial_bytes > 0)
+            else {
+                continue;
+            };
+            hold!(
+                slot.kind == Kind::Server && active.partial_bytes == active.input.len(),
+                "slot {key} has a share of {} in partial heads: {}",
+                active.partial_bytes,
+                describe(slot)
+            );
+        }
+        Ok(())
     }
 
     /// Whoever waits for a name will be told of it.

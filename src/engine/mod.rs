@@ -30,6 +30,7 @@ pub(crate) mod options;
 mod outgoing;
 pub(crate) mod output;
 mod over;
+mod partial_heads;
 mod pipe;
 mod places;
 pub(crate) mod pool;
@@ -131,6 +132,8 @@ pub(crate) struct Core {
     reads_left: usize,
     requests_left: usize,
     accepts_left: usize,
+    /// Bytes of request heads of which a part is here.
+    partial_heads: usize,
     /// What the system said when a connection broke, for whoever asks in the same drive.
     io_failure: Option<((u32, u32), Error)>,
     next_generation: u32,
@@ -184,6 +187,7 @@ impl Core {
             reads_left: 0,
             requests_left: 0,
             accepts_left: 0,
+            partial_heads: 0,
             io_failure: None,
             next_generation: global.wrapping_add(1),
             referenced: 0,
@@ -309,6 +313,9 @@ impl Core {
             self.retry_blocked_listeners();
         }
         let mut active = slot.active.take();
+        if let Some(active) = active.as_deref_mut() {
+            active.release_partial_head(&mut self.partial_heads);
+        }
         match kind {
             Kind::Server | Kind::Raw => self.server_lost_connection(owner, key),
             Kind::Client => self.client_left(key, owner, active.as_deref_mut()),

@@ -42,7 +42,7 @@ impl Pool {
         debug_assert!(active.failure.is_none() && active.piped_from.is_none());
         debug_assert!(!active.need_drain && active.timeout_ticks == 0);
         debug_assert!(active.inactivity == Inactivity::None);
-        debug_assert!(active.corked.is_none());
+        debug_assert!(active.corked.is_none() && active.partial_bytes == 0);
         if self.actives.len() >= KEPT_MAX {
             return;
         }
@@ -99,6 +99,7 @@ impl Pool {
                 && active.failure.is_none()
                 && active.piped_from.is_none()
                 && active.corked.is_none()
+                && active.partial_bytes == 0
                 && !active.need_drain
                 && active.timeout_ticks == 0
                 && active.inactivity == Inactivity::None

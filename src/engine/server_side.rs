@@ -210,8 +210,7 @@ impl Core {
                 }
                 active.partial = true;
                 self.pool.recycle_head(head);
-                self.keep_input(key, input);
-                Step::Again
+                self.keep_partial_head(key, input)
             }
             Err(violation) => {
                 self.pool.recycle_head(head);
@@ -293,6 +292,7 @@ impl Core {
         let mut kept = std::mem::take(&mut self.active(key).input);
         let read = self.read(key, input);
         if read == Read::Some {
+            self.release_partial_head(key);
             kept.extend_from_slice(input.bytes());
             input.filled(0);
             input.load(kept);

@@ -177,6 +177,7 @@ impl Core {
             return None;
         }
         let limits = server.head_limits;
+        self.release_partial_head(key);
         // What is dropped does not show that the client reads what waits for it.
         let activity = self.activity;
         let filled = if input.is_empty() { self.fill(key, input) } else { Read::Some };

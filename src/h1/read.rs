@@ -200,7 +200,10 @@ impl<'a> RequestLine<'a> {
             [b'G', b'E', b'T', b' ', ..] => 3,
             [b'P', b'O', b'S', b'T', b' ', ..] => 4,
             // A longer one has no space behind what is looked at here.
-            _ => run_of(window.get(..usize::from(limits.method_bytes))?, TOKEN),
+            _ => {
+                let most = usize::from(limits.method_bytes);
+                run_of(window.get(..most).unwrap_or(window), TOKEN)
+            }
         };
         let (method, rest) = window.split_at_checked(method_bytes)?;
         let [b' ', rest @ ..] = rest else { return None };

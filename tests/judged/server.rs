@@ -1,6 +1,7 @@
 //! A server that tells of everything it is told, and the comparison with what the model expects.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -67,7 +68,7 @@ impl Manner {
 
 /// One request as the program saw it.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     method: String,
     target: String,
     minor: u8,
@@ -89,7 +90,7 @@ impl fmt::Debug for Seen {
     }
 }
 
-type SeenAll = Rc<RefCell<Vec<Rc<RefCell<Seen>>>>>;
+pub(crate) type SeenAll = Rc<RefCell<Vec<Rc<RefCell<Seen>>>>>;
 
 /// A server on a simulated network, and one connection after the other to it.
 pub(crate) struct Judge {
@@ -99,6 +100,8 @@ pub(crate) struct Judge {
     address: Address,
     seen: SeenAll,
     limits: Limits,
+    /// How many conversations ended in which way.
+    pub(crate) tally: BTreeMap<&'static str, u32>,
 }
 
 impl Judge {
@@ -109,7 +112,15 @@ impl Judge {
         let server = server_telling(event_loop.handle(), &seen);
         server.listen("127.0.0.1:80").expect("a free address");
         let address = server.address().expect("it listens");
-        Judge { net, event_loop, server, address, seen, limits: Limits::of_server() }
+        Judge {
+            net,
+            event_loop,
+            server,
+            address,
+            seen,
+            limits: Limits::default(),
+            tally: BTreeMap::new(),
+        }
     }
 
     /// Plays the pieces on a connection of their own. `at_once` ends the client's side with the last piece;
@@ -139,6 +150,7 @@ impl Judge {
         pass(&self.net, &mut self.event_loop, TRAVEL);
         self.compare(&expected, &received, over)
             .map_err(|error| format!("at the end, {over:?}: {error}"))?;
+        *self.tally.entry(expected.ending.name()).or_default() += 1;
         let stats = sim::stats(&self.event_loop);
         ensure(stats.server_connections == 0 && stats.exchanges == 0, || {
             format!("something is left: {stats:?}")
@@ -152,7 +164,8 @@ impl Judge {
         let stats = sim::stats(&self.event_loop);
         ensure(stats.is_empty() && self.net.open_sockets() == 0, || {
             format!("something is left: {stats:?}")
-        })
+        })?;
+        sim::check(&self.event_loop)
     }
 
     fn rest(&mut self, peer: &SimPeer, received: &mut Vec<u8>) {
@@ -165,7 +178,12 @@ impl Judge {
     }
 }
 
-fn compare(expected: &Conversation, seen: &SeenAll, received: &[u8], over: Over) -> Verdict {
+pub(crate) fn compare(
+    expected: &Conversation,
+    seen: &SeenAll,
+    received: &[u8],
+    over: Over,
+) -> Verdict {
     let told = check_told(expected, &seen.borrow(), over);
     told.and_then(|()| check_answers(expected, received, over))
         .map_err(|error| format!("{error}\nanswered: {}\nexpected: {expected:?}", shown(received)))
@@ -173,7 +191,7 @@ fn compare(expected: &Conversation, seen: &SeenAll, received: &[u8], over: Over)
 
 /// How the server has ended the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Over {
+pub(crate) enum Over {
     Not,
     /// By an end of stream.
     End,
@@ -196,7 +214,7 @@ impl Over {
 }
 
 /// A server that notes what it is told and answers in all manners.
-fn server_telling(lp: LoopHandle, seen: &SeenAll) -> Server {
+pub(crate) fn server_telling(lp: LoopHandle, seen: &SeenAll) -> Server {
     let seen = Rc::clone(seen);
     http::create_server(lp, move |req, res| {
         let lines = req.headers().map(|(name, value)| (name.into(), value.to_vec()));
@@ -353,7 +371,7 @@ fn check_answers(expected: &Conversation, received: &[u8], over: Over) -> Verdic
 
 fn reply(bytes: &[u8], asked: &[u8], over: Over) -> Reply {
     let ended = over == Over::End;
-    read_response(bytes, asked, ended, &Limits { head_bytes: 60_000, ..Limits::of_client() })
+    read_response(bytes, asked, ended, &Limits { head_bytes: 60_000, ..Limits::default() })
 }
 
 /// `100 (Continue)` at most, once at most, and only to who expects it.

@@ -52,8 +52,8 @@ pub(crate) struct Limits {
     pub(crate) informational: usize,
 }
 
-impl Limits {
-    pub(crate) fn of_server() -> Limits {
+impl Default for Limits {
+    fn default() -> Limits {
         Limits {
             head_bytes: 16 * 1024,
             method_bytes: 32,
@@ -67,10 +67,6 @@ impl Limits {
             content_bytes: None,
             informational: 64,
         }
-    }
-
-    pub(crate) fn of_client() -> Limits {
-        Limits { trailer_fields: 128, ..Limits::of_server() }
     }
 }
 
@@ -113,6 +109,19 @@ pub(crate) enum Ending {
     Refused(Vec<u16>),
     /// The last request was the last: answered, then close, and what follows is not looked at (§9.6).
     ClosesAfterLast,
+}
+
+impl Ending {
+    /// For counting them.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Ending::Waits => "waits",
+            Ending::Ends => "ends",
+            Ending::Cut => "cut",
+            Ending::Refused(_) => "refused",
+            Ending::ClosesAfterLast => "closes",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -34,6 +34,19 @@ pub(crate) enum ReplyEnding {
     Tunnel { used: usize },
 }
 
+impl ReplyEnding {
+    /// For counting them.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            ReplyEnding::Waits => "waits",
+            ReplyEnding::Complete { .. } => "complete",
+            ReplyEnding::Refused => "refused",
+            ReplyEnding::Cut => "cut",
+            ReplyEnding::Tunnel { .. } => "tunnel",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
     /// 1xx, heads only.

@@ -6,18 +6,26 @@
 //! `ONLOOP_MUTANT=42` plays one alone and shows it. Long runs are for
 //! `ONLOOP_MUTANTS=100000 cargo test --profile checked --test mutations`.
 
+#[path = "../common/mod.rs"]
+mod common;
 #[path = "../judged/mod.rs"]
 mod judged;
+mod loopback;
 mod mutate;
 mod streams;
 
-use judged::server::Judge;
-use judged::{Random, Verdict, cut, shown};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use judged::{Random, Verdict, client, cut, server, shown};
 
 /// How many there are in a plain `cargo test`.
 const FEW: u64 = 3_000;
 
-/// Connections are judged by the same server for so long, then it must have nothing left.
+/// Most of those that are played over real sockets.
+const REAL: u64 = 400;
+
+/// Mutants are played to the same server or client for so long, then it must have nothing left.
 const BATCH: u64 = 500;
 
 fn number(name: &str) -> Option<u64> {
@@ -25,7 +33,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// The seeds of this run.
-fn seeds() -> std::ops::Range<u64> {
+fn seeds() -> Range<u64> {
     if let Some(seed) = number("ONLOOP_MUTANT") {
         return seed..seed + 1;
     }
@@ -33,51 +41,138 @@ fn seeds() -> std::ops::Range<u64> {
     first..first + number("ONLOOP_MUTANTS").unwrap_or(FEW)
 }
 
-/// The bytes of a mutant of requests.
-fn mutant(random: &mut Random) -> Vec<u8> {
-    let valid = streams::requests(random);
-    // Some are left as they are.
+/// A valid stream, mutated; some are left as they are.
+fn mutant(random: &mut Random, valid: fn(&mut Random) -> Vec<u8>) -> Vec<u8> {
+    let stream = valid(random);
     if random.once_in(20) {
-        return valid;
+        return stream;
     }
-    let other = streams::requests(random);
-    mutate::mutate(valid, &other, random)
+    let other = valid(random);
+    mutate::mutate(stream, &other, random)
 }
 
 fn failed(seed: u64, test: &str, stream: &[u8], error: &str) -> ! {
+    let name = "cargo test --test mutations";
     panic!(
-        "mutant {seed}: {error}\nstream: {}\nreplay: ONLOOP_MUTANT={seed} cargo test --test mutations {test}",
+        "mutant {seed}: {error}\nstream: {}\nreplay: ONLOOP_MUTANT={seed} {name} {test}",
         shown(stream)
     );
 }
 
-fn judge(judge: &mut Judge, seed: u64) -> (Vec<u8>, Verdict) {
-    let mut random = Random::new(seed);
-    let stream = mutant(&mut random);
-    let pieces = cut(&stream, &mut random);
-    let at_once = random.once_in(3);
+/// Shows what is played where one mutant is replayed.
+fn show(pieces: &[&[u8]], at_once: bool) {
     if number("ONLOOP_MUTANT").is_some() {
         let pieces: Vec<String> = pieces.iter().map(|piece| shown(piece)).collect();
-        println!("at once: {at_once}, {pieces:#?}");
+        println!("ended at once: {at_once}, {pieces:#?}");
     }
-    let verdict = judge.play(&pieces, at_once);
-    (stream, verdict)
+}
+
+/// Plays the mutants of this run to judges that `new` makes.
+fn play_all<J: Judge>(
+    test: &str,
+    valid: fn(&mut Random) -> Vec<u8>,
+    seeds: Range<u64>,
+    endings: &[&str],
+) {
+    let mut judge = J::new();
+    let mut tally = BTreeMap::new();
+    let many = seeds.end - seeds.start >= FEW;
+    for seed in seeds {
+        let mut random = Random::new(seed);
+        let stream = mutant(&mut random, valid);
+        let pieces = cut(&stream, &mut random);
+        let at_once = random.once_in(3);
+        show(&pieces, at_once);
+        let mut verdict = judge.play(&pieces, at_once, &mut random);
+        if verdict.is_ok() && seed % BATCH == 0 {
+            verdict = std::mem::replace(&mut judge, J::new()).finish(&mut tally);
+        }
+        if let Err(error) = verdict {
+            failed(seed, test, &stream, &error);
+        }
+    }
+    judge.finish(&mut tally).expect("nothing is left");
+    println!("{test}: {tally:?}");
+    // A runner that never meets one of them proves nothing of it.
+    assert!(!many || endings.iter().all(|ending| tally.contains_key(ending)), "{tally:?}");
+}
+
+type Tally = BTreeMap<&'static str, u32>;
+
+trait Judge {
+    fn new() -> Self;
+    fn play(&mut self, pieces: &[&[u8]], at_once: bool, random: &mut Random) -> Verdict;
+    fn finish(self, tally: &mut Tally) -> Verdict;
+}
+
+fn add(tally: &mut Tally, more: &Tally) {
+    for (ending, count) in more {
+        *tally.entry(ending).or_default() += count;
+    }
+}
+
+impl Judge for server::Judge {
+    fn new() -> Self {
+        server::Judge::new()
+    }
+
+    fn play(&mut self, pieces: &[&[u8]], at_once: bool, _: &mut Random) -> Verdict {
+        self.play(pieces, at_once)
+    }
+
+    fn finish(self, tally: &mut Tally) -> Verdict {
+        add(tally, &self.tally);
+        self.finish()
+    }
+}
+
+impl Judge for client::Judge {
+    fn new() -> Self {
+        client::Judge::new()
+    }
+
+    fn play(&mut self, pieces: &[&[u8]], at_once: bool, random: &mut Random) -> Verdict {
+        let method = random.pick(&["GET", "GET", "GET", "HEAD", "DELETE"]);
+        // A request whose connection ends before any byte of a reply is made again.
+        if pieces.concat().is_empty() { Ok(()) } else { self.play(method, pieces, at_once) }
+    }
+
+    fn finish(self, tally: &mut Tally) -> Verdict {
+        add(tally, &self.tally);
+        self.finish()
+    }
+}
+
+impl Judge for loopback::Judge {
+    fn new() -> Self {
+        loopback::Judge::new()
+    }
+
+    fn play(&mut self, pieces: &[&[u8]], at_once: bool, _: &mut Random) -> Verdict {
+        self.play(pieces, at_once)
+    }
+
+    fn finish(self, _: &mut Tally) -> Verdict {
+        self.finish();
+        Ok(())
+    }
 }
 
 #[test]
 fn a_server_takes_what_is_valid_and_refuses_what_is_not() {
-    let mut server = Judge::new();
-    for seed in seeds() {
-        let (stream, verdict) = judge(&mut server, seed);
-        let verdict = match verdict {
-            Ok(()) if seed % BATCH == 0 => std::mem::replace(&mut server, Judge::new()).finish(),
-            verdict => verdict,
-        };
-        if let Err(error) = verdict {
-            failed(seed, "a_server", &stream, &error);
-        }
-    }
-    if let Err(error) = server.finish() {
-        panic!("{error}");
-    }
+    let endings = ["ends", "cut", "refused", "closes"];
+    play_all::<server::Judge>("a_server", streams::requests, seeds(), &endings);
+}
+
+#[test]
+fn a_client_takes_what_is_valid_and_refuses_what_is_not() {
+    let endings = ["kept", "complete", "cut", "refused"];
+    play_all::<client::Judge>("a_client", streams::response, seeds(), &endings);
+}
+
+#[test]
+fn over_real_sockets_it_is_the_same() {
+    let all = seeds();
+    let some = all.start..all.end.min(all.start + REAL);
+    play_all::<loopback::Judge>("over_real", streams::requests, some, &[]);
 }

@@ -11,6 +11,7 @@ mod peers;
 mod plan;
 mod run;
 mod server;
+mod storm;
 
 use run::{Outcome, Traffic};
 
@@ -117,4 +118,15 @@ fn agents_keep_their_limits_and_their_order_whatever_happens() {
     for seed in [2, 5, 8] {
         assert_eq!(agents::sweep(seed, 100), agents::sweep(seed, 100));
     }
+}
+
+#[test]
+fn whatever_is_done_to_whatever_everything_ends_once_and_nothing_is_left() {
+    let all = std::sync::Mutex::new(storm::Outcome::default());
+    let command = "cargo test --test simulation whatever_is_done";
+    onloop::sim::for_each_seed(200, command, |seed| {
+        let outcome = storm::run(seed);
+        all.lock().expect("no test fails while it holds it").add(&outcome);
+    });
+    println!("{:?}", all.into_inner());
 }
