@@ -97,8 +97,8 @@ fn an_error_that_lasts_costs_a_few_turns_a_second_and_is_over_when_it_is_over() 
         while net.now() < Duration::from_secs(20) {
             event_loop.turn(Some(Duration::from_secs(1))).expect("a turn");
             turns += 1;
+            assert!(turns < 20 * 5, "it turns without end for errno {code}");
         }
-        assert!(turns < 20 * 5, "{turns} turns in 20 s of nothing but errno {code}");
         net.set_options(SimOptions::default());
         drop(peers);
         let peers = [asking(&net)];
