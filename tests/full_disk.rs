@@ -58,8 +58,8 @@ fn an_upload_to_a_full_disk_is_answered_and_the_next_one_that_fits_is_kept() {
             wire.send("0\r\n\r\n");
         }
         let answer = wire.answer(false);
-        assert_eq!(answer.status, 500, "{framing}: {answer:?}");
-        assert!(String::from_utf8_lossy(&answer.body).contains("could not be stored"));
+        assert_eq!(answer.status, 507, "{framing}: {answer:?}");
+        assert!(String::from_utf8_lossy(&answer.body).contains("there is no room"));
         drop(wire);
         // What there was of it is gone, so there is room.
         let mut wire = server.connect();
@@ -69,7 +69,7 @@ fn an_upload_to_a_full_disk_is_answered_and_the_next_one_that_fits_is_kept() {
     // Of this there is one file now, and a second does not fit.
     let mut wire = server.connect();
     let answer = wire.ask_with("PUT /", "", &"z".repeat(700_000));
-    assert_eq!(answer.status, 500, "{answer:?}");
+    assert_eq!(answer.status, 507, "{answer:?}");
     let started = fs::read_dir(&directory.0).expect("it is there").count();
     assert_eq!(started, 0, "it was mounted for the program alone");
 }
