@@ -140,7 +140,7 @@ def we_refuse_version(d):
     if not is_ours(d, "version is missing or malformed"):
         return False
     version = line_before(d).rpartition(b" ")[2] + wrong(d)
-    return not any(re.fullmatch(rb"HTTP/\d\.\d\r?", version + end) for end in (b"", b"\r")) and not b"HTTP/".startswith(version)
+    return line_before(d).count(b" ") < 2 or not any(re.fullmatch(rb"HTTP/\d\.\d\r?", version + end) for end in (b"", b"\r")) and not b"HTTP/".startswith(version)
 
 
 def we_refuse_major_version(d):
@@ -321,9 +321,13 @@ def they_refuse_unknown_method(d):
         method = d.ours["messages"][d.at]["start"].split(" ")[0].encode("latin-1")
     else:
         # It did not come as far as that.
-        token = rb"(?:" + TOKEN + rb")?"
         at = d.theirs["at"]
-        method = re.search(token + rb"$", d.stream[:at])[0] + re.match(token, d.stream[at:])[0]
+        start = at - len(re.search(rb"(?:" + TOKEN + rb")?$", d.stream[:at])[0])
+        if d.ours["messages"]:
+            # Content may stand right before it.
+            content = d.ours["messages"][-1]["content"].encode("latin-1")
+            start = next((end for end in range(start, at + 1) if content and d.stream[:end].endswith(content)), start)
+        method = re.match(rb"(?:" + TOKEN + rb")?", d.stream[start:])[0]
     return re.fullmatch(TOKEN, method) is not None and len(method) <= 32 and method not in LLHTTP_METHODS
 
 
@@ -427,7 +431,7 @@ def both_see_keep_alive_in_1_0(d):
 def both_see_tab_behind_close(d):
     """llhttp does not know `close` with a tab behind it."""
     ended = d.kind == "persistence" and d.ours["end"] == "closed"
-    return ended and re.search(rb"(?im)^connection:[ \t]*close[ \t]*\t[ \t]*\r?$", d.stream) is not None
+    return ended and re.search(rb"(?im)^connection:.*close[ \t]*\t[ \t]*\r?$", d.stream) is not None
 
 
 def both_see_close_beside_keep_alive(d):
@@ -465,8 +469,11 @@ def both_see_informational_close(d):
 
 
 def both_read_tab_behind_coding(d):
-    """llhttp does not know `chunked` with a tab behind it and reads until the connection ends."""
-    if d.kind not in ("content", "trailers", "persistence", "we-refuse", "boundary") or d.role == "S" or d.message is None:
+    """llhttp does not know `chunked` with a tab behind it: a response then ends with the connection; a request is
+    refused, but one for another protocol has no content."""
+    if d.kind not in ("content", "trailers", "persistence", "we-refuse", "boundary") or d.message is None:
+        return False
+    if d.role == "S" and UNSAID not in d.theirs["why"]:
         return False
     coding = [value for name, value in d.message["fields"] if name.lower() == "transfer-encoding"]
     return len(coding) == 1 and re.search(rb"(?i)chunked[ \t]*\t[ \t]*\r\n", d.stream) is not None
