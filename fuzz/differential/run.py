@@ -128,7 +128,9 @@ def main():
         "llhttp": [options.node, str(HERE / "read_llhttp.js")],
     }
     for name in ("h11", "llhttp"):
-        print(subprocess.run(commands[name] + ["--version"], stdout=subprocess.PIPE, check=True, text=True).stdout.strip())
+        print(
+            subprocess.run(commands[name] + ["--version"], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+        )
     tallies = {}
     for side in options.sides:
         tallies[side] = run_side(commands, classes, side, options)
