@@ -509,6 +509,10 @@ impl Core {
         };
         if !active.output.is_empty() {
             self.flush(key);
+            if self.slots[key as usize].flags.has(Flags::BROKEN) {
+                // Its state is not one that another connection could go on with.
+                return Event::Done;
+            }
         }
         if let Some(event) = self.outgoing_event(key) {
             return event;
