@@ -541,7 +541,10 @@ impl Core {
             client.timeout_told = false;
             active.started = time;
         }
-        match self.slots[id.key as usize].kind {
+        let slot = &self.slots[id.key as usize];
+        match slot.kind {
+            // Its last bytes have a clock of their own, which is not the user's to stop.
+            Kind::Raw if slot.flags.has(Flags::CLOSING) => {}
             Kind::Server => self.server_deadline(id.key),
             _ if stage == Stage::Unconnected => self.arm_connecting(id.key),
             _ => self.arm(id.key, ticks),
