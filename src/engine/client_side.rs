@@ -452,6 +452,11 @@ impl Core {
         if !incoming.complete || paused {
             return None;
         }
+        if active.outgoing.is_ended() && !active.output.is_empty() {
+            // A response that is piped into its own request has just ended it.
+            self.flush(key);
+        }
+        let active = self.active(key);
         // An early answer to a request that is still being written: wait for its end, if anybody wants it.
         if active.is_request_sent() || hung_up || active.has_no_end() {
             return Some(self.client_complete(key, input));
