@@ -454,6 +454,11 @@ impl Core {
         if !incoming.complete || paused {
             return None;
         }
+        if active.outgoing.is_ended() && !active.output.is_empty() {
+            // A response that is piped into its own request has just ended it.
+            self.flush(key);
+        }
+        let active = self.active(key);
         // An early answer to a request that is still being written: wait for its end, if anybody wants it.
         if active.is_request_sent() || hung_up || active.has_no_end() {
             return Some(self.client_complete(key, input));
@@ -543,7 +548,10 @@ impl Core {
             client.timeout_told = false;
             active.started = time;
         }
-        match self.slots[id.key as usize].kind {
+        let slot = &self.slots[id.key as usize];
+        match slot.kind {
+            // Its last bytes have a clock of their own, which is not the user's to stop.
+            Kind::Raw if slot.flags.has(Flags::CLOSING) => {}
             Kind::Server => self.server_deadline(id.key),
             _ if stage == Stage::Unconnected => self.arm_connecting(id.key),
             _ => self.arm(id.key, ticks),
