@@ -293,7 +293,7 @@ proptest! {
         at_once: bool,
     ) {
         let stream = latin(&messages.concat());
-        judged(&SERVER, server::Judge::new, |judge| judge.play(&pieces(&stream, &cuts), at_once))?;
+        judged(&SERVER, || server::Judge::new(Limits::default()), |judge| judge.play(&pieces(&stream, &cuts), at_once))?;
     }
 
     #[test]
@@ -305,7 +305,7 @@ proptest! {
         at_once: bool,
     ) {
         let stream = latin(&(message + &surplus));
-        judged(&CLIENT, client::Judge::new, |judge| {
+        judged(&CLIENT, || client::Judge::new(Limits::default()), |judge| {
             judge.play(method, &pieces(&stream, &cuts), at_once)
         })?;
     }

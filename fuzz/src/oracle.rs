@@ -129,7 +129,8 @@ fn is_value(byte: u8) -> bool {
     matches!(byte, b'\t' | 0x20..=0x7e | 0x80..=0xff)
 }
 
-fn is_target(byte: u8) -> bool {
+/// A byte of a target, where the crate chooses it.
+pub fn is_target(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%[]".contains(&byte)
 }
 
@@ -339,6 +340,26 @@ pub fn request_end(head: &Head) -> Result<ContentEnd, Stop> {
     })
 }
 
+/// The same for a reader that knows every coding below the chunks.
+pub fn coded_end(head: &Head) -> Result<ContentEnd, Stop> {
+    let coded = values(&head.fields, "transfer-encoding").next().is_some();
+    if coded && ends_in_chunks(&head.fields)? {
+        demand(head.minor == 1 && values(&head.fields, "content-length").next().is_none())?;
+        return Ok(ContentEnd::Chunked);
+    }
+    request_end(head)
+}
+
+/// `chunked` is the last of the codings; it may not be another one.
+fn ends_in_chunks(fields: &Fields) -> Result<bool, Stop> {
+    let codings: Vec<_> = elements(fields, "transfer-encoding").collect();
+    let is_token = |coding: &&[u8]| !coding.is_empty() && coding.iter().all(|&b| is_tchar(b));
+    demand(codings.iter().all(is_token))?;
+    let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    demand(codings.iter().filter(|coding| chunked(coding)).count() <= 1)?;
+    Ok(codings.last().is_some_and(chunked))
+}
+
 /// RFC 9112 §6.3 for responses.
 pub fn response_end(head: &Head, question: Question) -> Result<ContentEnd, Stop> {
     let tunnel = question == Question::Connect && (200..300).contains(&head.status);
@@ -348,13 +369,7 @@ pub fn response_end(head: &Head, question: Question) -> Result<ContentEnd, Stop>
     let lengths: Vec<_> = values(&head.fields, "content-length").collect();
     if values(&head.fields, "transfer-encoding").next().is_some() {
         demand(lengths.is_empty() && head.minor == 1)?;
-        let codings: Vec<_> = elements(&head.fields, "transfer-encoding").collect();
-        demand(
-            codings.iter().all(|coding| !coding.is_empty() && coding.iter().all(|&b| is_tchar(b))),
-        )?;
-        let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
-        demand(codings.iter().filter(|coding| chunked(coding)).count() <= 1)?;
-        return Ok(match codings.last().is_some_and(chunked) {
+        return Ok(match ends_in_chunks(&head.fields)? {
             true => ContentEnd::Chunked,
             false => ContentEnd::UntilClose,
         });

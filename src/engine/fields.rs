@@ -192,7 +192,7 @@ fn check_framing_field(fields: &FieldList, name: &str, value: &[u8], place: Plac
         return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
     }
     if name.eq_ignore_ascii_case("transfer-encoding") && !ends_in_chunked(value) {
-        let message = "a Transfer-Encoding must end in `chunked`, which is how onloop frames it";
+        let message = "a Transfer-Encoding must be a list of codings that ends in `chunked`";
         return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
     }
     if place != Place::Only && fields.has(name.as_bytes()) && steers_framing(name) {

@@ -155,7 +155,8 @@ impl Server {
         self.shell.with(|core| core.close_server(self.key, self.generation));
     }
 
-    /// Closes connections without an exchange. (Node: `closeIdleConnections`)
+    /// Closes connections without an exchange: our side at once, all of it when the client has closed its own or
+    /// after 2 s, so that an answer which is still under way is not lost. (Node: `closeIdleConnections`)
     pub fn close_idle_connections(&self) {
         self.shell.with(|core| core.close_idle_connections(self.key, self.generation));
     }

@@ -12,8 +12,9 @@ pub(crate) mod model;
 
 use std::time::Duration;
 
-use onloop::EventLoop;
+use model::Limits;
 use onloop::sim::SimNet;
+use onloop::{EventLoop, LoopOptions};
 
 /// What went wrong, in words.
 pub(crate) type Verdict = Result<(), String>;
@@ -89,7 +90,7 @@ pub(crate) const TRAVEL: Duration = Duration::from_micros(120);
 pub(crate) const REST: Duration = Duration::from_micros(3000);
 
 /// How long a late answer takes.
-pub(crate) const LATE: Duration = Duration::from_micros(1000);
+pub(crate) const LATE: Duration = Duration::from_micros(100);
 
 /// Bytes as a string with escapes.
 pub(crate) fn shown(bytes: &[u8]) -> String {
@@ -102,4 +103,41 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 
 pub(crate) fn ensure(good: bool, otherwise: impl FnOnce() -> String) -> Verdict {
     if good { Ok(()) } else { Err(otherwise()) }
+}
+
+/// Limits that short messages run into.
+pub(crate) fn small_limits() -> Limits {
+    Limits {
+        head_bytes: 220,
+        method_bytes: 7,
+        target_bytes: 24,
+        fields: 5,
+        empty_lines: 2,
+        extension_bytes: 6,
+        extension_bytes_in_all: 12,
+        trailer_bytes: 220,
+        trailer_fields: 5,
+        content_bytes: Some(40),
+        informational: 1,
+    }
+}
+
+/// A loop with these limits, and a buffer that long messages do not fit in.
+pub(crate) fn options(limits: &Limits) -> LoopOptions {
+    let all = onloop::Limits::new()
+        .read_buffer(4096)
+        .max_header_size(limits.head_bytes)
+        .max_method_size(limits.method_bytes)
+        .max_target_size(limits.target_bytes)
+        .max_headers_count(limits.fields)
+        .max_empty_lines(limits.empty_lines)
+        .max_extensions_per_chunk(limits.extension_bytes)
+        .max_extensions_per_message(limits.extension_bytes_in_all)
+        .max_informational(limits.informational as u16);
+    // A trailer section has the limits of a head.
+    assert!(limits.trailer_bytes == limits.head_bytes && limits.trailer_fields == limits.fields);
+    LoopOptions::new().limits(match limits.content_bytes {
+        Some(bytes) => all.max_body_size(bytes),
+        None => all,
+    })
 }

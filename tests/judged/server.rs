@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use onloop::http::{self, Request, Response, Server};
 use onloop::sim::{self, SimNet, SimPeer};
-use onloop::{Address, EventLoop, LoopHandle, LoopOptions};
+use onloop::{Address, EventLoop, LoopHandle};
 
 use super::model::framing::Framing;
 use super::model::message::{Field, values};
@@ -16,7 +16,7 @@ use super::model::{
     self, Conversation, Ending, Handling, Limits, Reply, ReplyEnding, connection_says,
     read_connection, read_response,
 };
-use super::{LATE, REST, TRAVEL, Verdict, ensure, pass, shown};
+use super::{LATE, REST, TRAVEL, Verdict, ensure, options, pass, shown};
 
 /// How a request is answered. Both sides know it from the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,22 +105,14 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new() -> Judge {
+    pub(crate) fn new(limits: Limits) -> Judge {
         let net = SimNet::new(1);
-        let event_loop = net.event_loop(LoopOptions::new().read_buffer(4096));
+        let event_loop = net.event_loop(options(&limits));
         let seen = SeenAll::default();
         let server = server_telling(event_loop.handle(), &seen);
         server.listen("127.0.0.1:80").expect("a free address");
         let address = server.address().expect("it listens");
-        Judge {
-            net,
-            event_loop,
-            server,
-            address,
-            seen,
-            limits: Limits::default(),
-            tally: BTreeMap::new(),
-        }
+        Judge { net, event_loop, server, address, seen, limits, tally: BTreeMap::new() }
     }
 
     /// Plays the pieces on a connection of their own. `at_once` ends the client's side with the last piece;

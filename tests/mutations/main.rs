@@ -17,7 +17,8 @@ mod streams;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use judged::{Random, Verdict, client, cut, server, shown};
+use judged::model::Limits;
+use judged::{Random, Verdict, client, cut, server, shown, small_limits};
 
 /// How many there are in a plain `cargo test`.
 const FEW: u64 = 3_000;
@@ -67,14 +68,15 @@ fn show(pieces: &[&[u8]], at_once: bool) {
     }
 }
 
-/// Plays the mutants of this run to judges that `new` makes.
+/// Plays the mutants of a run to judges that `make` makes; all of these endings must have been met.
 fn play_all<J: Judge>(
     test: &str,
+    make: fn() -> J,
     valid: fn(&mut Random) -> Vec<u8>,
     seeds: Range<u64>,
     endings: &[&str],
 ) {
-    let mut judge = J::new();
+    let mut judge = make();
     let mut tally = BTreeMap::new();
     let many = seeds.end - seeds.start >= FEW;
     for seed in seeds {
@@ -85,7 +87,7 @@ fn play_all<J: Judge>(
         show(&pieces, at_once);
         let mut verdict = judge.play(&pieces, at_once, &mut random);
         if verdict.is_ok() && seed % BATCH == 0 {
-            verdict = std::mem::replace(&mut judge, J::new()).finish(&mut tally);
+            verdict = std::mem::replace(&mut judge, make()).finish(&mut tally);
         }
         if let Err(error) = verdict {
             failed(seed, test, &stream, &error);
@@ -100,7 +102,6 @@ fn play_all<J: Judge>(
 type Tally = BTreeMap<&'static str, u32>;
 
 trait Judge {
-    fn new() -> Self;
     fn play(&mut self, pieces: &[&[u8]], at_once: bool, random: &mut Random) -> Verdict;
     fn finish(self, tally: &mut Tally) -> Verdict;
 }
@@ -112,10 +113,6 @@ fn add(tally: &mut Tally, more: &Tally) {
 }
 
 impl Judge for server::Judge {
-    fn new() -> Self {
-        server::Judge::new()
-    }
-
     fn play(&mut self, pieces: &[&[u8]], at_once: bool, _: &mut Random) -> Verdict {
         self.play(pieces, at_once)
     }
@@ -127,10 +124,6 @@ impl Judge for server::Judge {
 }
 
 impl Judge for client::Judge {
-    fn new() -> Self {
-        client::Judge::new()
-    }
-
     fn play(&mut self, pieces: &[&[u8]], at_once: bool, random: &mut Random) -> Verdict {
         let method = random.pick(&["GET", "GET", "GET", "HEAD", "DELETE"]);
         // A request whose connection ends before any byte of a reply is made again.
@@ -144,10 +137,6 @@ impl Judge for client::Judge {
 }
 
 impl Judge for loopback::Judge {
-    fn new() -> Self {
-        loopback::Judge::new()
-    }
-
     fn play(&mut self, pieces: &[&[u8]], at_once: bool, _: &mut Random) -> Verdict {
         self.play(pieces, at_once)
     }
@@ -158,21 +147,36 @@ impl Judge for loopback::Judge {
     }
 }
 
+const OF_SERVERS: [&str; 4] = ["ends", "cut", "refused", "closes"];
+const OF_CLIENTS: [&str; 4] = ["kept", "complete", "cut", "refused"];
+
 #[test]
 fn a_server_takes_what_is_valid_and_refuses_what_is_not() {
-    let endings = ["ends", "cut", "refused", "closes"];
-    play_all::<server::Judge>("a_server", streams::requests, seeds(), &endings);
+    let make = || server::Judge::new(Limits::default());
+    play_all("a_server_takes", make, streams::requests, seeds(), &OF_SERVERS);
+}
+
+#[test]
+fn a_server_with_small_limits_refuses_what_is_too_much() {
+    let make = || server::Judge::new(small_limits());
+    play_all("a_server_with", make, streams::requests, seeds(), &OF_SERVERS);
 }
 
 #[test]
 fn a_client_takes_what_is_valid_and_refuses_what_is_not() {
-    let endings = ["kept", "complete", "cut", "refused"];
-    play_all::<client::Judge>("a_client", streams::response, seeds(), &endings);
+    let make = || client::Judge::new(Limits::default());
+    play_all("a_client_takes", make, streams::response, seeds(), &OF_CLIENTS);
+}
+
+#[test]
+fn a_client_with_small_limits_refuses_what_is_too_much() {
+    let make = || client::Judge::new(small_limits());
+    play_all("a_client_with", make, streams::response, seeds(), &OF_CLIENTS);
 }
 
 #[test]
 fn over_real_sockets_it_is_the_same() {
     let all = seeds();
     let some = all.start..all.end.min(all.start + REAL);
-    play_all::<loopback::Judge>("over_real", streams::requests, some, &[]);
+    play_all("over_real", loopback::Judge::new, streams::requests, some, &[]);
 }
