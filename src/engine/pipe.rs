@@ -72,7 +72,7 @@ impl Core {
             if let Some(active) = self.exchange(target) {
                 for (name, value) in trailers.fields() {
                     // They were valid when they came in.
-                    let _ = active.outgoing.trailers.append(name.as_bytes(), value);
+                    let _ = active.outgoing.trailers().append(name.as_bytes(), value);
                 }
             }
             self.active(key).incoming.trailers = Some(trailers);

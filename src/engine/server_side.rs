@@ -440,8 +440,8 @@ impl Core {
             // Its end will be read, and the exchange ends then.
             (false, false) => return Step::Rest,
         }
-        let Some(callbacks) = active.callbacks.as_deref_mut().filter(|c| c.half_close.is_some())
-        else {
+        let callbacks = active.callbacks.as_deref_mut().and_then(|callbacks| callbacks.more());
+        let Some(callbacks) = callbacks.filter(|callbacks| callbacks.half_close.is_some()) else {
             return Step::Rest;
         };
         // It may ask for itself again.
