@@ -201,7 +201,10 @@ impl Core {
             hold!(!active.output.is_empty(), "the exchange is over, and nobody ends it");
         }
         hold!(
-            !(ended && !complete && active.incoming.paused && !active.incoming.discarding)
+            !ended
+                || complete
+                || !active.incoming.paused
+                || active.incoming.discarding
                 || active.incoming.pipe_to.is_some(),
             "the response is ended, and nobody drops what is left of the request"
         );
