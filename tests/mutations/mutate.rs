@@ -108,6 +108,8 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
             bytes.extend_from_slice(&other[from..]);
         }
         13 if random.once_in(2) => bytes.truncate(at),
+        // Where a limit is, of those that are played with.
+        13 if random.once_in(3) => bytes.truncate([219, 220, 221, 16_383, 16_384][random.below(5)]),
         // Behind the head of a message, where its content is awaited.
         13 => {
             let end = bytes[at..].windows(4).position(|four| four == b"\r\n\r\n");
