@@ -203,7 +203,7 @@ fn request() -> BoxedStrategy<String> {
     let target = mostly("/", &["/a", "/b", "/c", "/d", "/e", "*", "http://h/", "h:1", "/%0", "/ "]);
     let version =
         mostly("HTTP/1.1", &["HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "http/1.1", "HTTP/1.1 "]);
-    let host = mostly("Host: h\r\n", &["", "Host: h, h\r\n", "Host:\r\n", "host: [::1]:8\r\n"]);
+    let host = mostly("Host: h\r\n", &["", "Host: h,h\r\n", "Host:\r\n", "host: [::1]:8\r\n"]);
     let before = mostly("", &["\r\n", "\r\n\r\n\r\n\r\n", "\r\n\r\n\r\n\r\n\r\n", "\n", " "]);
     (before, method, target, version, line_end(), host, rest())
         .prop_map(|(before, method, target, version, end, host, rest)| {
