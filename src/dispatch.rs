@@ -136,7 +136,7 @@ impl Drive<'_> {
                 |callback, _| callback(),
                 |core, callback| {
                     put_back(core, id, callback, |callbacks, c| {
-                        callbacks.incoming_timeout.put_back(c)
+                        callbacks.more_mut().incoming_timeout.put_back(c)
                     })
                 },
             ),
@@ -145,7 +145,9 @@ impl Drive<'_> {
                 callback,
                 |callback, _| callback(),
                 |core, callback| {
-                    put_back(core, id, callback, |callbacks, c| callbacks.timeout.put_back(c))
+                    put_back(core, id, callback, |callbacks, c| {
+                        callbacks.more_mut().timeout.put_back(c)
+                    })
                 },
             ),
             Event::Information { callback, id, head } => {
@@ -156,7 +158,7 @@ impl Drive<'_> {
                     |callback, _| callback(information),
                     |core, callback| {
                         put_back(core, id, callback, |callbacks, c| {
-                            callbacks.information.put_back(c)
+                            callbacks.more_mut().information.put_back(c)
                         })
                     },
                 )
@@ -184,7 +186,9 @@ impl Drive<'_> {
                 callback,
                 |callback, _| callback(Connection::new(shell, id)),
                 |core, callback| {
-                    put_back(core, id, callback, |callbacks, c| callbacks.socket.put_back(c))
+                    put_back(core, id, callback, |callbacks, c| {
+                        callbacks.more_mut().socket.put_back(c)
+                    })
                 },
             ),
             Event::ClientUpgrade { callback, id, head, rest } => {
@@ -341,7 +345,7 @@ pub(crate) fn run_finale(shell: &'static LoopShell, policy: PanicPolicy, finale:
     }
     if let Some(mut finale) = rest.finale.take() {
         // What was never called is dropped here, where nothing is borrowed.
-        *finale.callbacks = Callbacks::default();
+        finale.callbacks.clear();
         shell.with(|core| {
             core.over = None;
             core.pool.recycle_callbacks(finale.callbacks);

@@ -108,7 +108,11 @@ def we_refuse_method(d):
     if not is_ours(d, "does not begin with a method"):
         return False
     long = re.search(TOKEN + rb"$", before(d, 32))
-    return re.fullmatch(TOKEN + rb"|[ ]", wrong(d)) is None or len(long[0] if long else b"") == 32 or (wrong(d) == b" " and not long)
+    return (
+        re.fullmatch(TOKEN + rb"|[ ]", wrong(d)) is None
+        or len(long[0] if long else b"") == 32
+        or (wrong(d) == b" " and not long)
+    )
 
 
 def we_refuse_target_byte(d):
@@ -140,7 +144,11 @@ def we_refuse_version(d):
     if not is_ours(d, "version is missing or malformed"):
         return False
     version = line_before(d).rpartition(b" ")[2] + wrong(d)
-    return not any(re.fullmatch(rb"HTTP/\d\.\d\r?", version + end) for end in (b"", b"\r")) and not b"HTTP/".startswith(version)
+    return (
+        line_before(d).count(b" ") < 2
+        or not any(re.fullmatch(rb"HTTP/\d\.\d\r?", version + end) for end in (b"", b"\r"))
+        and not b"HTTP/".startswith(version)
+    )
 
 
 def we_refuse_major_version(d):
@@ -169,7 +177,9 @@ def we_refuse_field_name(d):
 
 
 def we_refuse_space_before_colon(d):
-    return is_ours(d, "between a header name and its colon") and wrong(d) in (b" ", b"\t") and b":" not in line_before(d)
+    return (
+        is_ours(d, "between a header name and its colon") and wrong(d) in (b" ", b"\t") and b":" not in line_before(d)
+    )
 
 
 def we_refuse_missing_colon(d):
@@ -177,7 +187,10 @@ def we_refuse_missing_colon(d):
 
 
 def we_refuse_control_in_value(d):
-    return is_ours(d, "header value has a control") and re.fullmatch(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", wrong(d)) is not None
+    return (
+        is_ours(d, "header value has a control")
+        and re.fullmatch(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", wrong(d)) is not None
+    )
 
 
 def we_refuse_missing_host(d):
@@ -190,7 +203,9 @@ def we_refuse_repeated_host(d):
 
 def is_host(value):
     """`uri-host [":" port]`, with an address in the brackets."""
-    match = re.fullmatch(rb"(?:(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+|\[([0-9A-Fa-f:.]+)\])(?::(\d{0,5}))?", value)
+    match = re.fullmatch(
+        rb"(?:(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+|\[([0-9A-Fa-f:.]+)\])(?::(\d{0,5}))?", value
+    )
     if match is None or int(match[2] or 0) > 65535:
         return False
     try:
@@ -211,12 +226,17 @@ def we_refuse_host(d):
 def we_refuse_content_length(d):
     if not is_ours(d, "not a decimal number below"):
         return False
-    return any(re.fullmatch(rb"[0-9]+", value) is None or int(value) >= 2**64 or len(value) > 20 for value in values(d, b"content-length"))
+    return any(
+        re.fullmatch(rb"[0-9]+", value) is None or int(value) >= 2**64 or len(value) > 20
+        for value in values(d, b"content-length")
+    )
 
 
 def we_refuse_repeated_length(d):
     lengths = values(d, b"content-length")
-    return is_ours(d, "content-length is given more than once") and (len(lengths) > 1 or any(b"," in value for value in lengths))
+    return is_ours(d, "content-length is given more than once") and (
+        len(lengths) > 1 or any(b"," in value for value in lengths)
+    )
 
 
 def we_refuse_length_and_encoding(d):
@@ -226,7 +246,9 @@ def we_refuse_length_and_encoding(d):
 def we_refuse_codings(d):
     found = codings(d)
     bad = [coding for coding in found if re.fullmatch(TOKEN, coding) is None]
-    return is_ours(d, "with chunked once and last") and (bool(bad) or found[-1:] != [b"chunked"] or found.count(b"chunked") > 1)
+    return is_ours(d, "with chunked once and last") and (
+        bool(bad) or found[-1:] != [b"chunked"] or found.count(b"chunked") > 1
+    )
 
 
 def we_refuse_unknown_coding(d):
@@ -234,7 +256,11 @@ def we_refuse_unknown_coding(d):
 
 
 def we_refuse_encoding_in_1_0(d):
-    return is_ours(d, "not allowed in an http/1.0") and b"HTTP/1.0" in start_line(d) and bool(values(d, b"transfer-encoding"))
+    return (
+        is_ours(d, "not allowed in an http/1.0")
+        and b"HTTP/1.0" in start_line(d)
+        and bool(values(d, b"transfer-encoding"))
+    )
 
 
 def we_refuse_look_alike(d):
@@ -262,7 +288,12 @@ def we_refuse_chunk_size(d):
 CHUNK_LINE = rb"[0-9A-Fa-f]+([ \t]*;[ \t]*T([ \t]*=[ \t]*(T|\"([\t !#-\[\]-~]|\\[\t -~])*\"))?)*\r".replace(b"T", TOKEN)
 
 # What makes a line of what may be the beginning of one.
-CHUNK_LINE_ENDS = (b"", b"\r", b";a\r", b"a\r", b"\"\r", b"a\"\r")
+CHUNK_LINE_ENDS = (b"", b"\r", b";a\r", b"a\r", b'"\r', b'a"\r')
+
+
+def we_refuse_high_byte_in_extension(d):
+    quoted = re.search(rb"=[ \t]*\"[^\"]*$", line_before(d)) is not None
+    return is_ours(d, "chunk extension") and quoted and wrong(d) >= b"\x80"
 
 
 def we_refuse_chunk_extension(d):
@@ -321,9 +352,13 @@ def they_refuse_unknown_method(d):
         method = d.ours["messages"][d.at]["start"].split(" ")[0].encode("latin-1")
     else:
         # It did not come as far as that.
-        token = rb"(?:" + TOKEN + rb")?"
         at = d.theirs["at"]
-        method = re.search(token + rb"$", d.stream[:at])[0] + re.match(token, d.stream[at:])[0]
+        start = at - len(re.search(rb"(?:" + TOKEN + rb")?$", d.stream[:at])[0])
+        if d.ours["messages"]:
+            # Content may stand right before it.
+            content = d.ours["messages"][-1]["content"].encode("latin-1")
+            start = next((end for end in range(start, at + 1) if content and d.stream[:end].endswith(content)), start)
+        method = re.match(rb"(?:" + TOKEN + rb")?", d.stream[start:])[0]
     return re.fullmatch(TOKEN, method) is not None and len(method) <= 32 and method not in LLHTTP_METHODS
 
 
@@ -332,7 +367,9 @@ def they_refuse_empty_line(d):
         start = d.ours["messages"][d.at]["start"].encode("latin-1")
         return is_theirs(d, "no request line received") and b"\r\n" + start in d.stream
     # Nothing that ours takes for the beginning of a request came behind it, or it is refused or waited for.
-    return is_theirs(d, "no request line received") or (d.theirs["why"] == "illegal request line" and d.stream.endswith(b"\r"))
+    return is_theirs(d, "no request line received") or (
+        d.theirs["why"] == "illegal request line" and d.stream.endswith(b"\r")
+    )
 
 
 def they_refuse_minor_version(d):
@@ -352,8 +389,16 @@ def they_refuse_tab_behind_value(d):
 
 def they_refuse_sooner(d):
     """Ours has accepted nothing: it waits for the end of the head to judge what is in it."""
-    named = ("HPE_INVALID_CONTENT_LENGTH", "HPE_INVALID_TRANSFER_ENCODING", "HPE_UNEXPECTED_CONTENT_LENGTH", "HPE_INVALID_URL", "HPE_INVALID_VERSION")
-    same = len(d.ours["messages"]) == len(d.theirs["messages"]) and len(d.ours["information"]) == len(d.theirs["information"])
+    named = (
+        "HPE_INVALID_CONTENT_LENGTH",
+        "HPE_INVALID_TRANSFER_ENCODING",
+        "HPE_UNEXPECTED_CONTENT_LENGTH",
+        "HPE_INVALID_URL",
+        "HPE_INVALID_VERSION",
+    )
+    same = len(d.ours["messages"]) == len(d.theirs["messages"]) and len(d.ours["information"]) == len(
+        d.theirs["information"]
+    )
     return d.ours["end"] == "cut" and same and is_theirs(d, *named)
 
 
@@ -378,7 +423,11 @@ def they_refuse_framing_of_no_content(d):
         return False
     status, fields = answer_of(d)
     named = is_theirs(d, "CONTENT_LENGTH", "TRANSFER_ENCODING", "Content-Length", "Transfer-Encoding")
-    return named and has_no_content(d, status) and any(name in (b"content-length", b"transfer-encoding") for name, _ in fields)
+    return (
+        named
+        and has_no_content(d, status)
+        and any(name in (b"content-length", b"transfer-encoding") for name, _ in fields)
+    )
 
 
 def they_refuse_other_codings(d):
@@ -387,7 +436,11 @@ def they_refuse_other_codings(d):
     status, fields = answer_of(d)
     found = b",".join(value for name, value in fields if name == b"transfer-encoding").lower().split(b",")
     found = [coding.strip(b" \t") for coding in found]
-    return all(re.fullmatch(TOKEN, coding) for coding in found) and any(coding != b"chunked" for coding in found) and found.count(b"chunked") <= 1
+    return (
+        all(re.fullmatch(TOKEN, coding) for coding in found)
+        and any(coding != b"chunked" for coding in found)
+        and found.count(b"chunked") <= 1
+    )
 
 
 # ---- what nobody refuses
@@ -402,7 +455,9 @@ def both_take_minor_version(d):
     if d.kind != "start":
         return False
     ours, theirs = same_message(d)
-    return ours["start"] == theirs["start"] and ours["minor"] == 1 and 2 <= theirs["minor"] <= 9 and "major" not in theirs
+    return (
+        ours["start"] == theirs["start"] and ours["minor"] == 1 and 2 <= theirs["minor"] <= 9 and "major" not in theirs
+    )
 
 
 def last_of_theirs(d):
@@ -427,7 +482,7 @@ def both_see_keep_alive_in_1_0(d):
 def both_see_tab_behind_close(d):
     """llhttp does not know `close` with a tab behind it."""
     ended = d.kind == "persistence" and d.ours["end"] == "closed"
-    return ended and re.search(rb"(?im)^connection:[ \t]*close[ \t]*\t[ \t]*\r?$", d.stream) is not None
+    return ended and re.search(rb"(?im)^connection:.*close[ \t]*\t[ \t]*\r?$", d.stream) is not None
 
 
 def both_see_close_beside_keep_alive(d):
@@ -440,7 +495,10 @@ def both_see_close_beside_keep_alive(d):
 
 
 def both_see_connection_in_trailers(d):
-    return any(name.lower() == "connection" and "close" in value.lower() for name, value in last_of_theirs(d).get("trailers", ()))
+    return any(
+        name.lower() == "connection" and "close" in value.lower()
+        for name, value in last_of_theirs(d).get("trailers", ())
+    )
 
 
 def both_see_unknown_expectation(d):
@@ -457,7 +515,11 @@ def both_see_informational_close(d):
     """An informational response that closes: ours reads the final one and keeps the connection for no other, h11 keeps
     it, llhttp does not read the final one."""
     interim = d.stream.split(b"\r\n\r\n")[: max(len(d.theirs["information"]), len(d.ours["information"]))]
-    pattern = rb"(?im)^connection:.*close" if "closed" == d.ours["end"] and d.kind == "persistence" else rb"(?im)^(proxy-)?connection:.*close"
+    pattern = (
+        rb"(?im)^connection:.*close"
+        if "closed" == d.ours["end"] and d.kind == "persistence"
+        else rb"(?im)^(proxy-)?connection:.*close"
+    )
     last = any(head.startswith(b"HTTP/1.0") or re.search(pattern, head) for head in interim)
     if d.role == "S" or not last:
         return False
@@ -465,8 +527,11 @@ def both_see_informational_close(d):
 
 
 def both_read_tab_behind_coding(d):
-    """llhttp does not know `chunked` with a tab behind it and reads until the connection ends."""
-    if d.kind not in ("content", "trailers", "persistence", "we-refuse", "boundary") or d.role == "S" or d.message is None:
+    """llhttp does not know `chunked` with a tab behind it: a response then ends with the connection; a request is
+    refused, but one for another protocol has no content."""
+    if d.kind not in ("content", "trailers", "persistence", "we-refuse", "boundary") or d.message is None:
+        return False
+    if d.role == "S" and UNSAID not in d.theirs["why"]:
         return False
     coding = [value for name, value in d.message["fields"] if name.lower() == "transfer-encoding"]
     return len(coding) == 1 and re.search(rb"(?i)chunked[ \t]*\t[ \t]*\r\n", d.stream) is not None
@@ -490,5 +555,8 @@ def both_read_repeated_length(d):
     ours, theirs = same_message(d)
     lengths = [value for name, value in ours["fields"] if name.lower() == "content-length"]
     equal = {length.strip(" \t") for value in lengths for length in value.split(",")}
-    return has_no_content(d, int(ours["start"])) and len(equal) == 1 and [*equal] == [
-        value for name, value in theirs["fields"] if name.lower() == "content-length"]
+    return (
+        has_no_content(d, int(ours["start"]))
+        and len(equal) == 1
+        and [*equal] == [value for name, value in theirs["fields"] if name.lower() == "content-length"]
+    )

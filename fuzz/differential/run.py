@@ -17,6 +17,8 @@ import streams
 
 HERE = Path(__file__).parent
 BATCH = 2000
+SHOWN_MAX = 4000
+"""Characters of a line that shows a stream or a view."""
 
 
 def load_classes():
@@ -58,9 +60,9 @@ def class_of(classes, reader, difference):
 
 def show(stream, role, views, title):
     print(f"\n{title}")
-    print(f"  stream ({role.decode()}) {stream!r}")
+    print(f"  stream ({role.decode()}) {stream!r}"[:SHOWN_MAX])
     for name, view in views.items():
-        print(f"  {name:7} {json.dumps(view)}")
+        print(f"  {name:7} {json.dumps(view)[:SHOWN_MAX]}")
 
 
 class Tally:
@@ -126,7 +128,9 @@ def main():
         "llhttp": [options.node, str(HERE / "read_llhttp.js")],
     }
     for name in ("h11", "llhttp"):
-        print(subprocess.run(commands[name] + ["--version"], stdout=subprocess.PIPE, check=True, text=True).stdout.strip())
+        print(
+            subprocess.run(commands[name] + ["--version"], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+        )
     tallies = {}
     for side in options.sides:
         tallies[side] = run_side(commands, classes, side, options)

@@ -15,9 +15,11 @@ ODD_METHODS = [
 ]
 TARGETS = [b"/", b"/a", b"/a/b?c=d&e", b"/%41%2f?x=%0d%0a", b"/?", b"/a;b=c,d(e)!$'*+", b"//h/x", b"/a[1]?b[]=2"]
 ODD_TARGETS = [
-    b"*", b"http://h/x", b"http://h", b"HTTP://h/", b"https://h/x?y", b"http://u@h/", b"http:///x", b"ftp://h/", b"h:80",
+    b"*", b"http://h/x", b"http://h", b"HTTP://h/", b"https://h/x?y", b"http://u@h/", b"http:///x", b"ftp://h/",
+    b"h:80",
     b"h", b"", b"/a b", b"/a\tb", b"/a#b", b"/\xc3\xa9", b"/a\\b", b"/a|b", b"/a\"b", b"/<a>", b"/%", b"/%zz", b"/%00",
-    b"/a%0d%0ab", b"/\x7f", b"/\x01", b"a", b"?x", b"/a^b`{c}", b"[::1]:80", b"http://[::1]:80/", b"http://h:x/", b"/\x00",
+    b"/a%0d%0ab", b"/\x7f", b"/\x01", b"a", b"?x", b"/a^b`{c}", b"[::1]:80", b"http://[::1]:80/", b"http://h:x/",
+    b"/\x00",
 ]
 VERSIONS = [b"HTTP/1.1"] * 8 + [b"HTTP/1.0"]
 ODD_VERSIONS = [
@@ -30,7 +32,8 @@ LINE_ENDS = [b"\n", b"\r", b"\r\r\n", b"\n\r", b" \r\n", b"\r\n ", b"\r\n\t", b"
 HOSTS = [b"Host: h", b"Host: h", b"host: example.com:8080", b"HOST:127.0.0.1", b"Host: [::1]:80", b"Host: h\t "]
 ODD_HOSTS = [
     None, b"Host:", b"Host: h\r\nHost: h", b"Host: h\r\nHost: i", b"Host: h, i", b"Host: u@h", b"Host: h/x", b"Host : h",
-    b"Host: h:x", b"Host: h:99999", b"Host: h i", b"Host: \xe9", b"Host:\x0bh", b"Host: h#", b"Host: [::1", b"Host: :80",
+    b"Host: h:x", b"Host: h:99999", b"Host: h i", b"Host: \xe9", b"Host:\x0bh", b"Host: h#", b"Host: [::1",
+    b"Host: :80",
     b"Hos\xf4: h", b" Host: h", b"Host: h\r\n x", b"Host\x00: h", b"Host: h?x", b"Host: %zz", b"Ho st: h",
 ]
 LENGTH_NAMES = [b"Content-Length", b"content-length", b"CONTENT-LENGTH"]
@@ -49,40 +52,57 @@ ODD_LENGTHS = [
 CODING_NAMES = [b"Transfer-Encoding", b"transfer-encoding", b"TRANSFER-ENCODING"]
 ODD_CODING_NAMES = [
     b"Transfer_Encoding", b"Transfer-Encoding ", b"Transfer-Encoding\t", b"Transfer Encoding", b" Transfer-Encoding",
-    b"Transfer-Encodin", b"Transfer-Encodingx", b"\x0bTransfer-Encoding", b"Transfer.Encoding", b"TE", b"Transfer\xadEncoding",
-    b"X: y\nTransfer-Encoding", b"X: y\rTransfer-Encoding", b"X: y\r\n Transfer-Encoding", b"Transfer-Encoding\x00", b"Transfer-Coding",
+    b"Transfer-Encodin", b"Transfer-Encodingx", b"\x0bTransfer-Encoding", b"Transfer.Encoding", b"TE",
+    b"Transfer\xadEncoding",
+    b"X: y\nTransfer-Encoding", b"X: y\rTransfer-Encoding", b"X: y\r\n Transfer-Encoding", b"Transfer-Encoding\x00",
+    b"Transfer-Coding",
 ]
 ODD_CODINGS = [
-    b"gzip, chunked", b"chunked, gzip", b"chunked, chunked", b"chunked, identity", b"identity", b"identity, chunked", b"gzip",
+    b"gzip, chunked", b"chunked, gzip", b"chunked, chunked", b"chunked, identity", b"identity", b"identity, chunked",
+    b"gzip",
     b"chunked;q=1", b"chunked ;a", b"x;a=b, chunked", b"", b",", b"chunked,", b",chunked", b", chunked ,", b"xchunked",
-    b"chunkedx", b"chunke", b"chunked chunked", b"\"chunked\"", b"'chunked'", b"chunked\x0b", b"\x0bchunked", b"\x0cchunked",
-    b"chunked\x00", b"\xa0chunked", b"chunk\xe9d", b"chunked\r\n x", b"gzip\r\n chunked", b"chunked\r\n", b"gzip\tchunked",
+    b"chunkedx", b"chunke", b"chunked chunked", b"\"chunked\"", b"'chunked'", b"chunked\x0b", b"\x0bchunked",
+    b"\x0cchunked",
+    b"chunked\x00", b"\xa0chunked", b"chunk\xe9d", b"chunked\r\n x", b"gzip\r\n chunked", b"chunked\r\n",
+    b"gzip\tchunked",
     b"c\xe4unked", b"\nchunked", b"chunked/1", b"trailers", b"gzip,chunked", b"gzip;a=\"b,chunked\"", b"chunked, a/b",
 ]
 CONNECTIONS = [b"close", b"keep-alive", b"Close", b"upgrade", b"foo", b"keep-alive, foo", b"foo, close"]
 ODD_CONNECTIONS = [
-    b"close, keep-alive", b"keep-alive\r\nConnection: close", b"clos", b"closed", b"close;", b"", b",close,", b" close ",
+    b"close, keep-alive", b"keep-alive\r\nConnection: close", b"clos", b"closed", b"close;", b"", b",close,",
+    b" close ",
     b"close\t", b"content-length", b"\"close\"", b"close close", b"keep-alive, close\r\nConnection: foo", b"x\x0bclose",
-    b"transfer-encoding", b"host, close", b"upgrade, close", b"keep alive", b"close,\t,keep-alive", b"foo,close", b"Upgrade,Keep-Alive",
+    b"transfer-encoding", b"host, close", b"upgrade, close", b"keep alive", b"close,\t,keep-alive", b"foo,close",
+    b"Upgrade,Keep-Alive",
 ]
 FIELDS = [
-    b"Accept: */*", b"User-Agent: x/1 (y; z)", b"X-A:b", b"X-B:", b"X-C: \xe9\x80\xff", b"Cookie: a=b; c=d", b"X-D:\t\tv \t",
-    b"Set-Cookie: a\r\nSet-Cookie: b", b"X_E: f", b"!#$%&'*+-.^_`|~0: t", b"Trailer: X-T", b"TE: trailers", b"Upgrade: h2c",
+    b"Accept: */*", b"User-Agent: x/1 (y; z)", b"X-A:b", b"X-B:", b"X-C: \xe9\x80\xff", b"Cookie: a=b; c=d",
+    b"X-D:\t\tv \t",
+    b"Set-Cookie: a\r\nSet-Cookie: b", b"X_E: f", b"!#$%&'*+-.^_`|~0: t", b"Trailer: X-T", b"TE: trailers",
+    b"Upgrade: h2c",
     b"Expect: 100-continue", b"Keep-Alive: timeout=5", b"Proxy-Connection: close", b"Date: now",
 ]
 ODD_FIELDS = [
     b"X-A : b", b"X-A\t: b", b": b", b"X-A", b"X A: b", b"X-\xe9: b", b"X-A: b\r\n c", b"X-A: b\r\n\tc", b"X-A: b\r\n ",
-    b"X-A: b\x00c", b"X-A: b\x01c", b"X-A: b\x7fc", b"X-A: b\rc", b"X-A: b\nc: d", b"X-A: \x0bb", b"X-A: b\x0c", b" X-A: b",
-    b"\tX-A: b", b"X-A\x00: b", b"X(A): b", b"X-A: b\x1fc", b"X-A: \r b", b"X-A: b\r\n\r", b"\x00", b"X-A: \x85b", b"X/A: b",
-    b"Upgrade: x\r\nConnection: upgrade", b"Expect: 200-ok", b"X-A;b: c", b"[X]: b", b"X-A: b\x08", b"X-\"A\": b", b"X-A\r: b",
-    b"X-A\n: b", b"X-A:\r\n b", b"X: " + b"y" * 3000, b"Expect: 100-continue, x", b"Upgrade: x", b"X-A=b: c", b"X-A@b: c", b"{X}: y",
+    b"X-A: b\x00c", b"X-A: b\x01c", b"X-A: b\x7fc", b"X-A: b\rc", b"X-A: b\nc: d", b"X-A: \x0bb", b"X-A: b\x0c",
+    b" X-A: b",
+    b"\tX-A: b", b"X-A\x00: b", b"X(A): b", b"X-A: b\x1fc", b"X-A: \r b", b"X-A: b\r\n\r", b"\x00", b"X-A: \x85b",
+    b"X/A: b",
+    b"Upgrade: x\r\nConnection: upgrade", b"Expect: 200-ok", b"X-A;b: c", b"[X]: b", b"X-A: b\x08", b"X-\"A\": b",
+    b"X-A\r: b",
+    b"X-A\n: b", b"X-A:\r\n b", b"X: " + b"y" * 3000, b"Expect: 100-continue, x", b"Upgrade: x", b"X-A=b: c",
+    b"X-A@b: c", b"{X}: y",
 ]
 CHUNK_SIZES = [b"N"] * 6 + [b"0N", b"000N", b"N;a", b"N;a=b", b"N;a=\"b\"", b"N; a", b"N ;a", b"N;a=b;c=\"d;\\\"e\""]
 ODD_CHUNK_SIZES = [
-    b"0xN", b"+N", b"-N", b"N ", b" N", b"\tN", b"N\t", b"N;", b"N;;", b"N;=b", b"N;a=", b"N;a=\"b", b"N;a=b c", b"N;a\x00",
-    b"N;a\n", b"N;a\x0b", b"N;a=\"\r\n\"", b"N,a", b"N_", b"", b"G", b"N\x00", b"00000000000000000000N", b"1000000000000000N",
-    b"ffffffffffffffff", b"FFFFFFFFFFFFFFFFF", b"N.0", b"NN", b"N;\xe9", b"N;a=\xe9", b"N;a=\"\xe9\"", b"N;a=\"b\"c", b"N\x0b", b"N;a b",
-    b"N;a =b", b"N;a= b", b"N ; a = b", b"N;a\t", b"8000000000000000", b"80000000N", b"0000000000000000N", b"N;\r", b"N\r", b"N a", b"NH",
+    b"0xN", b"+N", b"-N", b"N ", b" N", b"\tN", b"N\t", b"N;", b"N;;", b"N;=b", b"N;a=", b"N;a=\"b", b"N;a=b c",
+    b"N;a\x00",
+    b"N;a\n", b"N;a\x0b", b"N;a=\"\r\n\"", b"N,a", b"N_", b"", b"G", b"N\x00", b"00000000000000000000N",
+    b"1000000000000000N",
+    b"ffffffffffffffff", b"FFFFFFFFFFFFFFFFF", b"N.0", b"NN", b"N;\xe9", b"N;a=\xe9", b"N;a=\"\xe9\"", b"N;a=\"b\"c",
+    b"N\x0b", b"N;a b",
+    b"N;a =b", b"N;a= b", b"N ; a = b", b"N;a\t", b"8000000000000000", b"80000000N", b"0000000000000000N", b"N;\r",
+    b"N\r", b"N a", b"NH",
     b"N;a=b;", b"N;a=\"b\\\x01\"", b"N;\"a\"", b"N;a=b=c", b"0" * 18 + b"N", b"N" + b" " * 30, b"N  ;a",
 ]
 CHUNK_LINE_ENDS = [b"\n", b"\r", b"\r\r\n", b" \r\n", b"", b"\r\n\r\n", b"\n\r\n", b"\rX", b"\t\r\n"]
@@ -91,14 +111,18 @@ LAST_CHUNKS = [b"0"] * 6 + [b"00", b"0;a=b", b"000000", b"0 ;a"]
 ODD_LAST_CHUNKS = [b"0 ", b"", b"0x0", b"-0", b"+0", b"0;", b"0" * 20, b"0G", b"0\t", b" 0", b"0\x00", b"0;a\n", b"0\r\n0", b"0" * 40]
 TRAILERS = [b"", b"", b"X-T: 1\r\n", b"X-T: 1\r\nX-U:\r\n"]
 ODD_TRAILERS = [
-    b"X-T : 1\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: i\r\n", b"X-T\r\n", b" X-T: 1\r\n",
-    b"X-T: 1\r\n 2\r\n", b"X-T: 1\n", b"X-T: \x00\r\n", b": 1\r\n", b"\n", b"X-T: 1\r", b"Authorization: x\r\n", b"X-T: a\rb\r\n",
-    b"Content_Length: 5\r\n", b"Connection: close\r\n", b"X T: 1\r\n", b"Trailer: x\r\n", b"GET /smuggled HTTP/1.1\r\nHost: h\r\n", b"X-T: \x7f\r\n",
+    b"X-T : 1\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: i\r\n", b"X-T\r\n",
+    b" X-T: 1\r\n",
+    b"X-T: 1\r\n 2\r\n", b"X-T: 1\n", b"X-T: \x00\r\n", b": 1\r\n", b"\n", b"X-T: 1\r", b"Authorization: x\r\n",
+    b"X-T: a\rb\r\n",
+    b"Content_Length: 5\r\n", b"Connection: close\r\n", b"X T: 1\r\n", b"Trailer: x\r\n",
+    b"GET /smuggled HTTP/1.1\r\nHost: h\r\n", b"X-T: \x7f\r\n",
     b"Content-Length: x\r\n", b"Content-Length: 1\r\nContent-Length: 2\r\n", b"Transfer-Encoding: x\r\n",
 ]
 STATUSES = [b"200"] * 6 + [b"204", b"304", b"404", b"500", b"206", b"301", b"205"]
 ODD_STATUSES = [
-    b"100", b"101", b"102", b"103", b"199", b"299", b"600", b"999", b"000", b"099", b"20", b"2000", b"+20", b"2x0", b" 200",
+    b"100", b"101", b"102", b"103", b"199", b"299", b"600", b"999", b"000", b"099", b"20", b"2000", b"+20", b"2x0",
+    b" 200",
     b"", b"-20", b"2 0", b"0200", b"\xb2\xb0\xb0", b"200\t", b"426",
 ]
 REASONS = [b" OK", b" OK", b" ", b" Not \xe9 \x80 found", b" a\tb"]

@@ -21,7 +21,7 @@ use onloop::{Address, Error, EventLoop, LoopHandle, LoopOptions, PanicPolicy, Ti
 
 use crate::perform::perform;
 
-/// Handles of one kind that are remembered; the newest take the place of the oldest.
+/// Operations choose among so many handles of a kind.
 const HANDLES_MAX: usize = 8;
 const TURNS_MAX: usize = 150;
 
@@ -78,21 +78,16 @@ pub type Shared = Rc<World>;
 /// What an intended panic carries. It passes no panic hook, so what does is ours.
 pub struct Intended;
 
-/// The newest handle, and the oldest gives way.
+/// All are kept, for all are ended in the end.
 pub fn keep<T>(list: &RefCell<Vec<T>>, item: T) {
-    // What is dropped may call back: not while the list is borrowed.
-    let old = {
-        let mut list = list.borrow_mut();
-        list.push(item);
-        (list.len() > HANDLES_MAX).then(|| list.remove(0))
-    };
-    drop(old);
+    list.borrow_mut().push(item);
 }
 
-/// One of the handles.
+/// One of the newest handles.
 pub fn pick<T: Copy>(list: &RefCell<Vec<T>>, target: u8) -> Option<T> {
     let list = list.borrow();
-    (!list.is_empty()).then(|| list[usize::from(target) % list.len()])
+    let newest = &list[list.len().saturating_sub(HANDLES_MAX)..];
+    (!newest.is_empty()).then(|| newest[usize::from(target) % newest.len()])
 }
 
 impl World {
@@ -400,8 +395,8 @@ fn finish(world: &Shared, mut event_loop: EventLoop) {
     // What the tape had not come to is not done any more.
     *world.tape.borrow_mut() = Vec::new().into_iter();
     let mut turns = 0;
-    // Requests of handles that were forgotten end by their deadlines, their peers' ends by the server's.
-    while event_loop.is_alive() || turns < 3 {
+    // Also what does not keep the loop alive has to be over.
+    while event_loop.is_alive() || !stats(&event_loop).is_empty() || turns < 3 {
         end_all(world);
         turn(&mut event_loop, Duration::from_secs(5));
         turns += 1;

@@ -128,14 +128,22 @@ pub(crate) struct Callbacks {
     pub(crate) aborted: Option<Hook>,
     pub(crate) incoming_error: Option<ErrorFn>,
     pub(crate) incoming_close: Option<Hook>,
-    pub(crate) incoming_timeout: Listener<HookMut>,
     // Of the outgoing message.
     pub(crate) drain: Listener<HookMut>,
     pub(crate) written: Option<Box<WrittenQueue>>,
     pub(crate) finish: Option<Hook>,
-    pub(crate) half_close: Option<Hook>,
     pub(crate) outgoing_error: Option<ErrorFn>,
     pub(crate) close: Option<Hook>,
+    /// What most exchanges of servers do without. So many of them may be in flight that each byte counts.
+    more: Option<Box<MoreCallbacks>>,
+    /// What can still be asked about the exchange while its last calls are made. It is here and not in
+    /// [`Finale`] to keep events small, which all are moved about.
+    pub(crate) over: Option<Over>,
+}
+
+/// The other callbacks of an exchange. Boxed by themselves, and kept with the box of the others.
+#[derive(Default)]
+pub(crate) struct MoreCallbacks {
     // Of a client request.
     pub(crate) socket: Listener<SocketFn>,
     pub(crate) response: Option<ResponseFn>,
@@ -143,10 +151,32 @@ pub(crate) struct Callbacks {
     pub(crate) proceed: Option<Hook>,
     pub(crate) upgrade: Option<UpgradeFn>,
     pub(crate) connect: Option<UpgradeFn>,
+    // Of both roles.
     pub(crate) timeout: Listener<HookMut>,
-    /// What can still be asked about the exchange while its last calls are made. It is here and not in
-    /// [`Finale`] to keep events small, which all are moved about.
-    pub(crate) over: Option<Over>,
+    pub(crate) incoming_timeout: Listener<HookMut>,
+    pub(crate) half_close: Option<Hook>,
+}
+
+impl Callbacks {
+    /// The other ones, where there are any.
+    #[inline]
+    pub(crate) fn more(&mut self) -> Option<&mut MoreCallbacks> {
+        self.more.as_deref_mut()
+    }
+
+    /// The other ones, to register one.
+    pub(crate) fn more_mut(&mut self) -> &mut MoreCallbacks {
+        self.more.get_or_insert_default()
+    }
+
+    /// Drops all of them, which is user code; their memory stays.
+    pub(crate) fn clear(&mut self) {
+        let mut more = self.more.take();
+        if let Some(more) = more.as_deref_mut() {
+            *more = MoreCallbacks::default();
+        }
+        *self = Callbacks { more, ..Callbacks::default() };
+    }
 }
 
 #[cfg(feature = "sim")]

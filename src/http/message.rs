@@ -471,16 +471,17 @@ impl Body {
     pub fn on_timeout<R: Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
         let mut callback: Option<crate::engine::HookMut> =
             Some(Box::new(move || callback().into_result()));
-        let displaced = self
-            .shell
-            .with(|core| core.callbacks(self.id)?.incoming_timeout.replace(callback.take()));
+        let displaced = self.shell.with(|core| {
+            core.callbacks(self.id)?.more_mut().incoming_timeout.replace(callback.take())
+        });
         drop(displaced);
     }
 
     /// Removes the callback of [`Body::on_timeout`]. (Node: `off('timeout')`)
     pub fn off_timeout(&self) {
-        let displaced =
-            self.shell.with(|core| core.callbacks(self.id)?.incoming_timeout.replace(None));
+        let displaced = self
+            .shell
+            .with(|core| core.callbacks(self.id)?.more_mut().incoming_timeout.replace(None));
         drop(displaced);
     }
 

@@ -156,14 +156,16 @@ macro_rules! writable_methods {
         ) {
             let mut callback: Option<crate::engine::HookMut> =
                 Some(Box::new(move || callback().into_result()));
-            let displaced =
-                self.shell.with(|core| core.callbacks(self.id)?.timeout.replace(callback.take()));
+            let displaced = self
+                .shell
+                .with(|core| core.callbacks(self.id)?.more_mut().timeout.replace(callback.take()));
             drop(displaced);
         }
 
         /// Removes the callback of `on_timeout`. (Node: `off('timeout')`)
         pub fn off_timeout(&self) {
-            let displaced = self.shell.with(|core| core.callbacks(self.id)?.timeout.replace(None));
+            let displaced =
+                self.shell.with(|core| core.callbacks(self.id)?.more_mut().timeout.replace(None));
             drop(displaced);
         }
 

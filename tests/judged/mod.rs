@@ -87,10 +87,10 @@ pub(crate) fn pass(net: &SimNet, event_loop: &mut EventLoop, time: Duration) {
 pub(crate) const TRAVEL: Duration = Duration::from_micros(120);
 
 /// Whatever was going to happen has happened.
-pub(crate) const REST: Duration = Duration::from_micros(3000);
+pub(crate) const REST: Duration = Duration::from_millis(30);
 
-/// How long a late answer takes.
-pub(crate) const LATE: Duration = Duration::from_micros(100);
+/// How long a late answer takes; timers go by milliseconds.
+pub(crate) const LATE: Duration = Duration::from_millis(1);
 
 /// Bytes as a string with escapes.
 pub(crate) fn shown(bytes: &[u8]) -> String {

@@ -6,7 +6,7 @@ use crate::judged::Random;
 const SPECIAL: &[u8] = b"\r\n \t\0\x0b\x0c\x7f\x80\xa0\xff:;,=\"\\%/?#@[]_-+.0159aAfFgx{}<>^`|";
 
 /// Text that attacks are made of.
-const PARTS: [&str; 40] = [
+const PARTS: [&str; 42] = [
     "\r\n",
     "\n",
     "\r",
@@ -41,6 +41,8 @@ const PARTS: [&str; 40] = [
     "0\r\n\r\n",
     "1\r\nZ\r\n",
     "0x",
+    "10000000000000000",
+    "00000000000000000",
     ";a=\"",
     "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",

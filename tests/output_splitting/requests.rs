@@ -26,8 +26,11 @@ struct Means {
 #[derive(Clone, Copy)]
 enum Call {
     Makes(fn(Means, &str) -> Result<ClientRequest>),
-    Changes(Takes<fn(&ClientRequest, &[u8]) -> Result<()>, fn(&ClientRequest, &str) -> Result<()>>),
+    Changes(Change),
 }
+
+type Change =
+    Takes<fn(&ClientRequest, &[u8]) -> Result<()>, fn(&ClientRequest, &str) -> Result<()>>;
 
 /// What is on the wire after a call that was taken, as far as the text goes.
 #[derive(Clone, Copy)]
