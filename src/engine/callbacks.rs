@@ -188,21 +188,35 @@ impl Callbacks {
             && self.end.is_none()
             && self.aborted.is_none()
             && self.incoming_error.is_none()
-            && self.incoming_close.is_none()
-            && self.incoming_timeout.is_empty();
+            && self.incoming_close.is_none();
         let outgoing = self.drain.is_empty()
             && self.written.is_none()
             && self.finish.is_none()
-            && self.half_close.is_none()
             && self.outgoing_error.is_none()
             && self.close.is_none();
+        let more = self.more.as_deref().is_none_or(MoreCallbacks::is_blank);
+        incoming && outgoing && more && self.over.is_none()
+    }
+
+    /// Whether somebody waits for the client to end its side.
+    pub(crate) fn awaits_half_close(&self) -> bool {
+        self.more.as_deref().is_some_and(|more| more.half_close.is_some())
+    }
+}
+
+#[cfg(feature = "sim")]
+impl MoreCallbacks {
+    fn is_blank(&self) -> bool {
         let of_client = self.socket.is_empty()
             && self.response.is_none()
             && self.information.is_empty()
             && self.proceed.is_none()
             && self.upgrade.is_none()
             && self.connect.is_none();
-        incoming && outgoing && of_client && self.timeout.is_empty() && self.over.is_none()
+        of_client
+            && self.timeout.is_empty()
+            && self.incoming_timeout.is_empty()
+            && self.half_close.is_none()
     }
 }
 

@@ -4,6 +4,7 @@
 use super::{Verdict, hold};
 use crate::engine::Core;
 use crate::engine::agent::NO_ORIGIN;
+use crate::engine::callbacks::Callbacks;
 use crate::engine::connector::Asked;
 use crate::engine::slot::{Active, ExchangeId, Flags, Inactivity, Kind, Slot, Stage};
 
@@ -211,7 +212,7 @@ impl Core {
             !is_over || !forbids,
             "its client has ended its side, half-open connections are not allowed, and nobody ends it"
         );
-        let waits = active.callbacks.as_deref().is_some_and(|c| c.half_close.is_some());
+        let waits = active.callbacks.as_deref().is_some_and(Callbacks::awaits_half_close);
         hold!(!(is_over && waits), "its client has ended its side, and nobody was told");
         Ok(())
     }
