@@ -191,16 +191,19 @@ impl Callbacks {
         let incoming = self.data.is_empty()
             && self.collect.is_none()
             && self.end.is_none()
-            && self.aborted.is_none()
             && self.incoming_error.is_none()
             && self.incoming_close.is_none();
         let outgoing = self.drain.is_empty()
             && self.written.is_none()
-            && self.finish.is_none()
             && self.outgoing_error.is_none()
             && self.close.is_none();
         let more = self.more.as_deref().is_none_or(MoreCallbacks::is_blank);
         incoming && outgoing && more && self.over.is_none()
+    }
+
+    /// Whether somebody waits for the message to be out.
+    pub(crate) fn awaits_finish(&self) -> bool {
+        self.more.as_deref().is_some_and(|more| more.finish.is_some())
     }
 
     /// Whether somebody waits for the client to end its side.
@@ -222,6 +225,8 @@ impl MoreCallbacks {
             && self.timeout.is_empty()
             && self.incoming_timeout.is_empty()
             && self.half_close.is_none()
+            && self.aborted.is_none()
+            && self.finish.is_none()
     }
 }
 
