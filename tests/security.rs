@@ -31,7 +31,7 @@ fn every_file_that_it_links_is_there() {
     let page = read(&root().join("SECURITY.md"));
     let links: Vec<_> =
         page.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
-    assert!(links.len() >= 3);
+    assert!(!links.is_empty());
     let missing: Vec<_> = links.iter().filter(|link| !root().join(link).exists()).collect();
     assert!(missing.is_empty(), "not there: {missing:?}");
 }

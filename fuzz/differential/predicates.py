@@ -24,8 +24,12 @@ def before(d, count=1):
 
 
 def line_before(d):
-    """What ours has understood of the line that it refuses."""
-    return before(d, 1 << 20).rpartition(b"\n")[2]
+    """What ours has understood of the line that it refuses, without content of a known length that stands before it."""
+    line = before(d, 1 << 20).rpartition(b"\n")[2]
+    last = d.ours["messages"][-1] if d.ours["messages"] else None
+    if last and last["done"] and any(name.lower() == "content-length" for name, _ in last["fields"]):
+        return line.removeprefix(last["content"].encode("latin-1").rpartition(b"\n")[2])
+    return line
 
 
 def is_ours(d, text):

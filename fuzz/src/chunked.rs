@@ -9,12 +9,18 @@ use onloop::internals::{ContentEnd, ContentTrial, Piece, Refusal, TrialLimits};
 use crate::input::{Random, choices, cuts};
 use crate::oracle::{self, Fields, Stop, Text};
 
-/// Bytes of trailers, bytes of all extensions, lines of trailers.
-const LIMITS: [TrialLimits; 3] = [
-    TrialLimits { head_bytes: 16 * 1024, target_bytes: 16 * 1024, fields: 128 },
-    TrialLimits { head_bytes: 24, target_bytes: 8, fields: 2 },
-    TrialLimits { head_bytes: 200, target_bytes: 40, fields: 6 },
-];
+const LIMITS: [TrialLimits; 3] =
+    [limits(16 * 1024, 16 * 1024, 128), limits(24, 8, 2), limits(200, 40, 6)];
+
+const fn limits(trailer_bytes: usize, extension_bytes: usize, fields: usize) -> TrialLimits {
+    TrialLimits {
+        head_bytes: trailer_bytes,
+        target_bytes: extension_bytes,
+        fields,
+        method_bytes: 32,
+        empty_lines: 4,
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Seen {

@@ -15,6 +15,7 @@ use onloop::sim::{SimNet, stats};
 use onloop::{Address, EventLoop, LoopHandle, LoopOptions};
 
 use crate::input::{Random, cuts};
+use crate::model::{self, Limits, ReplyEnding};
 use crate::oracle::{self, Fields, Stop, Text};
 
 /// When a request is given up; longer than all pieces take to arrive.
@@ -41,6 +42,15 @@ const KINDS: [Kind; 7] =
     [Kind::Get, Kind::Head, Kind::Post, Kind::Connect, Kind::Upgrade, Kind::Expect, Kind::Unread];
 
 impl Kind {
+    fn method(self) -> &'static str {
+        match self {
+            Kind::Get | Kind::Upgrade | Kind::Unread => "GET",
+            Kind::Head => "HEAD",
+            Kind::Post | Kind::Expect => "POST",
+            Kind::Connect => "CONNECT",
+        }
+    }
+
     fn question(self) -> Question {
         match self {
             Kind::Head => Question::Head,
@@ -55,7 +65,7 @@ impl Kind {
 struct Told {
     information: Vec<u16>,
     status: Option<u16>,
-    reason: Text,
+    reason: String,
     fields: Fields,
     content: Text,
     trailers: Fields,
@@ -86,6 +96,9 @@ pub fn check(kind: usize, options: usize, bytes: &[u8], pieces: usize, seed: usi
     let split = play(kind, bytes, &cuts, ends);
     assert_eq!(whole, split, "in pieces that end at {cuts:?}");
     judge(kind, bytes, ends, &whole);
+    if kind != Kind::Upgrade {
+        hold_against_model(kind, bytes, ends, &whole);
+    }
 }
 
 fn play(kind: Kind, bytes: &[u8], cuts: &[usize], ends: bool) -> Told {
@@ -134,13 +147,7 @@ fn turn(event_loop: &mut EventLoop, max: Duration) {
 }
 
 fn ask(lp: LoopHandle, kind: Kind, account: &Account) -> ClientRequest {
-    let method = match kind {
-        Kind::Get | Kind::Upgrade | Kind::Unread => "GET",
-        Kind::Head => "HEAD",
-        Kind::Post | Kind::Expect => "POST",
-        Kind::Connect => "CONNECT",
-    };
-    let mut options = RequestOptions::new(method, "http://127.0.0.1/").deadline(DEADLINE);
+    let mut options = RequestOptions::new(kind.method(), "http://127.0.0.1/").deadline(DEADLINE);
     match kind {
         Kind::Connect => options = options.path("h:1"),
         Kind::Upgrade => options = options.header("Connection", "upgrade").header("Upgrade", "x"),
@@ -182,7 +189,7 @@ fn note(account: &Account, response: &IncomingResponse) {
     let mut told = account.borrow_mut();
     assert_eq!(told.status, None, "a second response");
     told.status = Some(response.status());
-    told.reason = response.status_message().chars().map(|c| c as u8).collect::<Vec<_>>().into();
+    told.reason = response.status_message().into_owned();
     let fields = response.headers();
     told.fields = fields.map(|(name, value)| (name.into(), value.into())).collect();
 }
@@ -258,6 +265,24 @@ fn judge(kind: Kind, bytes: &[u8], ends: bool, told: &Told) {
     assert_eq!(told.ends == 0, !told.errors.is_empty() || !told.incoming_errors.is_empty());
     if expected.is_complete && kind != Kind::Unread {
         assert_eq!((&told.content, &told.trailers), (&expected.content, &expected.trailers));
+    }
+}
+
+fn hold_against_model(kind: Kind, bytes: &[u8], ends: bool, told: &Told) {
+    let method = kind.method().as_bytes();
+    let reply = model::read_response(bytes, method, ends, &Limits::default());
+    match reply.ending {
+        ReplyEnding::Complete { .. } => {
+            assert_eq!((told.ends, told.errors.len()), (1, 0), "{told:?} {reply:?}");
+            let Some(response) = &reply.response else { panic!("no response: {reply:?}") };
+            assert_eq!(told.status, Some(response.status));
+            assert_eq!(told.reason, String::from_utf8_lossy(&response.reason));
+            assert!(kind == Kind::Unread || *told.content == *response.content, "{told:?}");
+        }
+        ReplyEnding::Tunnel { used } => assert_eq!(*told.content, bytes[used..], "{reply:?}"),
+        ReplyEnding::Refused | ReplyEnding::Cut | ReplyEnding::Waits => {
+            assert_eq!(told.ends, 0, "{told:?} {reply:?}");
+        }
     }
 }
 

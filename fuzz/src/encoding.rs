@@ -226,12 +226,12 @@ fn pairs(fields: &[(Name, Value)]) -> impl Iterator<Item = (&str, &Vec<u8>)> {
 }
 
 /// Names and values, without order and as a reader sees them, without what the crate decides.
-fn plain(fields: &Fields) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let foreign = fields
-        .iter()
-        .map(|(name, value)| (name.to_ascii_lowercase(), oracle::trim(value).to_vec()))
-        .filter(|(name, _)| !OWN.iter().any(|own| own.as_bytes() == name));
-    let mut plain: Vec<_> = foreign.collect();
+fn plain(fields: &Fields) -> Fields {
+    let is_own = |name: &Text| OWN.iter().any(|own| *own.as_bytes() == **name);
+    let lines = fields.iter();
+    let lines = lines
+        .map(|(name, value)| (Text(name.to_ascii_lowercase()), Text::from(oracle::trim(value))));
+    let mut plain: Fields = lines.filter(|(name, _)| !is_own(name)).collect();
     plain.sort();
     plain
 }
@@ -247,45 +247,53 @@ macro_rules! common_call {
     ($message:expr, $meant:expr, $call:expr) => {
         match $call {
             Call::Set(name, value) => {
-                if $message.set_header(&name.0, &value.0).is_ok() {
+                let done = $message.set_header(&name.0, &value.0);
+                if done.is_ok() {
                     $meant.set(&name.0, &value.0);
                 }
             }
             Call::Append(name, value) => {
-                if $message.append_header(&name.0, &value.0).is_ok() {
+                let done = $message.append_header(&name.0, &value.0);
+                if done.is_ok() {
                     $meant.append(&name.0, &value.0);
                 }
             }
             Call::SetAll(name, values) => {
-                if $message.set_header_all(&name.0, values.iter().map(|value| &value.0)).is_ok() {
+                let done = $message.set_header_all(&name.0, values.iter().map(|value| &value.0));
+                if done.is_ok() {
                     $meant.remove(&name.0);
                     values.iter().for_each(|value| $meant.append(&name.0, &value.0));
                 }
             }
             Call::SetMany(fields) => {
-                if $message.set_headers(pairs(fields)).is_ok() {
+                let done = $message.set_headers(pairs(fields));
+                if done.is_ok() {
                     $meant.set_many(fields);
                 }
             }
             Call::Remove(name) => {
-                if $message.remove_header(&name.0).is_ok() {
+                let done = $message.remove_header(&name.0);
+                if done.is_ok() {
                     $meant.remove(&name.0);
                 }
             }
             Call::Trailer(name, value) => {
-                if $message.add_trailer(&name.0, &value.0).is_ok() {
+                let done = $message.add_trailer(&name.0, &value.0);
+                if done.is_ok() {
                     append(&mut $meant.trailers, &name.0, &value.0);
                 }
             }
             Call::Trailers(fields) => {
-                if $message.add_trailers(pairs(fields)).is_ok() {
+                let done = $message.add_trailers(pairs(fields));
+                if done.is_ok() {
                     pairs(fields)
                         .for_each(|(name, value)| append(&mut $meant.trailers, name, value));
                 }
             }
             Call::Write(size, fill) => {
                 let content = content(*size, *fill);
-                if $message.try_write(&content).is_ok() {
+                let done = $message.try_write(&content);
+                if done.is_ok() {
                     $meant.content.0.extend(content);
                 }
             }
@@ -378,9 +386,9 @@ fn perform(input: &ForServer, res: Response) -> Meant {
             Call::Inform(status, fields) => {
                 let status = u16::from(*status);
                 if res.write_information(status, pairs(fields)).is_ok() {
-                    let mut list = Meant::default();
-                    list.set_many(fields);
-                    meant.information.push((status, list.fields));
+                    let fields = pairs(fields);
+                    let fields = fields.map(|(name, value)| (name.into(), value.as_slice().into()));
+                    meant.information.push((status, fields.collect()));
                 }
             }
             Call::Hints(fields) => {

@@ -12,11 +12,22 @@ use crate::input::{Random, choices, cuts};
 use crate::oracle::{self, Head, Stop};
 
 const LIMITS: [TrialLimits; 4] = [
-    TrialLimits { head_bytes: 16 * 1024, target_bytes: 8 * 1024, fields: 1000 },
-    TrialLimits { head_bytes: 64, target_bytes: 16, fields: 3 },
-    TrialLimits { head_bytes: 256, target_bytes: 40, fields: 8 },
-    TrialLimits { head_bytes: 100_000, target_bytes: 300, fields: 70 },
+    limits(16 * 1024, 8 * 1024, 1000, 32, 4),
+    limits(64, 16, 3, 4, 0),
+    limits(256, 40, 8, 8, 1),
+    // More than the reader can have: it has 65,535.
+    limits(100_000, 300, 70, 200, 9),
 ];
+
+const fn limits(
+    head_bytes: usize,
+    target_bytes: usize,
+    fields: usize,
+    method_bytes: u8,
+    empty_lines: u8,
+) -> TrialLimits {
+    TrialLimits { head_bytes, target_bytes, fields, method_bytes, empty_lines }
+}
 
 /// All that is known of a head.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +110,7 @@ fn seen(trial: &HeadTrial, bytes: usize) -> Seen {
 /// What the oracle says must be so.
 fn judge(case: Case, bytes: &[u8], outcome: &Outcome) {
     let read = match case.question {
-        None => oracle::request(bytes),
+        None => oracle::request_within(bytes, &case.limits),
         Some(_) => oracle::response(bytes),
     };
     let judged = read.and_then(|(head, length)| {
@@ -118,6 +129,7 @@ fn judge(case: Case, bytes: &[u8], outcome: &Outcome) {
             assert_eq!(understood, meaning(&head, end));
             assert!(length <= case.limits.head_bytes && head.fields.len() <= case.limits.fields);
             assert!(head.target.len() <= case.limits.target_bytes);
+            assert!(head.method.len() <= usize::from(case.limits.method_bytes));
         }
         (Ok(None), Err(Stop::Incomplete)) => assert!(bytes.len() < case.limits.head_bytes),
         (Err(refusal), _) if refusal.is_limit => check_limit(case, bytes, refusal),
@@ -146,10 +158,11 @@ fn meaning(head: &Head, end: onloop::internals::ContentEnd) -> Understood {
 fn check_limit(case: Case, bytes: &[u8], refusal: &Refusal) {
     let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
     let longest = bytes.split(|byte| *byte == b' ').map(<[u8]>::len).max().unwrap_or(0);
+    let word = case.limits.target_bytes.min(usize::from(case.limits.method_bytes));
     assert!(
         bytes.len() >= case.limits.head_bytes.min(65_535)
-            || lines >= case.limits.fields
-            || longest > case.limits.target_bytes,
+            || lines >= case.limits.fields.min(usize::from(case.limits.empty_lines))
+            || longest > word,
         "{refusal:?} within the limits"
     );
 }

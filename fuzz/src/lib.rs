@@ -7,6 +7,9 @@ pub mod connections;
 pub mod encoding;
 pub mod heads;
 pub mod input;
+// The third opinion, and the one that knows the status of each refusal.
+#[path = "../../tests/model/mod.rs"]
+mod model;
 pub mod operations;
 pub mod oracle;
 mod perform;

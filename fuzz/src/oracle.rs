@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::ops::Deref;
 
-use onloop::internals::{ContentEnd, Question};
+use onloop::internals::{ContentEnd, Question, TrialLimits};
 
 /// Why there is nothing to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub type Reading<T> = Result<(T, usize), Stop>;
 pub type Fields = Vec<(Text, Text)>;
 
 /// Bytes that are shown as text.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Text(pub Vec<u8>);
 
 impl Deref for Text {
@@ -138,17 +138,29 @@ fn demand(holds: bool) -> Result<(), Stop> {
     if holds { Ok(()) } else { Err(Stop::Wrong) }
 }
 
-/// RFC 9112 §3.
+/// RFC 9112 §3, with the crate's default limits of methods and empty lines.
 pub fn request(bytes: &[u8]) -> Reading<Head> {
+    const LIMITS: TrialLimits = TrialLimits {
+        head_bytes: usize::MAX,
+        target_bytes: usize::MAX,
+        fields: usize::MAX,
+        method_bytes: 32,
+        empty_lines: 4,
+    };
+    request_within(bytes, &LIMITS)
+}
+
+/// The same with others.
+pub fn request_within(bytes: &[u8], limits: &TrialLimits) -> Reading<Head> {
     let mut cursor = Cursor { bytes, at: 0 };
-    let mut empty_lines = 0;
+    let mut empty_lines = 0u8;
     while cursor.peek()? == b'\r' {
         cursor.next()?;
         cursor.expect(b'\n')?;
-        empty_lines += 1;
-        demand(empty_lines <= 4)?;
+        empty_lines = empty_lines.saturating_add(1);
+        demand(empty_lines <= limits.empty_lines)?;
     }
-    let method = cursor.run(is_tchar, 32)?;
+    let method = cursor.run(is_tchar, limits.method_bytes.into())?;
     demand(!method.is_empty())?;
     cursor.expect(b' ')?;
     let target = cursor.run(is_target, usize::MAX)?;

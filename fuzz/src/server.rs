@@ -17,6 +17,7 @@ use onloop::{Address, Error, EventLoop, LoopHandle, LoopOptions};
 
 use crate::answers::{self, Answers};
 use crate::input::{Random, cuts};
+use crate::model::{self, Limits};
 use crate::oracle::{self, Fields, Stop, Text};
 
 /// Longer than all pieces of an input take to arrive.
@@ -87,6 +88,7 @@ pub fn check(case: Case<'_>, pieces: usize, seed: usize) {
     assert_eq!(whole.timeless(halves), split.timeless(halves), "in pieces that end at {cuts:?}");
     if case.options == 0 {
         judge(case, &whole);
+        hold_against_model(case, &whole);
     }
 }
 
@@ -320,6 +322,41 @@ fn judge(case: Case<'_>, seen: &Seen) {
     );
     let last = finals.iter().position(|answer| answer.closes());
     assert!(last.is_none_or(|last| last + 1 == finals.len()), "an answer behind the last one");
+}
+
+/// The model knows neither upgrades nor tunnels, and answers strange expectations by itself; what comes before the
+/// first of these must be the same, and a refusal has one of its statuses.
+fn hold_against_model(case: Case<'_>, seen: &Seen) {
+    let conversation = model::read_connection(case.bytes, case.ends, &Limits::default());
+    let is_special = |request: &model::Request| {
+        request.handling != model::Handling::Dispatched || request.target == b"/upgrade"
+    };
+    let known = conversation.requests.iter().chain(&conversation.unfinished);
+    let plain: Vec<_> = known.clone().take_while(|request| !is_special(request)).collect();
+    for (exchange, request) in seen.exchanges.iter().zip(&plain) {
+        let told = (exchange.method.as_bytes(), exchange.url.as_bytes());
+        assert_eq!(told, (&*request.method, &*request.target));
+        let fields = exchange.fields.iter().map(|(name, value)| (&**name, &**value));
+        assert!(fields.eq(request.fields.iter().map(|(name, value)| (&**name, &**value))));
+    }
+    for (exchange, request) in seen
+        .exchanges
+        .iter()
+        .zip(&conversation.requests[..plain.len().min(conversation.requests.len())])
+    {
+        assert!(!reads(&exchange.url) || *exchange.content == *request.content);
+    }
+    let finals: Vec<_> = seen.answers.list.iter().filter(|answer| answer.is_final()).collect();
+    let model::Ending::Refused(statuses) = &conversation.ending else { return };
+    let closes_before = finals.iter().rev().skip(1).any(|answer| answer.closes());
+    let all_plain = known.count() == plain.len() && conversation.unfinished.is_none();
+    if all_plain && !closes_before && finals.len() == conversation.requests.len() + 1 {
+        let refusal = finals.last().map(|answer| answer.status);
+        assert!(
+            refusal.is_some_and(|status| statuses.contains(&status)),
+            "{refusal:?}: {statuses:?}"
+        );
+    }
 }
 
 /// Handlers that take all of the content.

@@ -125,13 +125,11 @@ pub(crate) struct Callbacks {
     /// Goes before `data`.
     pub(crate) collect: Option<Box<Collect>>,
     pub(crate) end: Option<Hook>,
-    pub(crate) aborted: Option<Hook>,
     pub(crate) incoming_error: Option<ErrorFn>,
     pub(crate) incoming_close: Option<Hook>,
     // Of the outgoing message.
     pub(crate) drain: Listener<HookMut>,
     pub(crate) written: Option<Box<WrittenQueue>>,
-    pub(crate) finish: Option<Hook>,
     pub(crate) outgoing_error: Option<ErrorFn>,
     pub(crate) close: Option<Hook>,
     /// What most exchanges of servers do without. So many of them may be in flight that each byte counts.
@@ -155,6 +153,8 @@ pub(crate) struct MoreCallbacks {
     pub(crate) timeout: Listener<HookMut>,
     pub(crate) incoming_timeout: Listener<HookMut>,
     pub(crate) half_close: Option<Hook>,
+    pub(crate) aborted: Option<Hook>,
+    pub(crate) finish: Option<Hook>,
 }
 
 impl Callbacks {
@@ -167,6 +167,11 @@ impl Callbacks {
     /// The other ones, to register one.
     pub(crate) fn more_mut(&mut self) -> &mut MoreCallbacks {
         self.more.get_or_insert_default()
+    }
+
+    #[inline]
+    pub(crate) fn awaits_finish(&self) -> bool {
+        self.more.as_deref().is_some_and(|more| more.finish.is_some())
     }
 
     /// Drops all of them, which is user code; their memory stays.
@@ -186,16 +191,19 @@ impl Callbacks {
         let incoming = self.data.is_empty()
             && self.collect.is_none()
             && self.end.is_none()
-            && self.aborted.is_none()
             && self.incoming_error.is_none()
             && self.incoming_close.is_none();
         let outgoing = self.drain.is_empty()
             && self.written.is_none()
-            && self.finish.is_none()
             && self.outgoing_error.is_none()
             && self.close.is_none();
         let more = self.more.as_deref().is_none_or(MoreCallbacks::is_blank);
         incoming && outgoing && more && self.over.is_none()
+    }
+
+    /// Whether somebody waits for the message to be out.
+    pub(crate) fn awaits_finish(&self) -> bool {
+        self.more.as_deref().is_some_and(|more| more.finish.is_some())
     }
 
     /// Whether somebody waits for the client to end its side.
@@ -217,6 +225,8 @@ impl MoreCallbacks {
             && self.timeout.is_empty()
             && self.incoming_timeout.is_empty()
             && self.half_close.is_none()
+            && self.aborted.is_none()
+            && self.finish.is_none()
     }
 }
 
@@ -290,12 +300,12 @@ impl Finale {
             return Some(FinalCall::Written(callback, result));
         }
         if std::mem::take(&mut self.finish) {
-            if let Some(finish) = callbacks.finish.take() {
+            if let Some(finish) = callbacks.more().and_then(|more| more.finish.take()) {
                 return Some(FinalCall::Plain(finish));
             }
         }
         if std::mem::take(&mut self.aborted) {
-            if let Some(aborted) = callbacks.aborted.take() {
+            if let Some(aborted) = callbacks.more().and_then(|more| more.aborted.take()) {
                 return Some(FinalCall::Plain(aborted));
             }
         }

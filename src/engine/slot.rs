@@ -271,6 +271,6 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     fn state_in_flight_is_small() {
         assert!(size_of::<Active>() <= 464, "{}", size_of::<Active>());
-        assert!(size_of::<Callbacks>() <= 232, "{}", size_of::<Callbacks>());
+        assert!(size_of::<Callbacks>() <= 200, "{}", size_of::<Callbacks>());
     }
 }

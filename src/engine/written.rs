@@ -75,7 +75,7 @@ impl Core {
     pub(crate) fn outgoing_event(&mut self, key: u32) -> Option<Event> {
         let active = self.active(key);
         let is_awaited = active.callbacks.as_deref().is_some_and(|callbacks| {
-            callbacks.written.is_some() || (callbacks.finish.is_some() && active.is_request_sent())
+            callbacks.written.is_some() || (callbacks.awaits_finish() && active.is_request_sent())
         });
         if !active.need_drain && !is_awaited {
             return None;
@@ -112,10 +112,11 @@ impl Core {
             }
         }
         // A client's whole request, or a response while its request still comes in.
-        let callback = callbacks.finish.take_if(|_| is_sent && budget > 0);
+        let finish = callbacks.more().map(|more| &mut more.finish);
+        let callback = finish.and_then(|finish| finish.take_if(|_| is_sent && budget > 0));
         let Some(callback) = callback else {
             // One may ask for the next.
-            if is_sent && callbacks.finish.is_some() {
+            if is_sent && callbacks.awaits_finish() {
                 self.mark_dirty_later(key);
                 return Some(Event::Done);
             }

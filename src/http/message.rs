@@ -361,7 +361,12 @@ impl Body {
     /// Sets what is called when the message breaks off before its end, before `on_error`.
     /// (Node: `'aborted'`)
     pub fn on_aborted<R: Outcome>(&self, callback: impl FnOnce() -> R + 'static) {
-        super::set_hook(self.shell, self.id, |callbacks| &mut callbacks.aborted, callback);
+        super::set_hook(
+            self.shell,
+            self.id,
+            |callbacks| &mut callbacks.more_mut().aborted,
+            callback,
+        );
     }
 
     /// Sets what is called once and last, when the exchange is over. (Node: `'close'`)

@@ -82,6 +82,10 @@ pub struct TrialLimits {
     pub target_bytes: usize,
     /// Field lines; of trailers as well.
     pub fields: usize,
+    /// Bytes of the method.
+    pub method_bytes: u8,
+    /// Empty lines before a request.
+    pub empty_lines: u8,
 }
 
 /// Reads one head after the other, each in growing prefixes.
@@ -189,6 +193,8 @@ fn head_limits(limits: &TrialLimits) -> HeadLimits {
         head_bytes: limits.head_bytes,
         target_bytes: limits.target_bytes,
         fields: limits.fields,
+        method_bytes: limits.method_bytes,
+        empty_lines: limits.empty_lines,
         ..HeadLimits::default()
     }
 }

@@ -343,7 +343,7 @@ impl Core {
             first.is_none_or(|place| place > active.output.taken()),
             "what was written is out, and who waits for that was not told"
         );
-        let waits = callbacks.is_some_and(|callbacks| callbacks.finish.is_some());
+        let waits = callbacks.is_some_and(Callbacks::awaits_finish);
         let is_stream = slot.kind != Kind::Server || !active.incoming.complete;
         hold!(
             !(waits && is_stream && active.is_request_sent()),
