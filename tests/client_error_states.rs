@@ -123,7 +123,8 @@ fn a_client_error_behind_a_begun_answer_has_no_socket_while_answers_before_it_go
     let notes = log.clone();
     let server = world.serve(move |req, res| {
         if req.url() == "/first" {
-            return Ok(res.end(vec![b'x'; LARGE]));
+            res.end(vec![b'x'; LARGE]);
+            return Ok(());
         }
         res.on_error(notes.noting_error("error"));
         res.on_close(notes.noting("close"));

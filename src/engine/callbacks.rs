@@ -201,11 +201,6 @@ impl Callbacks {
         incoming && outgoing && more && self.over.is_none()
     }
 
-    /// Whether somebody waits for the message to be out.
-    pub(crate) fn awaits_finish(&self) -> bool {
-        self.more.as_deref().is_some_and(|more| more.finish.is_some())
-    }
-
     /// Whether somebody waits for the client to end its side.
     pub(crate) fn awaits_half_close(&self) -> bool {
         self.more.as_deref().is_some_and(|more| more.half_close.is_some())
