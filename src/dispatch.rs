@@ -7,7 +7,7 @@ mod server_events;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::engine::callbacks::{Callbacks, FinalCall, Finale};
+use crate::engine::callbacks::{Callbacks, FinalCall, Finale, MoreCallbacks};
 use crate::engine::event::{Event, Input};
 use crate::engine::options::PanicPolicy;
 use crate::engine::{Core, ExchangeId, log_failure};
@@ -135,9 +135,7 @@ impl Drive<'_> {
                 callback,
                 |callback, _| callback(),
                 |core, callback| {
-                    put_back(core, id, callback, |callbacks, c| {
-                        callbacks.incoming_timeout.put_back(c)
-                    })
+                    put_more_back(core, id, callback, |more, c| more.incoming_timeout.put_back(c))
                 },
             ),
             Event::Timeout { callback, id } => self.run(
@@ -145,7 +143,7 @@ impl Drive<'_> {
                 callback,
                 |callback, _| callback(),
                 |core, callback| {
-                    put_back(core, id, callback, |callbacks, c| callbacks.timeout.put_back(c))
+                    put_more_back(core, id, callback, |more, c| more.timeout.put_back(c))
                 },
             ),
             Event::Information { callback, id, head } => {
@@ -155,9 +153,7 @@ impl Drive<'_> {
                     callback,
                     |callback, _| callback(information),
                     |core, callback| {
-                        put_back(core, id, callback, |callbacks, c| {
-                            callbacks.information.put_back(c)
-                        })
+                        put_more_back(core, id, callback, |more, c| more.information.put_back(c))
                     },
                 )
             }
@@ -184,7 +180,7 @@ impl Drive<'_> {
                 callback,
                 |callback, _| callback(Connection::new(shell, id)),
                 |core, callback| {
-                    put_back(core, id, callback, |callbacks, c| callbacks.socket.put_back(c))
+                    put_more_back(core, id, callback, |more, c| more.socket.put_back(c))
                 },
             ),
             Event::ClientUpgrade { callback, id, head, rest } => {
@@ -245,6 +241,20 @@ fn put_back<T>(
 ) -> Option<T> {
     match core.exchange(id).and_then(|active| active.callbacks.as_deref_mut()) {
         Some(callbacks) => place(callbacks, callback),
+        None => Some(callback),
+    }
+}
+
+/// The same for one of the other callbacks.
+fn put_more_back<T>(
+    core: &mut Core,
+    id: ExchangeId,
+    callback: T,
+    place: impl FnOnce(&mut MoreCallbacks, T) -> Option<T>,
+) -> Option<T> {
+    let callbacks = core.exchange(id).and_then(|active| active.callbacks.as_deref_mut());
+    match callbacks.and_then(Callbacks::more) {
+        Some(more) => place(more, callback),
         None => Some(callback),
     }
 }
@@ -341,7 +351,7 @@ pub(crate) fn run_finale(shell: &'static LoopShell, policy: PanicPolicy, finale:
     }
     if let Some(mut finale) = rest.finale.take() {
         // What was never called is dropped here, where nothing is borrowed.
-        *finale.callbacks = Callbacks::default();
+        finale.callbacks.clear();
         shell.with(|core| {
             core.over = None;
             core.pool.recycle_callbacks(finale.callbacks);

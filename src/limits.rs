@@ -112,6 +112,7 @@ limits! {
     /// | `accepts_per_turn` | 256 | connections that one listener accepts in one go, of which a turn has two | the rest is for the next go | | `tests/limits_of_loops.rs::a_listener_accepts_so_many_connections_in_a_turn` |
     /// | `reads_per_turn` | 8 | reads from one connection in one go | the same | | `tests/limits_of_loops.rs::so_many_reads_of_so_many_bytes_are_made_of_a_connection_in_a_turn` |
     /// | `requests_per_turn` | 64 | pipelined requests of one connection that are served in one go, and calls that it is owed again and again | the same | | `tests/limits_of_loops.rs::so_many_requests_of_a_connection_are_served_in_a_turn` |
+    /// | `write_bytes_per_turn` | 512 KiB | bytes of one connection that are written in one go before `on_drain` and `on_written` wait | the same | | `tests/fairness_of_callbacks.rs::on_drain_for_a_client_that_takes_everything` |
     /// | `read_buffer` | 64 KiB | bytes of one read, and of one chunk in `on_data` | the rest stays with the system, and then with the peer | | `tests/limits_of_loops.rs::so_many_reads_of_so_many_bytes_are_made_of_a_connection_in_a_turn` |
     /// | `posts_max` | 16,384 | posts that wait for the loop | `post` fails with `ERR_POST_FAILED` | `Posts` | `tests/limits_of_loops.rs::so_many_posts_run_in_a_turn_and_so_many_wait` |
     /// | `posts_per_turn` | 1,024 | posts that run in one turn | the rest is for the next turn | | `tests/limits_of_loops.rs::so_many_posts_run_in_a_turn_and_so_many_wait` |
@@ -244,6 +245,10 @@ limits! {
     /// Pipelined requests of one connection that are dispatched in one go, as for [`Limits::accepts_per_turn`]; at
     /// least 1.
     fn requests_per_turn(count: usize) -> usize = 64, count.max(1);
+
+    /// Bytes of one connection that are written in one go, as for [`Limits::accepts_per_turn`], before callbacks that may
+    /// write more (`on_drain`, `on_written`) have to wait for the next turn; at least 1.
+    fn write_bytes_per_turn(bytes: usize) -> usize = 512 * 1024, bytes.max(1);
 
     /// Bytes of the one buffer that all connections are read into, which is also the largest chunk that `on_data` is
     /// given; at least 1,024.

@@ -52,11 +52,14 @@
 //! # Ok::<(), onloop::Error>(())
 //! ```
 
+mod seeds;
+
 use crate::engine::options::LoopOptions;
 pub use crate::engine::stats::LoopStats;
 use crate::event_loop::EventLoop;
 use crate::net::Net;
 pub use crate::net::sim::{Route, SimListener, SimNet, SimOptions, SimPeer, SimTap};
+pub use seeds::for_each_seed;
 
 impl SimNet {
     /// An event loop on this network. Several loops may share one; turn them in any order, each gives way to

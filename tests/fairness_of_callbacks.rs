@@ -4,9 +4,12 @@ mod common;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use common::{World, get, post};
-use onloop::http::{Body, Response};
+use onloop::LoopOptions;
+use onloop::http::{self, Body, Response};
+use onloop::sim::{SimNet, SimOptions};
 
 /// So often, and then it gives in: a test that fails shall end.
 const FAR_TOO_OFTEN: usize = 100_000;
@@ -25,7 +28,7 @@ fn count_before_a_timer(
         let (counts, told) = (Rc::clone(&counts), Rc::clone(&told));
         start(req.body(), res, Rc::clone(&counts));
         // Behind the client's end, which may come later.
-        let delay = std::time::Duration::from_millis(10);
+        let delay = Duration::from_millis(10);
         lp.set_timeout(delay, move || told.set(Some(counts.replace(FAR_TOO_OFTEN))));
     });
     let mut peer = world.send(&server, request);
@@ -106,4 +109,73 @@ fn on_written_that_asks_for_on_written() {
         false,
     );
     assert!(count < FAR_TOO_OFTEN, "{count}");
+}
+
+/// Bytes that a handler wrote in one turn, at most, which writes pieces for as long as there is room.
+fn most_in_a_turn(write: fn(Response, &Rc<Cell<usize>>)) -> usize {
+    // The system takes all of it at once.
+    let net = SimNet::with_options(1, SimOptions::default().capacity(TOTAL * 2));
+    let mut event_loop = net.event_loop(LoopOptions::new());
+    let left = Rc::new(Cell::new(TOTAL));
+    let written = Rc::clone(&left);
+    let server = http::create_server(event_loop.handle(), move |_req, res| write(res, &left));
+    server.listen("127.0.0.1:80").expect("a free port");
+    let peer = net.connect(&server.address().expect("it listens"));
+    peer.write(get("/", "").as_bytes());
+    let (mut most, mut received) = (0, 0);
+    while received < TOTAL {
+        let before = written.get();
+        event_loop.turn(Some(Duration::from_millis(1))).expect("a turn");
+        most = most.max(before - written.get());
+        received += peer.read().len();
+        assert!(net.now() < Duration::from_secs(60), "{received} of {TOTAL} bytes came");
+    }
+    most
+}
+
+const TOTAL: usize = 32 << 20;
+const PIECE: usize = 256 << 10;
+
+/// What one turn may write, with the head and the piece that goes beyond.
+const TURN_BYTES_MAX: usize = 1 << 20;
+
+fn next_piece(left: &Cell<usize>) -> Option<&'static [u8]> {
+    static BLOCK: [u8; PIECE] = [b'x'; PIECE];
+    let before = left.get();
+    left.set(before.saturating_sub(PIECE));
+    (before > 0).then_some(&BLOCK)
+}
+
+#[test]
+fn on_drain_for_a_client_that_takes_everything() {
+    let most = most_in_a_turn(|res, left| {
+        let left = Rc::clone(left);
+        let pump = move || {
+            while let Some(piece) = next_piece(&left) {
+                if !res.write(piece) {
+                    return;
+                }
+            }
+            res.end("");
+        };
+        pump();
+        res.on_drain(pump);
+    });
+    assert!(most <= TURN_BYTES_MAX, "{most} bytes in one turn");
+}
+
+fn write_when_written(res: Response, left: Rc<Cell<usize>>) {
+    match next_piece(&left) {
+        Some(piece) => {
+            res.write(piece);
+            let _ = res.on_written(move |_result| write_when_written(res, left));
+        }
+        None => res.end(""),
+    }
+}
+
+#[test]
+fn on_written_for_a_client_that_takes_everything() {
+    let most = most_in_a_turn(|res, left| write_when_written(res, Rc::clone(left)));
+    assert!(most <= TURN_BYTES_MAX, "{most} bytes in one turn");
 }

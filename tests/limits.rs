@@ -314,6 +314,38 @@ fn accepting_goes_on_after_a_lack_of_descriptors() {
 }
 
 #[test]
+fn a_connection_that_closes_makes_room_at_once() {
+    let net = SimNet::new(7);
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let server = http::create_server(event_loop.handle(), |_req, res| res.end("x"));
+    server.listen("127.0.0.1:80").unwrap();
+    let address = server.address().unwrap();
+    let inside = net.connect(&address);
+    while sim::stats(&event_loop).server_connections == 0 {
+        event_loop.turn(None).expect("a turn");
+    }
+    net.set_options(SimOptions::default().accept_errors(1000));
+    let waiting = net.connect(&address);
+    waiting.write(b"GET / HTTP/1.0\r\n\r\n");
+    // Just after the listener has looked by itself.
+    let mut turns = 0;
+    while net.now() < Duration::from_secs(5) {
+        event_loop.turn(Some(Duration::from_secs(1))).expect("a turn");
+        turns += 1;
+    }
+    assert!(turns < 100, "{turns} turns in five seconds: it spins");
+    assert_eq!(waiting.available(), 0);
+    net.set_options(SimOptions::default());
+    let closed_at = net.now();
+    inside.close();
+    while waiting.available() == 0 {
+        event_loop.turn(Some(Duration::from_millis(1))).expect("a turn");
+        assert!(net.now() - closed_at < Duration::from_millis(50), "it waits for its clock");
+    }
+    assert!(waiting.read().ends_with(b"\r\n\r\nx"));
+}
+
+#[test]
 fn posts_have_a_limit() {
     let mut world = World::with(LoopOptions::new().posts_max(3));
     let remote = world.event_loop.remote();

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use common::{Log, Peer, World, raw_server};
-use onloop::http;
+use onloop::http::{self, Agent, AgentOptions, RequestOptions, Retries};
 
 const LARGE: usize = 1024 * 1024;
 
@@ -169,5 +169,84 @@ fn what_follows_an_answer_does_not_spoil_it_and_is_not_the_next_one() {
                 assert_eq!(*found.borrow(), b"own", "{context}");
             }
         }
+    }
+}
+
+const EVIL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+const OWN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nown";
+
+/// The content of the answer that a request gets after all.
+fn ask_with(options: RequestOptions, world: &World, log: &Log) {
+    let notes = log.clone();
+    let request = http::request_with(world.lp, options).expect("a request");
+    request.on_response(move |response| {
+        common::collect(response, move |status, content| {
+            notes.note(format!("{status} {}", String::from_utf8_lossy(&content)));
+        });
+    });
+    request.on_error(log.noting_error("error"));
+    request.end("");
+}
+
+/// Answers that send a request on its way again, and what makes it go.
+fn diversions() -> Vec<(&'static str, RequestOptions)> {
+    let ask = || RequestOptions::new("GET", "http://set.below/");
+    vec![
+        ("302 Found\r\nLocation: /next\r\nContent-Length: 0", ask().redirects(3)),
+        ("302 Found\r\nLocation: /next\r\nContent-Length: 5", ask().redirects(3)),
+        ("302 Found\r\nLocation: /next\r\nTransfer-Encoding: chunked", ask().redirects(3)),
+        (
+            "503 Busy\r\nContent-Length: 0",
+            ask().retries(Retries::new(1).delay(Duration::ZERO).on_status(true)),
+        ),
+    ]
+}
+
+#[test]
+fn what_follows_a_redirect_or_a_failure_is_not_the_next_answer() {
+    for (head, options) in diversions() {
+        let (listener, url) = raw_server();
+        let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let (host, port) = address.split_once(':').expect("a port");
+        let options = options.host(host).port(port.parse().expect("a number"));
+        let log = Log::new();
+        let mut world = World::new();
+        ask_with(options, &world, &log);
+        let mut first = world.accept(&listener);
+        world.expect(&mut first, "\r\n\r\n");
+        let content = match head {
+            head if head.ends_with("chunked") => "2\r\nxx\r\n0\r\n\r\n",
+            head if head.ends_with('5') => "12345",
+            _ => "",
+        };
+        first.send(format!("HTTP/1.1 {head}\r\n\r\n{content}{EVIL}"));
+        let mut second = world.accept(&listener);
+        world.expect(&mut second, "\r\n\r\n");
+        second.send(OWN);
+        let lines = log.clone();
+        world.until(head, || lines.len() > 0);
+        assert_eq!(log.all(), ["200 own"], "{head}");
+    }
+}
+
+#[test]
+fn what_follows_an_answer_is_not_that_of_the_request_that_waits_for_its_connection() {
+    for surplus in [EVIL, &EVIL[..20], "\r\n", "\0"] {
+        let (listener, url) = raw_server();
+        let log = Log::new();
+        let mut world = World::new();
+        let agent = Agent::new(world.lp, AgentOptions::new().max_sockets(1)).expect("an agent");
+        for _ in 0..2 {
+            ask_with(RequestOptions::new("GET", &url).agent(agent), &world, &log);
+        }
+        let mut first = world.accept(&listener);
+        world.expect(&mut first, "\r\n\r\n");
+        first.send(format!("{OWN}{surplus}"));
+        let mut second = world.accept(&listener);
+        world.expect(&mut second, "\r\n\r\n");
+        second.send(OWN);
+        let lines = log.clone();
+        world.until("both answers", || lines.len() == 2);
+        assert_eq!(log.all(), ["200 own", "200 own"], "{surplus:?}");
     }
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use crate::wire;
+
 /// Between two requests.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -28,7 +30,7 @@ pub(crate) fn ask(port: u16, requests: usize, stop: &AtomicBool) -> io::Result<H
         }
         let start = Instant::now();
         if number % 2 == 0 {
-            exchange(&mut kept, KEPT)?;
+            ask_kept(&mut kept, port)?;
         } else {
             exchange(&mut connect(port)?, LAST)?;
         }
@@ -38,11 +40,30 @@ pub(crate) fn ask(port: u16, requests: usize, stop: &AtomicBool) -> io::Result<H
     Ok(latencies)
 }
 
+/// One mistake, so that the code for mistakes is in memory: it is not what an attacker takes.
+pub(crate) fn err(port: u16) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    stream.write_all(b"no HTTP\r\n\r\n")?;
+    stream.read_to_end(&mut Vec::new()).map(drop)
+}
+
 fn connect(port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     Ok(stream)
+}
+
+/// On the connection that is kept. Where the server has closed it meanwhile, because nothing came for too long on a
+/// machine that is too busy, a new one takes its place, as with any client.
+fn ask_kept(kept: &mut TcpStream, port: u16) -> io::Result<()> {
+    match exchange(kept, KEPT) {
+        Err(error) if !wire::is_timeout(&error) && error.kind() != ErrorKind::Other => {
+            *kept = connect(port)?;
+            exchange(kept, KEPT)
+        }
+        result => result,
+    }
 }
 
 /// One request and its whole answer, which must be the right one.

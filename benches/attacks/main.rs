@@ -21,7 +21,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -66,20 +66,32 @@ fn run() -> Result<bool, Box<dyn Error>> {
     }
     raise_descriptor_limit()?;
     let scale = if is_whole { Scale::whole() } else { Scale::quick() };
+    let size = if is_whole { "whole" } else { "quick" };
     let words: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();
-    let chosen = on_server::ATTACKS.iter().chain(on_client::ATTACKS).filter(|attack| {
-        words.is_empty() || words.iter().any(|word| attack.name.contains(word.as_str()))
-    });
+    let chosen: Vec<&Attack> = on_server::ATTACKS
+        .iter()
+        .chain(on_client::ATTACKS)
+        .filter(|attack| {
+            words.is_empty() || words.iter().any(|word| attack.name.contains(word.as_str()))
+        })
+        .collect();
     println!(
         "| attack | connections | bytes sent | growth | CPU | others: median | p99 | worst | the attackers got |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut failures = Vec::new();
-    for attack in chosen {
-        let report = assault(attack, scale, if is_whole { "whole" } else { "quick" })
-            .map_err(|error| format!("{}: {error}", attack.name))?;
-        println!("{}", report.row(attack, &scale));
-        failures.extend(report.failures(attack, &scale));
+    for group in chosen.chunks(scale.at_once) {
+        let reports: Vec<_> = thread::scope(|scope| {
+            let assault = |attack| scope.spawn(move || assault(attack, scale, size));
+            let running: Vec<_> = group.iter().map(|attack| assault(*attack)).collect();
+            running.into_iter().map(ScopedJoinHandle::join).collect()
+        });
+        for (attack, report) in group.iter().zip(reports) {
+            let report = report.map_err(|_| "an attack panicked")?;
+            let report = report.map_err(|error| format!("{}: {error}", attack.name))?;
+            println!("{}", report.row(attack, &scale));
+            failures.extend(report.failures(attack, &scale));
+        }
     }
     println!("\n{}", machine());
     for failure in &failures {
@@ -87,6 +99,9 @@ fn run() -> Result<bool, Box<dyn Error>> {
     }
     Ok(failures.is_empty())
 }
+
+/// Why an attack could not be made.
+type Failure = Box<dyn Error + Send + Sync>;
 
 /// What one attack did to the process and to the others.
 struct Report {
@@ -99,11 +114,12 @@ struct Report {
     survived: bool,
 }
 
-fn assault(attack: &Attack, scale: Scale, size: &str) -> Result<Report, Box<dyn Error>> {
+fn assault(attack: &Attack, scale: Scale, size: &str) -> Result<Report, Failure> {
     let mut process = Process::start(&["serve", size])?;
     let target = Target { port: process.port, scale };
     let over = AtomicBool::new(false);
     honest::ask(target.port, WARM_UP, &over)?;
+    honest::err(target.port)?;
     process.forget_peak();
     let (anonymous, peak, cpu) =
         (process.anonymous_bytes(), process.peak_bytes(), process.cpu_time());

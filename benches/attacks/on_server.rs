@@ -25,9 +25,6 @@ const GET: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// From its greeting on no answer to [`GET`] is like it.
 const GREETING: &[u8] = b"\r\n\r\nHello, World!";
 
-/// `request_timeout` is looked at once a second where there are many connections.
-const SWEEP: Duration = Duration::from_millis(1200);
-
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack::new("(none)", nothing, &["nothing"]),
     Attack::new("slow heads, a byte per 50 ms", slow_heads, &["408"]),
@@ -68,6 +65,16 @@ fn nothing(target: &Target) -> io::Result<Outcome> {
     Ok(outcome)
 }
 
+/// Each sends at once: the clock of its head runs.
+fn connect_and_send(target: &Target, count: usize, bytes: &[u8]) -> io::Result<Vec<TcpStream>> {
+    let connect = |_| {
+        let mut stream = target.connect()?;
+        stream.write_all(bytes)?;
+        Ok(stream)
+    };
+    (0..count).map(connect).collect()
+}
+
 /// Sends `first` on every connection, then byte after byte of `rest` over and over, until `time` is over.
 fn drip(
     target: &Target,
@@ -76,12 +83,9 @@ fn drip(
     rest: &[u8],
     time: Duration,
 ) -> io::Result<Outcome> {
-    let mut streams = target.connect_many(count)?;
-    let mut outcome = Outcome { connections: count, ..Outcome::default() };
-    for stream in &mut streams {
-        stream.write_all(first)?;
-        outcome.sent += first.len() as u64;
-    }
+    let mut streams = connect_and_send(target, count, first)?;
+    let sent = (count * first.len()) as u64;
+    let mut outcome = Outcome { connections: count, sent, ..Outcome::default() };
     let (began, mut tick) = (Instant::now(), 0);
     while began.elapsed() < time {
         let byte = rest[tick / DRIP_GROUPS % rest.len()];
@@ -99,13 +103,14 @@ fn drip(
 
 fn slow_heads(target: &Target) -> io::Result<Outcome> {
     let head = format!("{HEAD}X-Slow: {}", "x".repeat(1000));
-    let time = target.scale.clocks.head + SWEEP;
-    drip(target, target.scale.many, b"", head.as_bytes(), time)
+    let time = target.scale.clocks.head + target.scale.sweep;
+    let (first, rest) = head.as_bytes().split_at(1);
+    drip(target, target.scale.many, first, rest, time)
 }
 
 fn slow_bodies(target: &Target) -> io::Result<Outcome> {
     let head = b"POST /count HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n";
-    drip(target, target.scale.many, head, b"x", target.scale.clocks.request + SWEEP)
+    drip(target, target.scale.many, head, b"x", target.scale.clocks.request + target.scale.sweep)
 }
 
 /// Connections that send this, and then nothing.
@@ -133,7 +138,7 @@ fn partial_heads(target: &Target) -> io::Result<Outcome> {
 /// A head that may become one has to be kept.
 fn heads_bound(scale: &Scale) -> Bound {
     let heads = scale.many / 2;
-    assert!(PARTIAL_HEAD_BYTES < HEAD_BYTES_MAX);
+    const { assert!(PARTIAL_HEAD_BYTES < HEAD_BYTES_MAX) };
     Bound {
         bytes: Bound::PLAIN.bytes + heads * PARTIAL_HEAD_BYTES,
         reason: "what every head has sent",
@@ -141,11 +146,11 @@ fn heads_bound(scale: &Scale) -> Bound {
 }
 
 fn half_open(target: &Target) -> io::Result<Outcome> {
-    let mut streams = target.connect_many(target.scale.many)?;
-    let mut outcome = Outcome { connections: streams.len(), ..Outcome::default() };
-    for stream in &mut streams {
-        stream.write_all(HEAD.as_bytes())?;
-        outcome.sent += HEAD.len() as u64;
+    let count = target.scale.many;
+    let mut streams = connect_and_send(target, count, HEAD.as_bytes())?;
+    let sent = (count * HEAD.len()) as u64;
+    let mut outcome = Outcome { connections: count, sent, ..Outcome::default() };
+    for stream in &streams {
         stream.shutdown(Shutdown::Write)?;
     }
     // All of them are here before the first one looks at what it got.
@@ -155,19 +160,19 @@ fn half_open(target: &Target) -> io::Result<Outcome> {
 
 /// Connections that ask for much and read four bytes every now and then.
 fn read_slowly(target: &Target, path: &str) -> io::Result<Outcome> {
-    let Scale { some, download_bytes, clocks, .. } = target.scale;
-    let mut streams: Vec<TcpStream> =
-        (0..some).map(|_| target.connect_narrow()).collect::<io::Result<_>>()?;
+    let Scale { some, download_bytes, clocks, sweep, .. } = target.scale;
     let request = format!("GET {path}/{download_bytes} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let mut outcome = Outcome { connections: some, ..Outcome::default() };
-    for stream in &mut streams {
+    let connect = |_| {
+        let mut stream = target.connect_narrow()?;
         stream.write_all(request.as_bytes())?;
-        outcome.sent += request.len() as u64;
-        stream.set_nonblocking(true)?;
-    }
+        stream.set_nonblocking(true).map(|()| stream)
+    };
+    let mut streams: Vec<TcpStream> = (0..some).map(connect).collect::<io::Result<_>>()?;
+    let sent = (some * request.len()) as u64;
+    let mut outcome = Outcome { connections: some, sent, ..Outcome::default() };
     let began = Instant::now();
     let mut starts = vec![Vec::new(); some];
-    while began.elapsed() < clocks.write * 2 + SWEEP / 2 {
+    while began.elapsed() < clocks.write * 2 + sweep {
         for (stream, start) in streams.iter_mut().zip(&mut starts) {
             let mut sip = [0; 4];
             let count = stream.read(&mut sip).unwrap_or(0);

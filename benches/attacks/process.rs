@@ -15,7 +15,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// This very program once more, as the server.
-    pub(crate) fn start(arguments: &[&str]) -> Result<Process, Box<dyn Error>> {
+    pub(crate) fn start(arguments: &[&str]) -> Result<Process, Box<dyn Error + Send + Sync>> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(arguments)
             .env_remove("RUST_LOG")

@@ -32,6 +32,10 @@ pub(crate) struct Scale {
     pub(crate) upload_bytes: u64,
     /// How long something is looked at that has no end of its own.
     pub(crate) look: Duration,
+    /// How late a clock may be: a server of many connections looks at them once a second.
+    pub(crate) sweep: Duration,
+    /// Attacks at the same time, each with a server of its own.
+    pub(crate) at_once: usize,
     /// An attack that is over sooner is made again.
     pub(crate) least: Duration,
 }
@@ -54,6 +58,8 @@ impl Scale {
             upload_bytes: 64 << 20,
             look: Duration::from_millis(1500),
             least: Duration::from_millis(1000),
+            sweep: Duration::from_millis(1200),
+            at_once: 1,
         }
     }
 
@@ -61,8 +67,8 @@ impl Scale {
     pub(crate) const fn quick() -> Scale {
         Scale {
             clocks: Clocks {
-                head: Duration::from_millis(500),
-                request: Duration::from_millis(800),
+                head: Duration::from_millis(1000),
+                request: Duration::from_millis(1500),
                 write: Duration::from_secs(1),
             },
             many: 200,
@@ -75,6 +81,8 @@ impl Scale {
             upload_bytes: 16 << 20,
             look: Duration::from_millis(200),
             least: Duration::ZERO,
+            sweep: Duration::from_millis(200),
+            at_once: 6,
         }
     }
 }

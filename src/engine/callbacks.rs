@@ -125,17 +125,23 @@ pub(crate) struct Callbacks {
     /// Goes before `data`.
     pub(crate) collect: Option<Box<Collect>>,
     pub(crate) end: Option<Hook>,
-    pub(crate) aborted: Option<Hook>,
     pub(crate) incoming_error: Option<ErrorFn>,
     pub(crate) incoming_close: Option<Hook>,
-    pub(crate) incoming_timeout: Listener<HookMut>,
     // Of the outgoing message.
     pub(crate) drain: Listener<HookMut>,
     pub(crate) written: Option<Box<WrittenQueue>>,
-    pub(crate) finish: Option<Hook>,
-    pub(crate) half_close: Option<Hook>,
     pub(crate) outgoing_error: Option<ErrorFn>,
     pub(crate) close: Option<Hook>,
+    /// What most exchanges of servers do without. So many of them may be in flight that each byte counts.
+    more: Option<Box<MoreCallbacks>>,
+    /// What can still be asked about the exchange while its last calls are made. It is here and not in
+    /// [`Finale`] to keep events small, which all are moved about.
+    pub(crate) over: Option<Over>,
+}
+
+/// The other callbacks of an exchange. Boxed by themselves, and kept with the box of the others.
+#[derive(Default)]
+pub(crate) struct MoreCallbacks {
     // Of a client request.
     pub(crate) socket: Listener<SocketFn>,
     pub(crate) response: Option<ResponseFn>,
@@ -143,10 +149,39 @@ pub(crate) struct Callbacks {
     pub(crate) proceed: Option<Hook>,
     pub(crate) upgrade: Option<UpgradeFn>,
     pub(crate) connect: Option<UpgradeFn>,
+    // Of both roles.
     pub(crate) timeout: Listener<HookMut>,
-    /// What can still be asked about the exchange while its last calls are made. It is here and not in
-    /// [`Finale`] to keep events small, which all are moved about.
-    pub(crate) over: Option<Over>,
+    pub(crate) incoming_timeout: Listener<HookMut>,
+    pub(crate) half_close: Option<Hook>,
+    pub(crate) aborted: Option<Hook>,
+    pub(crate) finish: Option<Hook>,
+}
+
+impl Callbacks {
+    /// The other ones, where there are any.
+    #[inline]
+    pub(crate) fn more(&mut self) -> Option<&mut MoreCallbacks> {
+        self.more.as_deref_mut()
+    }
+
+    /// The other ones, to register one.
+    pub(crate) fn more_mut(&mut self) -> &mut MoreCallbacks {
+        self.more.get_or_insert_default()
+    }
+
+    #[inline]
+    pub(crate) fn awaits_finish(&self) -> bool {
+        self.more.as_deref().is_some_and(|more| more.finish.is_some())
+    }
+
+    /// Drops all of them, which is user code; their memory stays.
+    pub(crate) fn clear(&mut self) {
+        let mut more = self.more.take();
+        if let Some(more) = more.as_deref_mut() {
+            *more = MoreCallbacks::default();
+        }
+        *self = Callbacks { more, ..Callbacks::default() };
+    }
 }
 
 #[cfg(feature = "sim")]
@@ -156,23 +191,37 @@ impl Callbacks {
         let incoming = self.data.is_empty()
             && self.collect.is_none()
             && self.end.is_none()
-            && self.aborted.is_none()
             && self.incoming_error.is_none()
-            && self.incoming_close.is_none()
-            && self.incoming_timeout.is_empty();
+            && self.incoming_close.is_none();
         let outgoing = self.drain.is_empty()
             && self.written.is_none()
-            && self.finish.is_none()
-            && self.half_close.is_none()
             && self.outgoing_error.is_none()
             && self.close.is_none();
+        let more = self.more.as_deref().is_none_or(MoreCallbacks::is_blank);
+        incoming && outgoing && more && self.over.is_none()
+    }
+
+    /// Whether somebody waits for the client to end its side.
+    pub(crate) fn awaits_half_close(&self) -> bool {
+        self.more.as_deref().is_some_and(|more| more.half_close.is_some())
+    }
+}
+
+#[cfg(feature = "sim")]
+impl MoreCallbacks {
+    fn is_blank(&self) -> bool {
         let of_client = self.socket.is_empty()
             && self.response.is_none()
             && self.information.is_empty()
             && self.proceed.is_none()
             && self.upgrade.is_none()
             && self.connect.is_none();
-        incoming && outgoing && of_client && self.timeout.is_empty() && self.over.is_none()
+        of_client
+            && self.timeout.is_empty()
+            && self.incoming_timeout.is_empty()
+            && self.half_close.is_none()
+            && self.aborted.is_none()
+            && self.finish.is_none()
     }
 }
 
@@ -246,12 +295,12 @@ impl Finale {
             return Some(FinalCall::Written(callback, result));
         }
         if std::mem::take(&mut self.finish) {
-            if let Some(finish) = callbacks.finish.take() {
+            if let Some(finish) = callbacks.more().and_then(|more| more.finish.take()) {
                 return Some(FinalCall::Plain(finish));
             }
         }
         if std::mem::take(&mut self.aborted) {
-            if let Some(aborted) = callbacks.aborted.take() {
+            if let Some(aborted) = callbacks.more().and_then(|more| more.aborted.take()) {
                 return Some(FinalCall::Plain(aborted));
             }
         }

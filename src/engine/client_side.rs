@@ -303,7 +303,8 @@ impl Core {
             }
             let active = self.active(key);
             let callbacks = active.callbacks.as_deref_mut();
-            if let Some(callback) = callbacks.and_then(|callbacks| callbacks.socket.take()) {
+            if let Some(callback) = callbacks.and_then(|callbacks| callbacks.more()?.socket.take())
+            {
                 return Some(Event::Socket { callback, id });
             }
         }
@@ -377,7 +378,11 @@ impl Core {
             client.persistent = meaning.persistent && meaning.framing != Framing::UntilClose;
             client.keep_alive_hint = meaning.keep_alive_timeout;
         }
-        match active.callbacks.as_deref_mut().and_then(|callbacks| callbacks.response.take()) {
+        match active
+            .callbacks
+            .as_deref_mut()
+            .and_then(|callbacks| callbacks.more()?.response.take())
+        {
             Some(callback) => Some(Event::Response { callback, id, head }),
             None => {
                 active.incoming.discarding = true;
@@ -405,7 +410,8 @@ impl Core {
         }
         if head.status() == 100 {
             let callbacks = self.active(key).callbacks.as_deref_mut();
-            if let Some(callback) = callbacks.and_then(|callbacks| callbacks.proceed.take()) {
+            if let Some(callback) = callbacks.and_then(|callbacks| callbacks.more()?.proceed.take())
+            {
                 self.client(key).pending_information = Some(head);
                 return Event::Proceed { callback, id };
             }
@@ -416,7 +422,7 @@ impl Core {
     fn information_event(&mut self, key: u32, head: Box<Head>) -> Event {
         let id = self.id(key);
         let callbacks = self.active(key).callbacks.as_deref_mut();
-        match callbacks.and_then(|callbacks| callbacks.information.take()) {
+        match callbacks.and_then(|callbacks| callbacks.more()?.information.take()) {
             Some(callback) => Event::Information { callback, id, head },
             None => {
                 self.pool.recycle_head(head);
@@ -454,6 +460,11 @@ impl Core {
         if !incoming.complete || paused {
             return None;
         }
+        if active.outgoing.is_ended() && !active.output.is_empty() {
+            // A response that is piped into its own request has just ended it.
+            self.flush(key);
+        }
+        let active = self.active(key);
         // An early answer to a request that is still being written: wait for its end, if anybody wants it.
         if active.is_request_sent() || hung_up || active.has_no_end() {
             return Some(self.client_complete(key, input));
@@ -543,7 +554,10 @@ impl Core {
             client.timeout_told = false;
             active.started = time;
         }
-        match self.slots[id.key as usize].kind {
+        let slot = &self.slots[id.key as usize];
+        match slot.kind {
+            // Its last bytes have a clock of their own, which is not the user's to stop.
+            Kind::Raw if slot.flags.has(Flags::CLOSING) => {}
             Kind::Server => self.server_deadline(id.key),
             _ if stage == Stage::Unconnected => self.arm_connecting(id.key),
             _ => self.arm(id.key, ticks),

@@ -22,7 +22,8 @@ impl Core {
             return self.drop_connection(key, Some(error));
         }
         let callbacks = self.active(key).callbacks.as_deref_mut();
-        let Some(callback) = callbacks.and_then(|callbacks| callbacks.upgrade.take()) else {
+        let Some(callback) = callbacks.and_then(|callbacks| callbacks.more()?.upgrade.take())
+        else {
             self.pool.recycle_head(head);
             let message = "the server switched protocols and on_upgrade is not set";
             let error = Error::new(ErrorKind::Peer, "HPE_INVALID_STATUS", message);
@@ -40,7 +41,8 @@ impl Core {
         input: &mut Input<'_>,
     ) -> Event {
         let callbacks = self.active(key).callbacks.as_deref_mut();
-        let Some(callback) = callbacks.and_then(|callbacks| callbacks.connect.take()) else {
+        let Some(callback) = callbacks.and_then(|callbacks| callbacks.more()?.connect.take())
+        else {
             self.pool.recycle_head(head);
             let error = self.hang_up(key, "a tunnel was made and on_connect is not set");
             return self.drop_connection(key, Some(error));

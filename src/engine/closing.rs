@@ -214,11 +214,22 @@ impl Core {
         self.for_each_connection(server_key, |core, key| {
             let slot = core.slot(key);
             if slot.kind == Kind::Server && slot.active.as_deref().is_none_or(Active::is_idle) {
-                // Not destroyed: the answer before may be under way, and a next request may have come.
-                slot.flags.set(Flags::CLOSING);
+                // Both, and not known to be without bytes: see `closed_as_idle`.
+                slot.flags.set(Flags::DESTROYED.and(Flags::CLOSING).and(Flags::READABLE));
                 core.mark_dirty(key);
             }
         });
+    }
+
+    /// A connection was closed as an idle one. Where something has come on it meanwhile, closing it would be a reset,
+    /// and destroy the answer before, which may be under way: it ends as behind an answer then.
+    pub(super) fn closed_as_idle(&mut self, key: u32, input: &mut Input<'_>) -> bool {
+        let idle = self.slots[key as usize].active.as_deref().is_none_or(Active::is_idle);
+        let has_bytes = idle && (!input.is_empty() || self.read(key, input) == Read::Some);
+        if has_bytes {
+            self.slot(key).flags.unset(Flags::DESTROYED);
+        }
+        has_bytes
     }
 
     /// `close_all_connections`.

@@ -201,7 +201,7 @@ impl Core {
         let tell = is_long && !std::mem::replace(&mut client.timeout_told, is_long);
         self.arm_connecting(key);
         let callbacks = self.active(key).callbacks.as_deref_mut();
-        match callbacks.filter(|_| tell).and_then(|callbacks| callbacks.timeout.take()) {
+        match callbacks.filter(|_| tell).and_then(|callbacks| callbacks.more()?.timeout.take()) {
             Some(callback) => Some(Event::Timeout { callback, id }),
             None => Some(Event::Continue),
         }

@@ -172,14 +172,15 @@ impl Core {
         if active.inactivity == Inactivity::None {
             active.inactivity = Inactivity::Request(false);
             let incoming = callbacks.as_deref_mut().filter(|_| !complete);
-            if let Some(callback) = incoming.and_then(|callbacks| callbacks.incoming_timeout.take())
+            if let Some(callback) =
+                incoming.and_then(|callbacks| callbacks.more()?.incoming_timeout.take())
             {
                 return Some(Event::IncomingTimeout { callback, id });
             }
         }
         active.inactivity = Inactivity::Told;
         slot.flags.unset(Flags::EXPIRED);
-        let callback = callbacks.and_then(|callbacks| callbacks.timeout.take())?;
+        let callback = callbacks.and_then(|callbacks| callbacks.more()?.timeout.take())?;
         Some(Event::Timeout { callback, id })
     }
 }

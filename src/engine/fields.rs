@@ -51,19 +51,19 @@ impl Core {
             return Err(headers_sent("trailers"));
         }
         check_trailer(name)?;
-        set_field(&mut active.outgoing.trailers, name, value, place)
+        set_field(active.outgoing.trailers(), name, value, place)
     }
 
     /// `add_trailers`.
     pub(crate) fn add_trailers(&mut self, id: ExchangeId, list: FieldList) -> Result<()> {
         let mut result = list.iter().try_for_each(|(name, _)| check_trailer(as_name(name)));
         if result.is_ok() {
-            let trailers = self.exchange(id).map(|active| &active.outgoing.trailers);
+            let trailers = self.exchange(id).map(|active| &*active.outgoing.trailers());
             let before = trailers.filter(|trailers| !trailers.has_room_for(&list)).cloned();
             let mut lines = list.iter();
             result = lines.try_for_each(|(name, value)| self.add_trailer(id, as_name(name), value));
             if let (Err(_), Some(before)) = (&result, before) {
-                self.active(id.key).outgoing.trailers = before;
+                *self.active(id.key).outgoing.trailers() = before;
             }
         }
         self.pool.recycle_fields(list);
@@ -192,7 +192,7 @@ fn check_framing_field(fields: &FieldList, name: &str, value: &[u8], place: Plac
         return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
     }
     if name.eq_ignore_ascii_case("transfer-encoding") && !ends_in_chunked(value) {
-        let message = "a Transfer-Encoding must end in `chunked`, which is how onloop frames it";
+        let message = "a Transfer-Encoding must be a list of codings that ends in `chunked`";
         return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
     }
     if place != Place::Only && fields.has(name.as_bytes()) && steers_framing(name) {

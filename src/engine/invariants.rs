@@ -131,7 +131,7 @@ impl Core {
         for (key, generation) in &self.blocked_listeners {
             let slot = self.slots.get(*key as usize).filter(|slot| slot.generation == *generation);
             hold!(
-                slot.is_none_or(|slot| slot.deadline != 0),
+                slot.is_none_or(|slot| slot.deadline != 0 || slot.flags.has(Flags::DIRTY)),
                 "listener {key} waits for a descriptor and for nothing else"
             );
         }

@@ -134,6 +134,8 @@ pub(crate) struct Core {
     accepts_left: usize,
     /// Bytes of request heads of which a part is here.
     partial_heads: usize,
+    /// Bytes that this drive may write before whoever waits for room has to wait for the next turn.
+    writes_left: usize,
     /// What the system said when a connection broke, for whoever asks in the same drive.
     io_failure: Option<((u32, u32), Error)>,
     next_generation: u32,
@@ -188,6 +190,7 @@ impl Core {
             requests_left: 0,
             accepts_left: 0,
             partial_heads: 0,
+            writes_left: 0,
             io_failure: None,
             next_generation: global.wrapping_add(1),
             referenced: 0,
@@ -454,6 +457,7 @@ impl Core {
         self.activity = false;
         self.reads_left = self.options.limits.reads_per_turn;
         self.requests_left = self.options.limits.requests_per_turn;
+        self.writes_left = self.options.limits.write_bytes_per_turn;
         if slot.kind == Kind::Listener {
             self.accepts_left = self.options.limits.accepts_per_turn;
         }

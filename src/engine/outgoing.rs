@@ -310,7 +310,7 @@ impl Core {
 
     /// Writes what waits until the system takes no more.
     pub(crate) fn flush(&mut self, key: u32) {
-        let Core { slots, net, trash, activity, .. } = self;
+        let Core { slots, net, trash, activity, writes_left, .. } = self;
         let slot = &mut slots[key as usize];
         let Slot { source, flags, active: Some(active), kind, .. } = slot else {
             return;
@@ -327,6 +327,7 @@ impl Core {
             match result {
                 Ok(written) => {
                     *activity = true;
+                    *writes_left = writes_left.saturating_sub(written);
                     output.advance(written, trash);
                     if let Some(client) = active.client.as_deref_mut() {
                         client.sent_any |= written > 0;

@@ -40,6 +40,7 @@ impl Pool {
         debug_assert!(active.output.is_empty() && !active.output.is_lost());
         debug_assert!(active.file.is_none());
         debug_assert!(active.failure.is_none() && active.piped_from.is_none());
+        debug_assert!(active.incoming.pipe_to.is_none());
         debug_assert!(!active.need_drain && active.timeout_ticks == 0);
         debug_assert!(active.inactivity == Inactivity::None);
         debug_assert!(active.corked.is_none() && active.partial_bytes == 0);
@@ -98,6 +99,7 @@ impl Pool {
                 && active.file.is_none()
                 && active.failure.is_none()
                 && active.piped_from.is_none()
+                && active.incoming.pipe_to.is_none()
                 && active.corked.is_none()
                 && active.partial_bytes == 0
                 && !active.need_drain

@@ -227,14 +227,14 @@ impl Core {
             Inactivity::None | Inactivity::Told => {
                 let callback = callbacks
                     .filter(|_| !active.incoming.complete)
-                    .and_then(|callbacks| callbacks.incoming_timeout.take());
+                    .and_then(|callbacks| callbacks.more()?.incoming_timeout.take());
                 active.inactivity = Inactivity::Request(callback.is_some());
                 callback.map_or(Step::Again, |callback| {
                     Step::Event(Event::IncomingTimeout { callback, id })
                 })
             }
             Inactivity::Request(told) => {
-                let callback = callbacks.and_then(|callbacks| callbacks.timeout.take());
+                let callback = callbacks.and_then(|callbacks| callbacks.more()?.timeout.take());
                 active.inactivity = Inactivity::Response(told || callback.is_some());
                 callback
                     .map_or(Step::Again, |callback| Step::Event(Event::Timeout { callback, id }))

@@ -210,7 +210,10 @@ impl Core {
         let slot = self.slot(key);
         let flags = slot.flags;
         if flags.has(Flags::DESTROYED) {
-            return Step::Event(self.drop_connection(key, None));
+            return match flags.has(Flags::CLOSING) && self.closed_as_idle(key, input) {
+                true => Step::Again,
+                false => Step::Event(self.drop_connection(key, None)),
+            };
         }
         if flags.has(Flags::BROKEN) {
             return self.server_reset(key);

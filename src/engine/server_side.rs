@@ -404,11 +404,20 @@ impl Core {
             // The client was not asked for its content and may send it or not: RFC 9110 §10.1.1.
             return self.server_stop_discarding(key);
         }
-        if active.incoming.paused && !active.incoming.discarding {
-            active.incoming.discarding = true;
-            return Step::Again;
+        let incoming = &mut active.incoming;
+        if !incoming.paused || incoming.discarding {
+            return Step::Rest;
         }
-        Step::Rest
+        if incoming.pipe_to.is_some() && !incoming.paused_by_user {
+            // What it is piped into takes it when there is room.
+            return Step::Rest;
+        }
+        incoming.discarding = true;
+        let piped_into = incoming.pipe_to.take();
+        if let Some(target) = piped_into {
+            self.break_pipe(target);
+        }
+        Step::Again
     }
 
     /// The client has ended its side, and the response is not ended: its handler is told. Where half-open
@@ -431,8 +440,8 @@ impl Core {
             // Its end will be read, and the exchange ends then.
             (false, false) => return Step::Rest,
         }
-        let Some(callbacks) = active.callbacks.as_deref_mut().filter(|c| c.half_close.is_some())
-        else {
+        let callbacks = active.callbacks.as_deref_mut().and_then(|callbacks| callbacks.more());
+        let Some(callbacks) = callbacks.filter(|callbacks| callbacks.half_close.is_some()) else {
             return Step::Rest;
         };
         // It may ask for itself again.
@@ -454,6 +463,10 @@ impl Core {
         active.outgoing.forbid_persistence();
         active.incoming.complete = true;
         active.incoming.ended = true;
+        let piped_into = active.incoming.pipe_to.take();
+        if let Some(target) = piped_into {
+            self.break_pipe(target);
+        }
         Step::Again
     }
 
@@ -470,6 +483,10 @@ impl Core {
             if !self.active(key).output.is_empty() {
                 return Step::Rest;
             }
+        }
+        if let Some(target) = self.active(key).incoming.pipe_to.take() {
+            // It was paused behind its last byte: all of it has been piped, and only the end is owed.
+            self.pipe_end(key, target);
         }
         let slot = &mut self.slots[key as usize];
         let Some(active) = slot.active.as_deref_mut() else {
@@ -509,6 +526,10 @@ impl Core {
         };
         if !active.output.is_empty() {
             self.flush(key);
+            if self.slots[key as usize].flags.has(Flags::BROKEN) {
+                // Its state is not one that another connection could go on with.
+                return Event::Done;
+            }
         }
         if let Some(event) = self.outgoing_event(key) {
             return event;
@@ -540,6 +561,7 @@ impl Active {
             && self.callbacks.is_none()
             && self.failure.is_none()
             && self.piped_from.is_none()
+            && self.incoming.pipe_to.is_none()
             && !self.need_drain
             && self.timeout_ticks == 0
             && self.file.is_none()

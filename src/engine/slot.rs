@@ -265,4 +265,12 @@ mod tests {
         assert_eq!(size_of::<Option<Box<Active>>>(), size_of::<usize>());
         assert!(size_of::<ExchangeId>() <= 12);
     }
+
+    /// Thousands of slow requests may be in flight, each with both.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn state_in_flight_is_small() {
+        assert!(size_of::<Active>() <= 464, "{}", size_of::<Active>());
+        assert!(size_of::<Callbacks>() <= 200, "{}", size_of::<Callbacks>());
+    }
 }

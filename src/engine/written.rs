@@ -75,7 +75,7 @@ impl Core {
     pub(crate) fn outgoing_event(&mut self, key: u32) -> Option<Event> {
         let active = self.active(key);
         let is_awaited = active.callbacks.as_deref().is_some_and(|callbacks| {
-            callbacks.written.is_some() || (callbacks.finish.is_some() && active.is_request_sent())
+            callbacks.written.is_some() || (callbacks.awaits_finish() && active.is_request_sent())
         });
         if !active.need_drain && !is_awaited {
             return None;
@@ -91,7 +91,7 @@ impl Core {
             }
         }
         let id = self.id(key);
-        let budget = self.requests_left;
+        let (budget, budget_for_more) = (self.requests_left, self.callbacks_for_room_left());
         let active = self.active(key);
         let is_sent = active.is_request_sent();
         let taken = active.output.taken();
@@ -99,7 +99,7 @@ impl Core {
         if let Some(written) = callbacks.written.as_deref_mut() {
             match written.front() {
                 Some((place, _)) if *place > taken => return None,
-                Some(_) if budget == 0 => {
+                Some(_) if budget_for_more == 0 => {
                     self.mark_dirty_later(key);
                     return Some(Event::Done);
                 }
@@ -112,10 +112,11 @@ impl Core {
             }
         }
         // A client's whole request, or a response while its request still comes in.
-        let callback = callbacks.finish.take_if(|_| is_sent && budget > 0);
+        let finish = callbacks.more().map(|more| &mut more.finish);
+        let callback = finish.and_then(|finish| finish.take_if(|_| is_sent && budget > 0));
         let Some(callback) = callback else {
             // One may ask for the next.
-            if is_sent && callbacks.finish.is_some() {
+            if is_sent && callbacks.awaits_finish() {
                 self.mark_dirty_later(key);
                 return Some(Event::Done);
             }
@@ -125,9 +126,15 @@ impl Core {
         Some(Event::Finish { callback, id })
     }
 
+    /// How often the program may still be told in this drive that there is room, or that something is out. It writes
+    /// more then: to a client that takes everything at once it would go on for as long as there is content.
+    fn callbacks_for_room_left(&self) -> usize {
+        if self.writes_left == 0 { 0 } else { self.requests_left }
+    }
+
     fn drain_event(&mut self, key: u32) -> Option<Event> {
         let callback = self.drained(key)?;
-        if self.requests_left > 0 {
+        if self.callbacks_for_room_left() > 0 {
             self.requests_left -= 1;
             return Some(Event::Drain { callback, id: self.id(key) });
         }

@@ -92,7 +92,8 @@ pub(crate) enum LengthMismatch {
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     pub(crate) fields: FieldList,
-    pub(crate) trailers: FieldList,
+    /// Few messages have any.
+    trailers: Option<Box<FieldList>>,
     reason: Option<Box<str>>,
     status: u16,
     phase: Phase,
@@ -129,8 +130,8 @@ impl Outgoing {
 
     fn reset(&mut self, minor: u8, contentless: bool, persistent: bool) {
         self.fields.clear();
-        if !self.trailers.is_empty() {
-            self.trailers.clear();
+        if self.trailers.is_some() {
+            self.trailers = None;
         }
         if self.reason.is_some() {
             self.reason = None;
@@ -304,11 +305,16 @@ impl Outgoing {
         self.delimiter = delimiter;
     }
 
+    /// The fields behind the content.
+    pub(crate) fn trailers(&mut self) -> &mut FieldList {
+        self.trailers.get_or_insert_default()
+    }
+
     /// The message has no content any more, whatever is still written.
     pub(crate) fn drop_content(&mut self) {
         self.contentless = true;
         self.delimiter = Delimiter::None;
-        self.trailers.clear();
+        self.trailers = None;
     }
 
     /// Head and content of a response at once, where nothing steers framing or persistence: 200, content
@@ -442,7 +448,9 @@ impl Outgoing {
         match self.delimiter {
             Delimiter::Chunked => {
                 out.extend_from_slice(b"0\r\n");
-                out.extend_from_slice(self.trailers.wire());
+                if let Some(trailers) = &self.trailers {
+                    out.extend_from_slice(trailers.wire());
+                }
                 out.extend_from_slice(b"\r\n");
                 Ok(())
             }

@@ -147,9 +147,9 @@ impl ClientRequest {
     pub fn on_response<R: Outcome>(&self, callback: impl FnOnce(IncomingResponse) -> R + 'static) {
         let mut callback: Option<ResponseFn> =
             Some(Box::new(move |response| callback(response).into_result()));
-        let displaced = self
-            .shell
-            .with(|core| replace(&mut core.callbacks(self.id)?.response, callback.take()));
+        let displaced = self.shell.with(|core| {
+            replace(&mut core.callbacks(self.id)?.more_mut().response, callback.take())
+        });
         drop(displaced);
     }
 
@@ -157,15 +157,21 @@ impl ClientRequest {
     pub fn on_information<R: Outcome>(&self, mut callback: impl FnMut(Information) -> R + 'static) {
         let mut callback: Option<InformationFn> =
             Some(Box::new(move |information| callback(information).into_result()));
-        let displaced =
-            self.shell.with(|core| core.callbacks(self.id)?.information.replace(callback.take()));
+        let displaced = self
+            .shell
+            .with(|core| core.callbacks(self.id)?.more_mut().information.replace(callback.take()));
         drop(displaced);
     }
 
     /// Sets what is called when the server says `100 Continue`, before `on_information`: time to send the
     /// content of a request with `Expect: 100-continue`. (Node: `'continue'`)
     pub fn on_continue<R: Outcome>(&self, callback: impl FnOnce() -> R + 'static) {
-        super::set_hook(self.shell, self.id, |callbacks| &mut callbacks.proceed, callback);
+        super::set_hook(
+            self.shell,
+            self.id,
+            |callbacks| &mut callbacks.more_mut().proceed,
+            callback,
+        );
     }
 
     /// Sets what is called when the server switches protocols: with the response, the connection as a byte
@@ -177,8 +183,9 @@ impl ClientRequest {
         let mut callback: Option<UpgradeFn> = Some(Box::new(move |response, socket, head| {
             callback(response, socket, head).into_result()
         }));
-        let displaced =
-            self.shell.with(|core| replace(&mut core.callbacks(self.id)?.upgrade, callback.take()));
+        let displaced = self.shell.with(|core| {
+            replace(&mut core.callbacks(self.id)?.more_mut().upgrade, callback.take())
+        });
         drop(displaced);
     }
 
@@ -188,8 +195,9 @@ impl ClientRequest {
     pub fn on_socket<R: Outcome>(&self, mut callback: impl FnMut(Connection) -> R + 'static) {
         let mut callback: Option<SocketFn> =
             Some(Box::new(move |connection| callback(connection).into_result()));
-        let displaced =
-            self.shell.with(|core| core.callbacks(self.id)?.socket.replace(callback.take()));
+        let displaced = self
+            .shell
+            .with(|core| core.callbacks(self.id)?.more_mut().socket.replace(callback.take()));
         drop(displaced);
     }
 
@@ -297,8 +305,9 @@ impl ClientRequest {
         let mut callback: Option<UpgradeFn> = Some(Box::new(move |response, socket, head| {
             callback(response, socket, head).into_result()
         }));
-        let displaced =
-            self.shell.with(|core| replace(&mut core.callbacks(self.id)?.connect, callback.take()));
+        let displaced = self.shell.with(|core| {
+            replace(&mut core.callbacks(self.id)?.more_mut().connect, callback.take())
+        });
         drop(displaced);
     }
 

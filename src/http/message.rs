@@ -361,7 +361,12 @@ impl Body {
     /// Sets what is called when the message breaks off before its end, before `on_error`.
     /// (Node: `'aborted'`)
     pub fn on_aborted<R: Outcome>(&self, callback: impl FnOnce() -> R + 'static) {
-        super::set_hook(self.shell, self.id, |callbacks| &mut callbacks.aborted, callback);
+        super::set_hook(
+            self.shell,
+            self.id,
+            |callbacks| &mut callbacks.more_mut().aborted,
+            callback,
+        );
     }
 
     /// Sets what is called once and last, when the exchange is over. (Node: `'close'`)
@@ -471,16 +476,17 @@ impl Body {
     pub fn on_timeout<R: Outcome>(&self, mut callback: impl FnMut() -> R + 'static) {
         let mut callback: Option<crate::engine::HookMut> =
             Some(Box::new(move || callback().into_result()));
-        let displaced = self
-            .shell
-            .with(|core| core.callbacks(self.id)?.incoming_timeout.replace(callback.take()));
+        let displaced = self.shell.with(|core| {
+            core.callbacks(self.id)?.more_mut().incoming_timeout.replace(callback.take())
+        });
         drop(displaced);
     }
 
     /// Removes the callback of [`Body::on_timeout`]. (Node: `off('timeout')`)
     pub fn off_timeout(&self) {
-        let displaced =
-            self.shell.with(|core| core.callbacks(self.id)?.incoming_timeout.replace(None));
+        let displaced = self
+            .shell
+            .with(|core| core.callbacks(self.id)?.more_mut().incoming_timeout.replace(None));
         drop(displaced);
     }
 

@@ -120,12 +120,17 @@ impl RequestOptions {
     }
 
     /// Sends these credentials, `user:password`, instead of the URL's (RFC 7617). An `Authorization` field that is
-    /// set wins over both. (Node: `auth`)
+    /// set wins over both. Control characters are refused with `ERR_INVALID_CHAR`. (Node: `auth`)
     pub fn auth(self, credentials: impl AsRef<str>) -> Self {
         let credentials = credentials.as_ref();
         let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
         let authorization = basic(user, password);
         self.change(|endpoint| {
+            if credentials.contains(char::is_control) {
+                // RFC 7617 §2.
+                let message = "user and password may not have control characters";
+                return Err(Error::local("ERR_INVALID_CHAR", message));
+            }
             endpoint.authorization = Some(authorization);
             Ok(())
         })

@@ -330,7 +330,12 @@ impl Response {
     /// # Ok::<(), onloop::Error>(())
     /// ```
     pub fn on_half_close<R: Outcome>(&self, callback: impl FnOnce() -> R + 'static) {
-        super::set_hook(self.shell, self.id, |callbacks| &mut callbacks.half_close, callback);
+        super::set_hook(
+            self.shell,
+            self.id,
+            |callbacks| &mut callbacks.more_mut().half_close,
+            callback,
+        );
     }
 
     /// The connection that the response goes to. (Node: `socket`)

@@ -145,7 +145,12 @@ macro_rules! writable_methods {
         /// Sets what is called once when the message was ended and the system has taken the last byte.
         /// (Node: `'finish'`)
         pub fn on_finish<R: crate::http::Outcome>(&self, callback: impl FnOnce() -> R + 'static) {
-            super::set_hook(self.shell, self.id, |callbacks| &mut callbacks.finish, callback);
+            super::set_hook(
+                self.shell,
+                self.id,
+                |callbacks| &mut callbacks.more_mut().finish,
+                callback,
+            );
         }
 
         /// Sets what is called when nothing has moved for as long as `set_timeout` says. It only tells;
@@ -156,14 +161,16 @@ macro_rules! writable_methods {
         ) {
             let mut callback: Option<crate::engine::HookMut> =
                 Some(Box::new(move || callback().into_result()));
-            let displaced =
-                self.shell.with(|core| core.callbacks(self.id)?.timeout.replace(callback.take()));
+            let displaced = self
+                .shell
+                .with(|core| core.callbacks(self.id)?.more_mut().timeout.replace(callback.take()));
             drop(displaced);
         }
 
         /// Removes the callback of `on_timeout`. (Node: `off('timeout')`)
         pub fn off_timeout(&self) {
-            let displaced = self.shell.with(|core| core.callbacks(self.id)?.timeout.replace(None));
+            let displaced =
+                self.shell.with(|core| core.callbacks(self.id)?.more_mut().timeout.replace(None));
             drop(displaced);
         }
 

@@ -17,12 +17,17 @@ use super::Address;
 use super::sim::SocketId;
 
 /// `MSG_NOSIGNAL`: a write to a connection that is gone is an error and nothing more. `writev`, and on a Unix
-/// socket `write`, would raise SIGPIPE, which ends a program that does not ignore it. Elsewhere sockets are made so that
-/// they raise none (`SO_NOSIGPIPE`).
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const QUIETLY: i32 = 0x4000;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const QUIETLY: i32 = 0;
+/// socket `write`, would raise SIGPIPE, which ends a program that does not ignore it. Apple's systems have a setting of
+/// the socket in its place (`SO_NOSIGPIPE`), which is made with it.
+const QUIETLY: i32 = if cfg!(any(target_os = "linux", target_os = "android")) {
+    0x4000
+} else if cfg!(target_os = "freebsd") {
+    0x2_0000
+} else if cfg!(any(target_os = "dragonfly", target_os = "netbsd", target_os = "openbsd")) {
+    0x400
+} else {
+    0
+};
 
 /// A socket, or none. Dropping it closes it.
 ///

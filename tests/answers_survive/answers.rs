@@ -96,7 +96,9 @@ impl Kind {
             res.write(&content[from..to]);
             if to == MEDIUM {
                 res.end("");
-                own.take().map(onloop::Timer::clear);
+                if let Some(interval) = own.take() {
+                    onloop::Timer::clear(interval);
+                }
             }
         });
         timer.set(Some(interval));

@@ -6,6 +6,7 @@ mod answers;
 mod common;
 mod follows;
 mod peer;
+mod simulated;
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -6,4 +6,7 @@ mod common;
 #[path = "../counting/mod.rs"]
 mod counting;
 
+mod accepts;
+mod clocks;
+mod disks;
 mod memory;

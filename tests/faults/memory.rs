@@ -5,10 +5,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use onloop::http::{Response, ServerOptions};
-use onloop::{ErrorKind, Limit};
+use onloop::http::{self, Chunk, Response, ServerOptions};
+use onloop::{ErrorKind, Limit, Limits, LoopOptions};
 
-use crate::common::{Log, Peer, World, get};
+use crate::common::{Log, Peer, World, get, raw_server};
 use crate::counting::{LIVE, PEAK};
 
 const MB: usize = 1 << 20;
@@ -52,8 +52,9 @@ fn flood(
     res.on_error(log.noting_error("error"));
     res.on_close(log.noting("close"));
     let mut taken = 0;
-    while taken < GIGABYTE {
+    for _ in 0..10_000_000 {
         match piece(res) {
+            Ok(_) if taken >= GIGABYTE => break,
             Ok(count) => taken += count,
             Err(error) => {
                 assert_eq!(error.code(), "ERR_BUFFER_OUT_OF_BOUNDS");
@@ -79,12 +80,14 @@ enum Pieces {
 }
 
 impl Pieces {
-    fn write(self, res: Response) -> onloop::Result<usize> {
+    /// Gives the next one to `write`; its size.
+    fn write(self, write: impl FnOnce(Chunk<'_>) -> onloop::Result<()>) -> onloop::Result<usize> {
         match self {
-            Pieces::Small(size) => res.try_write(&[b'x'; 4096][..size]).map(|_| size),
-            Pieces::Owned(size) => res.try_write(vec![b'x'; size]).map(|_| size),
-            Pieces::Shared(size) => res.try_write(Bytes::from(vec![b'x'; size])).map(|_| size),
+            Pieces::Small(size) => write(Chunk::from(&[b'x'; 4096][..size]))?,
+            Pieces::Owned(size) => write(Chunk::from(vec![b'x'; size]))?,
+            Pieces::Shared(size) => write(Chunk::from(Bytes::from(vec![b'x'; size])))?,
         }
+        Ok(self.size())
     }
 
     fn size(self) -> usize {
@@ -116,7 +119,9 @@ fn a_handler_that_heeds_nothing_is_stopped_at_the_limit() {
             let (log, taken) = (Log::new(), Rc::new(Cell::new(0)));
             let (noted, count) = (log.clone(), Rc::clone(&taken));
             let server = world.serve_with(ServerOptions::new().max_buffered(cap), move |_, res| {
-                count.set(flood(res, &noted, |res| pieces.write(res)));
+                count.set(flood(res, &noted, |res| {
+                    pieces.write(|bytes| res.try_write(bytes).map(drop))
+                }));
             });
             let peer = deaf(&world, &server);
             let gauge = Gauge::start();
@@ -128,6 +133,58 @@ fn a_handler_that_heeds_nothing_is_stopped_at_the_limit() {
             world.until("its end", || server.connections() == 0);
             assert!(gauge.left() < KEPT, "{pieces:?}: {} bytes are kept", gauge.left());
         }
+    }
+}
+
+#[test]
+fn a_server_that_does_not_read_costs_a_client_no_more_than_the_limit() {
+    for pieces in [Pieces::Small(100), Pieces::Owned(100_000)] {
+        let mut world = World::with(LoopOptions::new().limits(Limits::new().max_buffered(MB)));
+        let log = Log::new();
+        let (listener, url) = raw_server();
+        let request = http::request(world.lp, "POST", &url).expect("a request");
+        request.on_error(log.noting_error("error"));
+        request.on_close(log.noting("close"));
+        let mut peer = world.accept(&listener);
+        peer.stop_reading();
+        let gauge = Gauge::start();
+        let mut taken = 0;
+        while let Ok(count) = pieces.write(|bytes| request.try_write(bytes).map(drop)) {
+            taken += count;
+            assert!(taken < GIGABYTE);
+        }
+        world.until("the end", || log.has("close"));
+        assert_eq!(log.all(), ["error ERR_BUFFER_OUT_OF_BOUNDS", "close"]);
+        assert!(gauge.most() < MB + SMALL, "{pieces:?}: {} bytes", gauge.most());
+        drop(peer);
+        world.until_over();
+        assert!(gauge.left() < KEPT, "{pieces:?}: {} bytes are kept", gauge.left());
+    }
+}
+
+#[test]
+fn a_byte_stream_that_nobody_reads_has_the_same_limit() {
+    for pieces in [Pieces::Small(100), Pieces::Owned(100_000)] {
+        let mut world = World::with(LoopOptions::new().limits(Limits::new().max_buffered(MB)));
+        let log = Log::new();
+        let server = world.serve(|_, res| res.end(""));
+        let noted = log.clone();
+        server.on_upgrade(move |_, socket, _| {
+            socket.on_error(noted.noting_error("error"));
+            socket.on_close(noted.noting("close"));
+            let mut taken = 0;
+            while let Ok(count) = pieces.write(|bytes| socket.try_write(bytes).map(drop)) {
+                taken += count;
+                assert!(taken < GIGABYTE);
+            }
+        });
+        let mut peer = world.connect(&server);
+        peer.stop_reading();
+        let gauge = Gauge::start();
+        peer.send(get("/", "Connection: upgrade\r\nUpgrade: raw\r\n"));
+        world.until("the end", || log.has("close"));
+        assert_eq!(log.all(), ["error ERR_BUFFER_OUT_OF_BOUNDS", "close"]);
+        assert!(gauge.most() < MB + SMALL, "{pieces:?}: {} bytes", gauge.most());
     }
 }
 

@@ -6,14 +6,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use onloop::EventLoop;
 use onloop::http;
 use onloop::sim::{self, SimListener, SimNet, SimPeer};
-use onloop::{EventLoop, LoopOptions};
 
 use super::model::message::Field;
 use super::model::shown::fields;
 use super::model::{Limits, Reply, ReplyEnding, read_response};
-use super::{REST, TRAVEL, Verdict, ensure, pass, shown};
+use super::{REST, TRAVEL, Verdict, ensure, narrow, options, pass, send, shown};
 
 /// What the program was told.
 #[derive(Default)]
@@ -49,6 +49,7 @@ pub(crate) struct Judge {
     net: SimNet,
     event_loop: EventLoop,
     listener: SimListener,
+    limits: Limits,
     /// The connection that the last response has left free.
     kept: Option<SimPeer>,
     /// How many responses ended in which way.
@@ -56,12 +57,20 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new() -> Judge {
+    pub(crate) fn new(limits: Limits) -> Judge {
+        // That one is for requests.
+        let limits = Limits { content_bytes: None, ..limits };
         let net = SimNet::new(1);
-        let event_loop = net.event_loop(LoopOptions::new().read_buffer(4096));
+        let event_loop = net.event_loop(options(&limits));
         let address = SocketAddr::from(([10, 0, 0, 1], 80));
         let listener = net.listen(&address.into()).expect("a free address");
-        Judge { net, event_loop, listener, kept: None, tally: BTreeMap::new() }
+        Judge { net, event_loop, listener, limits, kept: None, tally: BTreeMap::new() }
+    }
+
+    /// The same on a network that holds little.
+    pub(crate) fn on_narrow_network(self) -> Judge {
+        self.net.set_options(narrow());
+        self
     }
 
     /// Answers a request with the pieces. `at_once` ends the server's side with the last one; else the outcome
@@ -71,15 +80,12 @@ impl Judge {
         self.ask(method, &told);
         let peer = self.peer()?;
         for piece in pieces {
-            let written = peer.write(piece);
-            assert!(written == piece.len() || peer.is_reset() || peer.is_eof(), "it is small");
-            pass(&self.net, &mut self.event_loop, TRAVEL);
+            send(&self.net, &mut self.event_loop, &peer, piece, &mut Vec::new());
         }
         let stream = pieces.concat();
-        let limits = Limits::default();
         if !at_once {
             pass(&self.net, &mut self.event_loop, REST);
-            let expected = read_response(&stream, method.as_bytes(), false, &limits);
+            let expected = read_response(&stream, method.as_bytes(), false, &self.limits);
             compare(&expected, &told.borrow(), &stream, false)
                 .map_err(|error| format!("with the server's side open: {error}"))?;
             peer.read();
@@ -96,7 +102,7 @@ impl Judge {
         }
         peer.shutdown_write();
         pass(&self.net, &mut self.event_loop, REST);
-        let expected = read_response(&stream, method.as_bytes(), true, &limits);
+        let expected = read_response(&stream, method.as_bytes(), true, &self.limits);
         compare(&expected, &told.borrow(), &stream, true)
             .map_err(|error| format!("at the end: {error}"))?;
         *self.tally.entry(expected.ending.name()).or_default() += 1;

@@ -12,8 +12,9 @@ pub(crate) mod model;
 
 use std::time::Duration;
 
-use onloop::EventLoop;
-use onloop::sim::SimNet;
+use model::Limits;
+use onloop::sim::{SimNet, SimOptions, SimPeer};
+use onloop::{EventLoop, LoopOptions};
 
 /// What went wrong, in words.
 pub(crate) type Verdict = Result<(), String>;
@@ -82,14 +83,58 @@ pub(crate) fn pass(net: &SimNet, event_loop: &mut EventLoop, time: Duration) {
     }
 }
 
+/// A network that holds little, and on which writes are cut short or have to be tried again.
+pub(crate) fn narrow() -> SimOptions {
+    SimOptions::default().capacity(700).short_writes(200).would_block(100)
+}
+
+/// Sends a piece, reading what comes meanwhile; what finds the connection over is not sent.
+pub(crate) fn send(
+    net: &SimNet,
+    event_loop: &mut EventLoop,
+    peer: &SimPeer,
+    piece: &[u8],
+    received: &mut Vec<u8>,
+) {
+    let mut rest = piece;
+    let mut tries = 0;
+    loop {
+        rest = &rest[peer.write(rest)..];
+        pass(net, event_loop, TRAVEL);
+        received.extend(peer.read());
+        tries += 1;
+        if rest.is_empty() || peer.is_reset() || peer.is_eof() {
+            return;
+        }
+        assert!(tries < 10_000, "it is not taken");
+    }
+}
+
+/// Lets everything happen that is under way.
+pub(crate) fn rest(
+    net: &SimNet,
+    event_loop: &mut EventLoop,
+    peer: &SimPeer,
+    received: &mut Vec<u8>,
+) {
+    loop {
+        pass(net, event_loop, REST);
+        let more = peer.read();
+        if more.is_empty() {
+            return;
+        }
+        received.extend(more);
+    }
+}
+
 /// A piece on its way takes less.
 pub(crate) const TRAVEL: Duration = Duration::from_micros(120);
 
 /// Whatever was going to happen has happened.
-pub(crate) const REST: Duration = Duration::from_micros(3000);
+pub(crate) const REST: Duration = Duration::from_millis(30);
 
-/// How long a late answer takes.
-pub(crate) const LATE: Duration = Duration::from_micros(1000);
+/// How long a late answer takes; timers go by milliseconds.
+pub(crate) const LATE: Duration = Duration::from_millis(1);
 
 /// Bytes as a string with escapes.
 pub(crate) fn shown(bytes: &[u8]) -> String {
@@ -102,4 +147,41 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 
 pub(crate) fn ensure(good: bool, otherwise: impl FnOnce() -> String) -> Verdict {
     if good { Ok(()) } else { Err(otherwise()) }
+}
+
+/// Limits that short messages run into.
+pub(crate) fn small_limits() -> Limits {
+    Limits {
+        head_bytes: 220,
+        method_bytes: 7,
+        target_bytes: 24,
+        fields: 5,
+        empty_lines: 2,
+        extension_bytes: 6,
+        extension_bytes_in_all: 12,
+        trailer_bytes: 220,
+        trailer_fields: 5,
+        content_bytes: Some(40),
+        informational: 1,
+    }
+}
+
+/// A loop with these limits, and a buffer that long messages do not fit in.
+pub(crate) fn options(limits: &Limits) -> LoopOptions {
+    let all = onloop::Limits::new()
+        .read_buffer(4096)
+        .max_header_size(limits.head_bytes)
+        .max_method_size(limits.method_bytes)
+        .max_target_size(limits.target_bytes)
+        .max_headers_count(limits.fields)
+        .max_empty_lines(limits.empty_lines)
+        .max_extensions_per_chunk(limits.extension_bytes)
+        .max_extensions_per_message(limits.extension_bytes_in_all)
+        .max_informational(limits.informational as u16);
+    // A trailer section has the limits of a head.
+    assert!(limits.trailer_bytes == limits.head_bytes && limits.trailer_fields == limits.fields);
+    LoopOptions::new().limits(match limits.content_bytes {
+        Some(bytes) => all.max_body_size(bytes),
+        None => all,
+    })
 }

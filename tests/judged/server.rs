@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use onloop::http::{self, Request, Response, Server};
 use onloop::sim::{self, SimNet, SimPeer};
-use onloop::{Address, EventLoop, LoopHandle, LoopOptions};
+use onloop::{Address, EventLoop, LoopHandle};
 
 use super::model::framing::Framing;
 use super::model::message::{Field, values};
@@ -16,7 +16,7 @@ use super::model::{
     self, Conversation, Ending, Handling, Limits, Reply, ReplyEnding, connection_says,
     read_connection, read_response,
 };
-use super::{LATE, REST, TRAVEL, Verdict, ensure, pass, shown};
+use super::{LATE, REST, TRAVEL, Verdict, ensure, narrow, options, pass, rest, send, shown};
 
 /// How a request is answered. Both sides know it from the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,22 +105,20 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new() -> Judge {
+    pub(crate) fn new(limits: Limits) -> Judge {
         let net = SimNet::new(1);
-        let event_loop = net.event_loop(LoopOptions::new().read_buffer(4096));
+        let event_loop = net.event_loop(options(&limits));
         let seen = SeenAll::default();
         let server = server_telling(event_loop.handle(), &seen);
         server.listen("127.0.0.1:80").expect("a free address");
         let address = server.address().expect("it listens");
-        Judge {
-            net,
-            event_loop,
-            server,
-            address,
-            seen,
-            limits: Limits::default(),
-            tally: BTreeMap::new(),
-        }
+        Judge { net, event_loop, server, address, seen, limits, tally: BTreeMap::new() }
+    }
+
+    /// The same on a network that holds little.
+    pub(crate) fn on_narrow_network(self) -> Judge {
+        self.net.set_options(narrow());
+        self
     }
 
     /// Plays the pieces on a connection of their own. `at_once` ends the client's side with the last piece;
@@ -130,20 +128,17 @@ impl Judge {
         let peer = self.net.connect(&self.address);
         let mut received = Vec::new();
         for piece in pieces {
-            let written = peer.write(piece);
-            // What comes behind the end of a conversation may find the connection closed.
-            assert!(written == piece.len() || peer.is_reset() || peer.is_eof(), "it is small");
-            pass(&self.net, &mut self.event_loop, TRAVEL);
+            send(&self.net, &mut self.event_loop, &peer, piece, &mut received);
         }
         let stream = pieces.concat();
         if !at_once {
-            self.rest(&peer, &mut received);
+            rest(&self.net, &mut self.event_loop, &peer, &mut received);
             let expected = read_connection(&stream, false, &self.limits);
             self.compare(&expected, &received, Over::of(&peer))
                 .map_err(|error| format!("with the client's side open: {error}"))?;
         }
         peer.shutdown_write();
-        self.rest(&peer, &mut received);
+        rest(&self.net, &mut self.event_loop, &peer, &mut received);
         let expected = read_connection(&stream, true, &self.limits);
         let over = Over::of(&peer);
         drop(peer);
@@ -166,11 +161,6 @@ impl Judge {
             format!("something is left: {stats:?}")
         })?;
         sim::check(&self.event_loop)
-    }
-
-    fn rest(&mut self, peer: &SimPeer, received: &mut Vec<u8>) {
-        pass(&self.net, &mut self.event_loop, REST);
-        received.extend(peer.read());
     }
 
     fn compare(&self, expected: &Conversation, received: &[u8], over: Over) -> Verdict {
@@ -351,6 +341,8 @@ fn check_answers(expected: &Conversation, received: &[u8], over: Over) -> Verdic
         }
         let says_close = connection_says(&response.fields, "close");
         let is_last = count + 1 == expected.requests.len();
+        let is_told = request.minor == 1 || connection_says(&response.fields, "keep-alive");
+        ensure(!request.keeps_alive || is_told, || format!("keep-alive not confirmed: {}", at()))?;
         ensure(request.keeps_alive || says_close, || format!("no close: {}", at()))?;
         ensure(!says_close || !request.keeps_alive || is_last, || format!("closes: {}", at()))?;
         rest = &rest[*used..];
@@ -365,7 +357,7 @@ fn check_answers(expected: &Conversation, received: &[u8], over: Over) -> Verdic
         }
         (None, Ending::Refused(statuses)) => check_refusal(rest, statuses, over, false),
         (None, Ending::Cut) => check_refusal(rest, &[400], over, true),
-        (Some(request), ending) => check_unfinished(place, request, ending, rest, over),
+        (Some(request), _) => check_unfinished(place, request, expected, rest, over),
     }
 }
 
@@ -414,12 +406,13 @@ fn check_refusal(rest: &[u8], statuses: &[u16], over: Over, may_be_silent: bool)
 fn check_unfinished(
     place: usize,
     request: &model::Request,
-    ending: &Ending,
+    expected: &Conversation,
     rest: &[u8],
     over: Over,
 ) -> Verdict {
     let reply = reply(rest, &request.method, over);
     check_informational(&reply, request)?;
+    let ending = &expected.ending;
     let informed = reply.informational.len() == 1;
     let behind = match informed {
         true => &rest[rest.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(0) + 4..],
@@ -443,6 +436,8 @@ fn check_unfinished(
             && response.is_some_and(|found| found.content == content || request.method == b"HEAD");
         return ensure(is_whole, || format!("the early answer is missing: {reply:?}"));
     }
+    let is_asked = informed || !(expected.awaits_continue && *ending == Ending::Waits);
+    ensure(is_asked, || "the client is not asked for its content".into())?;
     let sends_back = manner.sends_content_back();
     match ending {
         Ending::Waits if sends_back && is_part => Ok(()),
@@ -450,6 +445,9 @@ fn check_unfinished(
         // The answer had begun: it is cut off.
         _ if sends_back && is_part => Ok(()),
         _ if sends_back && behind.is_empty() => Ok(()),
+        // Even inside of its head.
+        _ if sends_back && reply.ending == ReplyEnding::Cut => Ok(()),
+        _ if sends_back && over == Over::Reset && reply.ending == ReplyEnding::Waits => Ok(()),
         Ending::Refused(statuses) => check_refusal(behind, statuses, over, false),
         Ending::Cut => check_refusal(behind, &[400], over, true),
         _ => Err(format!("impossible: {ending:?}")),

@@ -130,6 +130,8 @@ pub(crate) struct Conversation {
     pub(crate) requests: Vec<Request>,
     /// One whose head is whole and whose content is not, as far as it has come: the program knows of it.
     pub(crate) unfinished: Option<Request>,
+    /// The client of the unfinished one waits for `100 (Continue)`: no byte of its content has come.
+    pub(crate) awaits_continue: bool,
     pub(crate) ending: Ending,
     /// Bytes of the whole requests.
     pub(crate) used: usize,
@@ -137,8 +139,13 @@ pub(crate) struct Conversation {
 
 /// What the bytes of a client ask of a server.
 pub(crate) fn read_connection(bytes: &[u8], ended: bool, limits: &Limits) -> Conversation {
-    let mut conversation =
-        Conversation { requests: Vec::new(), unfinished: None, ending: Ending::Waits, used: 0 };
+    let mut conversation = Conversation {
+        requests: Vec::new(),
+        unfinished: None,
+        awaits_continue: false,
+        ending: Ending::Waits,
+        used: 0,
+    };
     let mut rest = bytes;
     conversation.ending = loop {
         let (head, content) = match message::request_head(rest, limits) {
@@ -175,6 +182,7 @@ pub(crate) fn read_connection(bytes: &[u8], ended: bool, limits: &Limits) -> Con
             }
             Err(stop) => stop,
         };
+        conversation.awaits_continue = request.expects_continue && content.is_empty();
         conversation.unfinished = Some(request);
         break match stop {
             Stop::Wrong(statuses) => Ending::Refused(statuses),

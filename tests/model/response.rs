@@ -78,6 +78,8 @@ pub(crate) fn read_response(bytes: &[u8], asked: &[u8], ended: bool, limits: &Li
             reply.ending = ReplyEnding::Refused;
             return reply;
         };
+        // RFC 9112 §9.6: whichever response says `close`, no request is sent behind it. So does one of HTTP/1.0.
+        response.keeps_alive &= reply.informational.iter().all(|before| before.keeps_alive);
         match response.status {
             // RFC 9110 §15.2.2: nobody asked for another protocol.
             101 => reply.ending = ReplyEnding::Refused,

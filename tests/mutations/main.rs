@@ -3,7 +3,8 @@
 //! nothing is left behind.
 //!
 //! `ONLOOP_MUTANTS=100000` plays so many of each kind, `ONLOOP_MUTANTS_FROM=7000000` begins elsewhere, and
-//! `ONLOOP_MUTANT=42` plays one alone and shows it. Long runs are for
+//! `ONLOOP_MUTANT=42` plays one alone and shows it (one that fails only behind others of its batch is found with
+//! `ONLOOP_MUTANTS_FROM`, and `ONLOOP_MUTANTS` small). Long runs are for
 //! `ONLOOP_MUTANTS=100000 cargo test --profile checked --test mutations`.
 
 #[path = "../common/mod.rs"]
@@ -17,10 +18,11 @@ mod streams;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use judged::{Random, Verdict, client, cut, server, shown};
+use judged::model::Limits;
+use judged::{Random, Verdict, client, cut, server, shown, small_limits};
 
 /// How many there are in a plain `cargo test`.
-const FEW: u64 = 3_000;
+const FEW: u64 = 2_000;
 
 /// Most of those that are played over real sockets.
 const REAL: u64 = 400;
@@ -51,12 +53,21 @@ fn mutant(random: &mut Random, valid: fn(&mut Random) -> Vec<u8>) -> Vec<u8> {
     mutate::mutate(stream, &other, random)
 }
 
-fn failed(seed: u64, test: &str, stream: &[u8], error: &str) -> ! {
-    let name = "cargo test --test mutations";
-    panic!(
-        "mutant {seed}: {error}\nstream: {}\nreplay: ONLOOP_MUTANT={seed} {name} {test}",
-        shown(stream)
-    );
+/// What is being played. Where that ends in a panic, ours or the library's, the line that does it again is said.
+struct Replay<'a> {
+    seed: u64,
+    test: &'a str,
+    stream: &'a [u8],
+}
+
+impl Drop for Replay<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Replay { seed, test, stream } = self;
+            eprintln!("stream: {}", shown(stream));
+            eprintln!("replay: ONLOOP_MUTANT={seed} cargo test --test mutations {test}");
+        }
+    }
 }
 
 /// Shows what is played where one mutant is replayed.
@@ -67,14 +78,15 @@ fn show(pieces: &[&[u8]], at_once: bool) {
     }
 }
 
-/// Plays the mutants of this run to judges that `new` makes.
+/// Plays the mutants of a run to judges that `make` makes; all of these endings must have been met.
 fn play_all<J: Judge>(
     test: &str,
+    make: fn() -> J,
     valid: fn(&mut Random) -> Vec<u8>,
     seeds: Range<u64>,
     endings: &[&str],
 ) {
-    let mut judge = J::new();
+    let mut judge = make();
     let mut tally = BTreeMap::new();
     let many = seeds.end - seeds.start >= FEW;
     for seed in seeds {
@@ -82,14 +94,13 @@ fn play_all<J: Judge>(
         let stream = mutant(&mut random, valid);
         let pieces = cut(&stream, &mut random);
         let at_once = random.once_in(3);
+        let _replay = Replay { seed, test, stream: &stream };
         show(&pieces, at_once);
         let mut verdict = judge.play(&pieces, at_once, &mut random);
         if verdict.is_ok() && seed % BATCH == 0 {
-            verdict = std::mem::replace(&mut judge, J::new()).finish(&mut tally);
+            verdict = std::mem::replace(&mut judge, make()).finish(&mut tally);
         }
-        if let Err(error) = verdict {
-            failed(seed, test, &stream, &error);
-        }
+        assert!(verdict.is_ok(), "mutant {seed}: {}", verdict.unwrap_err());
     }
     judge.finish(&mut tally).expect("nothing is left");
     println!("{test}: {tally:?}");
@@ -100,7 +111,6 @@ fn play_all<J: Judge>(
 type Tally = BTreeMap<&'static str, u32>;
 
 trait Judge {
-    fn new() -> Self;
     fn play(&mut self, pieces: &[&[u8]], at_once: bool, random: &mut Random) -> Verdict;
     fn finish(self, tally: &mut Tally) -> Verdict;
 }
@@ -112,10 +122,6 @@ fn add(tally: &mut Tally, more: &Tally) {
 }
 
 impl Judge for server::Judge {
-    fn new() -> Self {
-        server::Judge::new()
-    }
-
     fn play(&mut self, pieces: &[&[u8]], at_once: bool, _: &mut Random) -> Verdict {
         self.play(pieces, at_once)
     }
@@ -127,10 +133,6 @@ impl Judge for server::Judge {
 }
 
 impl Judge for client::Judge {
-    fn new() -> Self {
-        client::Judge::new()
-    }
-
     fn play(&mut self, pieces: &[&[u8]], at_once: bool, random: &mut Random) -> Verdict {
         let method = random.pick(&["GET", "GET", "GET", "HEAD", "DELETE"]);
         // A request whose connection ends before any byte of a reply is made again.
@@ -144,10 +146,6 @@ impl Judge for client::Judge {
 }
 
 impl Judge for loopback::Judge {
-    fn new() -> Self {
-        loopback::Judge::new()
-    }
-
     fn play(&mut self, pieces: &[&[u8]], at_once: bool, _: &mut Random) -> Verdict {
         self.play(pieces, at_once)
     }
@@ -158,21 +156,36 @@ impl Judge for loopback::Judge {
     }
 }
 
+const OF_SERVERS: [&str; 4] = ["ends", "cut", "refused", "closes"];
+const OF_CLIENTS: [&str; 4] = ["kept", "complete", "cut", "refused"];
+
 #[test]
 fn a_server_takes_what_is_valid_and_refuses_what_is_not() {
-    let endings = ["ends", "cut", "refused", "closes"];
-    play_all::<server::Judge>("a_server", streams::requests, seeds(), &endings);
+    let make = || server::Judge::new(Limits::default());
+    play_all("a_server_takes", make, streams::requests, seeds(), &OF_SERVERS);
+}
+
+#[test]
+fn a_server_with_small_limits_refuses_what_is_too_much() {
+    let make = || server::Judge::new(small_limits()).on_narrow_network();
+    play_all("a_server_with", make, streams::requests, seeds(), &OF_SERVERS);
 }
 
 #[test]
 fn a_client_takes_what_is_valid_and_refuses_what_is_not() {
-    let endings = ["kept", "complete", "cut", "refused"];
-    play_all::<client::Judge>("a_client", streams::response, seeds(), &endings);
+    let make = || client::Judge::new(Limits::default());
+    play_all("a_client_takes", make, streams::response, seeds(), &OF_CLIENTS);
+}
+
+#[test]
+fn a_client_with_small_limits_refuses_what_is_too_much() {
+    let make = || client::Judge::new(small_limits()).on_narrow_network();
+    play_all("a_client_with", make, streams::response, seeds(), &OF_CLIENTS);
 }
 
 #[test]
 fn over_real_sockets_it_is_the_same() {
     let all = seeds();
     let some = all.start..all.end.min(all.start + REAL);
-    play_all::<loopback::Judge>("over_real", streams::requests, some, &[]);
+    play_all("over_real", loopback::Judge::new, streams::requests, some, &[]);
 }

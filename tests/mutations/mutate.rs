@@ -6,7 +6,7 @@ use crate::judged::Random;
 const SPECIAL: &[u8] = b"\r\n \t\0\x0b\x0c\x7f\x80\xa0\xff:;,=\"\\%/?#@[]_-+.0159aAfFgx{}<>^`|";
 
 /// Text that attacks are made of.
-const PARTS: [&str; 40] = [
+const PARTS: [&str; 42] = [
     "\r\n",
     "\n",
     "\r",
@@ -41,6 +41,8 @@ const PARTS: [&str; 40] = [
     "0\r\n\r\n",
     "1\r\nZ\r\n",
     "0x",
+    "10000000000000000",
+    "00000000000000000",
     ";a=\"",
     "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n",
     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -105,7 +107,14 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
             bytes.truncate(at);
             bytes.extend_from_slice(&other[from..]);
         }
-        13 => bytes.truncate(at),
+        13 if random.once_in(2) => bytes.truncate(at),
+        // Where a limit is, of those that are played with.
+        13 if random.once_in(3) => bytes.truncate([219, 220, 221, 16_383, 16_384][random.below(5)]),
+        // Behind the head of a message, where its content is awaited.
+        13 => {
+            let end = bytes[at..].windows(4).position(|four| four == b"\r\n\r\n");
+            bytes.truncate(end.map_or(at, |end| at + end + 4));
+        }
         14 => {
             for byte in &mut bytes[at..to] {
                 if byte.is_ascii_alphabetic() {

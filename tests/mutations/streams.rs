@@ -40,6 +40,8 @@ const FIELDS: [&str; 14] = [
     "X-Transfer-Encoding: chunked",
 ];
 
+const CLOSES: [&str; 5] = ["close", "Close", "foo, CLOSE", "close\t,foo", "keep-alive, close"];
+
 const EXTENSIONS: [&str; 6] = [";a", ";a=b", " ; a = \"q;\\\"\"", ";a;b;c=d", "\t;\ta", ";a=\"\""];
 
 const TRAILERS: [&str; 4] = ["X-T: 1", "Expires: 0", "x-sum:\tabc ", "Content-MD5: \u{80}"];
@@ -97,7 +99,7 @@ fn request(random: &mut Random, out: &mut Vec<u8>) {
         lines.push((*random.pick(&FIELDS)).to_owned());
     }
     match random.below(12) {
-        0 => lines.push("Connection: close".into()),
+        0 => lines.push(format!("Connection: {}", random.pick(&CLOSES))),
         1 => lines.push("connection: Keep-Alive, foo".into()),
         2 if !old => lines.push("Expect: 100-continue".into()),
         3 => lines.push("Connection: Upgrade".into()),
@@ -206,7 +208,7 @@ pub(crate) fn response(random: &mut Random) -> Vec<u8> {
         lines.push((*random.pick(&FIELDS)).to_owned());
     }
     match random.below(8) {
-        0 => lines.push("Connection: close".into()),
+        0 => lines.push(format!("Connection: {}", random.pick(&CLOSES))),
         1 | 2 => lines.push("connection: Keep-Alive, foo".into()),
         _ => {}
     }

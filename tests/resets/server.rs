@@ -211,3 +211,31 @@ fn a_reset_in_any_state_is_told_once_and_leaves_nothing() {
         assert_eq!(world.ask(&server, get("/fine", "")).text(), "fine", "{}", state.name);
     }
 }
+
+#[test]
+fn on_client_error_is_told_of_a_reset_once_and_has_a_socket_that_is_over() {
+    let _alone = alone();
+    for state in states() {
+        let mut world = World::new();
+        let (server, log) = noting(&world);
+        let errors = Log::new();
+        let noted = errors.clone();
+        server.on_client_error(move |error, socket| {
+            noted.note(format!("{} {}", error.code(), socket.is_open()));
+            assert!(!socket.write("HTTP/1.1 400 x\r\n\r\n"));
+            socket.destroy();
+        });
+        let mut peer = reach(&mut world, &server, &log, &state);
+        log.clear();
+        peer.reset();
+        drop(peer);
+        world.until(state.name, || server.connections() == 0);
+        for _ in 0..5 {
+            world.turn();
+        }
+        assert_eq!(log.all(), state.told, "{}", state.name);
+        // A byte stream has listeners of its own.
+        let told = if state.sends.contains("upgrade") { 0 } else { 1 };
+        assert_eq!(errors.all(), vec!["ECONNRESET false"; told], "{}", state.name);
+    }
+}

@@ -40,6 +40,18 @@ pub(crate) struct Outcome {
     pub(crate) trace: u64,
 }
 
+impl Outcome {
+    pub(crate) fn add(&mut self, other: &Outcome) {
+        self.answered += other.answered;
+        self.failed += other.failed;
+        self.destroyed += other.destroyed;
+        self.reused += other.reused;
+        self.repeated += other.repeated;
+        self.accepted += other.accepted;
+        self.trace ^= other.trace;
+    }
+}
+
 /// A connection as the server has it.
 struct Connection {
     peer: SimPeer,

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::{Tally, Verdict, hold};
 use crate::engine::Core;
 use crate::engine::agent::{AgentEntry, NO_ORIGIN, Origin};
-use crate::engine::slot::Kind;
+use crate::engine::slot::{Flags, Kind};
 
 /// What the origins of one agent come to.
 #[derive(Default)]
@@ -32,6 +32,7 @@ impl Core {
             };
             self.check_origin(key, origin, entry, tally)
                 .and_then(|()| self.check_lists(key, origin, &mut named))
+                .and_then(|()| self.check_queue_of(key, origin, tally))
                 .map_err(|why| format!("origin {key} of agent {}: {why}", origin.agent))?;
             let sum = sums.entry(origin.agent).or_default();
             sum.connections += origin.connections as usize;
@@ -94,21 +95,27 @@ impl Core {
             hold!(is_its, "slot {} is listed as free, and is not", free.key);
             hold!(named.insert(free.key), "slot {} is listed as free twice", free.key);
         }
-        let mut waiting = 0;
+        Ok(())
+    }
+
+    /// Each request that can still be served stands in the queue, once. One that was destroyed may have been passed
+    /// over, and is counted until it is gone.
+    fn check_queue_of(&self, key: u16, origin: &Origin, tally: &Tally) -> Verdict {
+        let patient = tally.patient.get(&key).copied().unwrap_or(0);
+        let (mut waiting, mut named) = (0, HashSet::new());
         for (request, generation) in &origin.queue {
             let slot = self.slots.get(*request as usize).filter(|slot| {
                 slot.kind == Kind::Client && slot.generation == *generation && slot.owner == key
             });
             let client = slot.and_then(|slot| slot.active.as_deref()?.client.as_deref());
-            if client.is_some_and(|client| client.queued) && named.insert(*request) {
+            let is_queued = client.is_some_and(|client| client.queued);
+            let is_patient = slot.is_some_and(|slot| !slot.flags.has(Flags::DESTROYED));
+            if is_queued && is_patient {
+                hold!(named.insert(*request), "request {request} is in the queue twice");
                 waiting += 1;
             }
         }
-        hold!(
-            waiting == origin.waiting,
-            "{} requests wait, and {waiting} are in the queue",
-            origin.waiting
-        );
+        hold!(waiting == patient, "{patient} requests wait, and {waiting} are in the queue");
         Ok(())
     }
 }

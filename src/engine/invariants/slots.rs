@@ -4,6 +4,7 @@
 use super::{Verdict, hold};
 use crate::engine::Core;
 use crate::engine::agent::NO_ORIGIN;
+use crate::engine::callbacks::Callbacks;
 use crate::engine::connector::Asked;
 use crate::engine::slot::{Active, ExchangeId, Flags, Inactivity, Kind, Slot, Stage};
 
@@ -100,7 +101,8 @@ impl Core {
 
     /// Both ends of a pipe know of each other, and who stopped for want of room will be told of room.
     fn check_pipe(&self, key: u32, slot: &Slot, active: &Active) -> Verdict {
-        let Some(target) = active.incoming.pipe_to else {
+        let Some(target) = active.incoming.pipe_to.filter(|_| !slot.flags.has(Flags::DESTROYED))
+        else {
             return Ok(());
         };
         let own = ExchangeId { key, generation: slot.generation, sequence: slot.sequence };
@@ -118,6 +120,7 @@ impl Core {
             state.piped_from
         );
         let incoming = &active.incoming;
+        hold!(!incoming.discarding, "it is piped and dropped: what is piped cannot become whole");
         let waits = incoming.paused && !incoming.paused_by_user && !incoming.complete;
         hold!(
             !waits || state.need_drain || other.flags.has(Flags::DIRTY.and(Flags::DESTROYED)),
@@ -198,16 +201,21 @@ impl Core {
             hold!(!active.output.is_empty(), "the exchange is over, and nobody ends it");
         }
         hold!(
-            !(ended && !complete && active.incoming.paused && !active.incoming.discarding),
+            !ended
+                || complete
+                || !active.incoming.paused
+                || active.incoming.discarding
+                || active.incoming.pipe_to.is_some(),
             "the response is ended, and nobody drops what is left of the request"
         );
-        let half_open = self.servers.get(slot.owner as usize).map(|s| s.options.allow_half_open);
+        let server = self.servers.get(slot.owner as usize);
+        let forbids = server.is_some_and(|s| !s.options.allow_half_open && !s.is_changed);
         let is_over = slot.flags.has(Flags::HANGUP) && complete && !ended;
         hold!(
-            !is_over || half_open != Some(false),
+            !is_over || !forbids,
             "its client has ended its side, half-open connections are not allowed, and nobody ends it"
         );
-        let waits = active.callbacks.as_deref().is_some_and(|c| c.half_close.is_some());
+        let waits = active.callbacks.as_deref().is_some_and(Callbacks::awaits_half_close);
         hold!(!(is_over && waits), "its client has ended its side, and nobody was told");
         Ok(())
     }
@@ -216,7 +224,6 @@ impl Core {
         let Some(active) = slot.active.as_deref() else {
             hold!(!slot.flags.has(Flags::BROKEN), "it is free and broken, and nobody ends it");
             hold!(slot.deadline != 0, "it is free, and no clock runs");
-            hold!(slot.flags.has(Flags::UNREFERENCED), "it is free and keeps the loop alive");
             return Ok(());
         };
         hold!(active.failure.is_none(), "it has failed, and nobody ends it");
@@ -336,7 +343,7 @@ impl Core {
             first.is_none_or(|place| place > active.output.taken()),
             "what was written is out, and who waits for that was not told"
         );
-        let waits = callbacks.is_some_and(|callbacks| callbacks.finish.is_some());
+        let waits = callbacks.is_some_and(Callbacks::awaits_finish);
         let is_stream = slot.kind != Kind::Server || !active.incoming.complete;
         hold!(
             !(waits && is_stream && active.is_request_sent()),
