@@ -60,34 +60,42 @@ pub enum Clock {
     Deadline,
 }
 
-/// The limits that can end an exchange or refuse a call.
+/// The limits that can end an exchange or refuse a call. [`Limits`](crate::Limits) is the table of all, with their
+/// defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
-    /// `max_header_size`: bytes of one head.
+    /// `max_method_size`: bytes of a request's method.
+    Method,
+    /// `max_empty_lines`: empty lines before a request.
+    EmptyLines,
+    /// `max_header_size`: bytes of one head that was received. And of what is sent: 65,535 bytes of fields.
     HeaderSize,
-    /// `max_headers_count`: fields of one head or trailer section.
+    /// `max_headers_count`: fields of one head.
     HeadersCount,
-    /// Bytes of the request target.
+    /// `max_target_size`: bytes of a request's target.
     Target,
-    /// Bytes of chunk extensions, chunk lines or trailers.
+    /// `max_partial_heads`: bytes of request heads of which only a part is here, on all connections.
+    PartialHeads,
+    /// `max_extensions_per_chunk`, `max_extensions_per_message`: bytes of chunk extensions. And `max_header_size`,
+    /// `max_headers_count`: bytes and fields of a trailer section.
     Chunked,
     /// `max_body_size` of a server, or what [`Body::collect`](crate::http::Body::collect) was to take at
     /// most: bytes of content.
     Body,
     /// `max_buffered`: what one message may leave unsent.
     Buffered,
-    /// Callbacks of `on_written` that wait on one message.
+    /// `max_written_callbacks`: callbacks of `on_written` that wait on one message.
     WriteCallbacks,
-    /// Informational responses to one request.
+    /// `max_informational`: informational responses to one request.
     Informational,
     /// `max_connections` or `max_connections_per_address` of a server.
     Connections,
-    /// Posts waiting for the loop.
+    /// `posts_max`: posts waiting for the loop.
     Posts,
-    /// Name lookups under way.
+    /// `lookups_max`: name lookups under way.
     Lookups,
-    /// Requests waiting for a connection.
+    /// `max_queued_requests` of an agent: requests waiting for a connection. And 65,535 origins of a loop.
     Requests,
     /// `redirects` of a client request: how many are followed.
     Redirects,

@@ -62,8 +62,8 @@ impl EventLoop {
     /// # Errors
     /// As [`EventLoop::new`].
     pub fn with_options(options: LoopOptions) -> Result<EventLoop> {
-        let net =
-            Net::system(options.events_per_turn).map_err(|error| Error::io(&error, "poll"))?;
+        let events = options.limits.events_per_turn;
+        let net = Net::system(events).map_err(|error| Error::io(&error, "poll"))?;
         Ok(EventLoop::on(net, options))
     }
 
@@ -75,13 +75,13 @@ impl EventLoop {
         shell.install(Box::new(core));
         EventLoop {
             shell,
-            buffer: vec![0; options.read_buffer],
+            buffer: vec![0; options.limits.read_buffer],
             batch: Vec::new(),
             dispatched: 0,
             dirty: Vec::new(),
             posts_left: false,
             policy: options.panic_policy,
-            posts_per_turn: options.posts_per_turn,
+            posts_per_turn: options.limits.posts_per_turn,
             handle: LoopHandle { shell, generation: shell.generation() },
         }
     }
@@ -90,6 +90,12 @@ impl EventLoop {
     #[cfg(feature = "sim")]
     pub(crate) fn with_core<R>(&self, work: impl FnOnce(&mut Core) -> R) -> Option<R> {
         self.shell.with(work)
+    }
+
+    /// Checks that the loop's state is in order.
+    #[cfg(feature = "sim")]
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
+        self.shell.with(|core| core.check(&self.dirty)).unwrap_or(Ok(()))
     }
 
     /// The handle by which everything on the loop is made. `Copy`.
@@ -171,6 +177,8 @@ impl EventLoop {
     /// # Panics
     /// As [`EventLoop::run`].
     pub fn turn(&mut self, max: Option<Duration>) -> Result<usize> {
+        // Also where a panic ends it: what is called afterwards must not take the turn's time for the present.
+        let _turn = Turn { shell: self.shell };
         if self.has_leftovers() {
             self.shell.with(Core::refresh_time);
         } else {
@@ -182,7 +190,6 @@ impl EventLoop {
         if posted || self.shell.with(Core::has_due).unwrap_or(false) {
             handled += self.run_due();
         }
-        self.shell.with(|core| core.in_turn = false);
         Ok(handled)
     }
 
@@ -337,6 +344,18 @@ impl EventLoop {
             }
         }
         handled
+    }
+}
+
+/// A turn while it lasts.
+struct Turn {
+    shell: &'static LoopShell,
+}
+
+impl Drop for Turn {
+    #[inline]
+    fn drop(&mut self) {
+        self.shell.with(|core| core.in_turn = false);
     }
 }
 

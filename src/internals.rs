@@ -4,6 +4,12 @@
 //! Only with feature `sim`, hidden, and no part of any promise. Deliberately nothing else is here: whatever can be
 //! reached through the public API is measured there.
 
+mod trial;
+
+pub use trial::{
+    ContentEnd, ContentTrial, HeadTrial, Piece, Question, Refusal, TrialLimits, Understood,
+};
+
 use crate::h1::{
     Asked, Automatic, BodyDecoder, BodyLimits, Decoded, Framing, Head, HeadLimits, HeadProgress,
     Outgoing, Plan, StartLine, parse_request, parse_response,

@@ -59,6 +59,7 @@ pub mod http;
 #[cfg(feature = "sim")]
 #[doc(hidden)]
 pub mod internals;
+mod limits;
 mod net;
 mod posts;
 mod shell;
@@ -68,5 +69,6 @@ pub mod sim;
 pub use engine::options::{LoopOptions, PanicPolicy};
 pub use error::{Clock, Error, ErrorKind, Limit, Result, Sent};
 pub use event_loop::{EventLoop, LoopHandle, Timer};
+pub use limits::Limits;
 pub use net::Address;
 pub use posts::Remote;

@@ -41,7 +41,7 @@ impl Posts {
 impl Core {
     /// The queue is made when it is first asked for: it has all its room from the start.
     pub(crate) fn remote(&mut self) -> Remote {
-        let (waker, capacity) = (self.net.remote(), self.options.posts_max);
+        let (waker, capacity) = (self.net.remote(), self.options.limits.posts_max);
         self.posts.get_or_insert_with(|| Posts::new(waker, capacity)).remote()
     }
 

@@ -52,11 +52,14 @@
 //! # Ok::<(), onloop::Error>(())
 //! ```
 
+mod seeds;
+
 use crate::engine::options::LoopOptions;
 pub use crate::engine::stats::LoopStats;
 use crate::event_loop::EventLoop;
 use crate::net::Net;
 pub use crate::net::sim::{Route, SimListener, SimNet, SimOptions, SimPeer, SimTap};
+pub use seeds::for_each_seed;
 
 impl SimNet {
     /// An event loop on this network. Several loops may share one; turn them in any order, each gives way to
@@ -86,4 +89,35 @@ impl SimNet {
 /// What a loop holds at this moment: the check for leaks. It works on every loop, simulated or not.
 pub fn stats(event_loop: &EventLoop) -> LoopStats {
     event_loop.with_core(|core| core.stats()).unwrap_or_default()
+}
+
+/// Whether the state of a loop is in order, as deep as it can be looked into: every connection belongs to a server
+/// or an agent that is there, every count is what there is, whatever has something to do will do it or waits for
+/// something that will come, clocks run where the options ask for them, and nothing of a finished exchange is left in
+/// what is used again. It works on every loop, simulated or not, between two turns.
+///
+/// What it finds is a mistake of this crate and not of its user; a test of a handler that calls it after every
+/// turn is a test of the crate as well. It is a pass over everything that the loop holds.
+///
+/// # Errors
+/// What is not in order, for people to read.
+///
+/// ```
+/// use onloop::{http, sim, sim::SimNet, LoopOptions};
+/// use std::time::Duration;
+///
+/// let net = SimNet::new(1);
+/// let mut event_loop = net.event_loop(LoopOptions::default());
+/// let server = http::create_server(event_loop.handle(), |_req, res| res.end("hello"));
+/// server.listen("127.0.0.1:80")?;
+/// let peer = net.connect(&server.address().unwrap());
+/// peer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+/// while peer.available() == 0 {
+///     event_loop.turn(Some(Duration::from_secs(1)))?;
+///     sim::check(&event_loop).unwrap();
+/// }
+/// # Ok::<(), onloop::Error>(())
+/// ```
+pub fn check(event_loop: &EventLoop) -> Result<(), String> {
+    event_loop.check()
 }

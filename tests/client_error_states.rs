@@ -115,3 +115,41 @@ fn a_client_error_is_answered_where_nothing_of_the_response_has_left() {
         }
     }
 }
+
+#[test]
+fn a_client_error_behind_a_begun_answer_has_no_socket_while_answers_before_it_go_out() {
+    let mut world = World::new();
+    let log = Log::new();
+    let notes = log.clone();
+    let server = world.serve(move |req, res| {
+        if req.url() == "/first" {
+            return Ok(res.end(vec![b'x'; LARGE]));
+        }
+        res.on_error(notes.noting_error("error"));
+        res.on_close(notes.noting("close"));
+        handle(&req, res)
+    });
+    let notes = log.clone();
+    server.on_client_error(move |error, socket| {
+        notes.note(format!("{} {}", error.code(), socket.is_open()));
+        socket.end("HTTP/1.1 400 Mine\r\nConnection: close\r\n\r\n");
+        socket.write("more");
+        socket.destroy();
+    });
+    let begun = get("/begun", "Transfer-Encoding: chunked\r\n") + "2\r\nab\r\nz";
+    let mut peer = world.connect(&server);
+    peer.stop_reading();
+    peer.send(get("/first", "") + &begun);
+    peer.send(vec![b'z'; 500_000]);
+    world.until("the connection", || server.connections() == 1);
+    peer.read_on();
+    assert_eq!(world.answer(&mut peer).content.len(), LARGE);
+    assert_eq!(world.until_end(&mut peer), Ending::End);
+    assert!(!peer.text().contains("Mine") && !peer.text().contains("0\r\n\r\n"), "{}", peer.text());
+    let expected = ["error HPE_INVALID_CHUNK_SIZE", "close", "HPE_INVALID_CHUNK_SIZE false"];
+    let mut told = log.all();
+    told.sort_by_key(|line| expected.iter().position(|expected| expected == line));
+    assert_eq!(told, expected);
+    drop(peer);
+    world.until("the end of the connection", || server.connections() == 0);
+}

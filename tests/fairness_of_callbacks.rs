@@ -150,7 +150,7 @@ fn next_piece(left: &Cell<usize>) -> Option<&'static [u8]> {
 fn on_drain_for_a_client_that_takes_everything() {
     let most = most_in_a_turn(|res, left| {
         let left = Rc::clone(left);
-        let mut pump = move || {
+        let pump = move || {
             while let Some(piece) = next_piece(&left) {
                 if !res.write(piece) {
                     return;

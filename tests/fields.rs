@@ -89,6 +89,10 @@ fn refused_fields_are_errors_and_never_on_the_wire() {
             ("Content-Length", "18446744073709551616"),
             ("Transfer-Encoding", "gzip"),
             ("transfer-encoding", "chunked, gzip"),
+            ("Transfer-Encoding", ", chunked"),
+            ("Transfer-Encoding", "gzip,, chunked"),
+            ("Transfer-Encoding", "gzip x, chunked"),
+            ("Transfer-Encoding", "\"gzip\", chunked"),
             ("Transfer-Encoding", "chunked, chunked"),
         ] {
             let refused = res.set_header(name, value);
@@ -182,6 +186,7 @@ fn trailers_follow_chunked_content() {
             ("Content-Length", "1", "ERR_HTTP_TRAILER_INVALID"),
             ("transfer-encoding", "chunked", "ERR_HTTP_TRAILER_INVALID"),
             ("Host", "h", "ERR_HTTP_TRAILER_INVALID"),
+            ("Proxy-Authorization", "x", "ERR_HTTP_TRAILER_INVALID"),
             ("a b", "1", "ERR_INVALID_HTTP_TOKEN"),
             ("X-Bad", "1\r\n", "ERR_INVALID_CHAR"),
         ] {

@@ -268,6 +268,59 @@ fn trailers_and_a_length_exclude_each_other() {
 }
 
 #[test]
+fn what_is_refused_behind_content_when_it_comes_is_not_sent_there() {
+    let names = [
+        "Content-Length",
+        "Content_Length",
+        "Transfer-Encoding",
+        "transfer.encoding",
+        "Host",
+        "Trailer",
+        "Connection",
+        "Authorization",
+        "Proxy-Authorization",
+    ];
+    let answer = answer_of(ServerOptions::new(), move |_req, res| {
+        res.set_header("Trailer", "X-T")?;
+        for name in names {
+            assert_eq!(code(res.add_trailer(name, "1")), "ERR_HTTP_TRAILER_INVALID", "{name}");
+            assert!(res.add_trailers([(name, "1")]).is_err(), "{name}");
+        }
+        res.add_trailer("Content-Lengths", "1")?;
+        res.end("hi");
+        Ok(())
+    });
+    assert_eq!(answer.trailers, [("Content-Lengths".to_owned(), "1".to_owned())]);
+}
+
+#[test]
+fn a_transfer_encoding_is_a_list_of_codings_with_chunked_once_and_last() {
+    let answer = answer_of(ServerOptions::new(), |_req, res| {
+        for list in [
+            "gzip",
+            "chunked, gzip",
+            "chunked, chunked",
+            ",chunked",
+            "gzip,,chunked",
+            "gzip;q=1, chunked",
+            "a b, chunked",
+            "xchunked",
+            "",
+        ] {
+            let refused = code(res.set_header("Transfer-Encoding", list));
+            assert_eq!(refused, "ERR_HTTP_INVALID_HEADER_VALUE", "{list}");
+        }
+        res.set_header("Transfer-Encoding", "gzip ,\tChunked")?;
+        res.end("hi");
+        Ok(())
+    });
+    assert_eq!(
+        (answer.field("Transfer-Encoding"), answer.text().as_str()),
+        (Some("gzip ,\tChunked"), "hi")
+    );
+}
+
+#[test]
 fn trailers_are_added_all_or_none_until_the_end() {
     let answer = answer_of(ServerOptions::new(), |_req, res| {
         res.write("hi");

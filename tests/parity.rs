@@ -1,15 +1,18 @@
 //! `docs/node-parity.md` tells the truth: every item of ours that it names exists, every test that it names
 //! exists, every row has its proof or its reason, and no row of Node's list is lost.
 //!
-//! What the page may say is told at its head; how the sources are read is in `parity/items.rs`.
+//! What the page may say is told at its head; how the sources are read is in `parity/items.rs`, how rows
+//! and the tests that they name are in `parity/rows.rs`.
 
 #[path = "parity/items.rs"]
 mod items;
+#[path = "parity/rows.rs"]
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use items::Items;
+use rows::{cells, has_test, read, root};
 
 /// How many rows each section has: what Node's `http` has that is not JavaScript's own.
 const ROWS: [(&str, usize); 26] = [
@@ -159,12 +162,6 @@ impl Page {
     }
 }
 
-/// The cells of a line of a table.
-fn cells(line: &str) -> Option<Vec<String>> {
-    let line = line.trim().strip_prefix('|')?.strip_suffix('|')?;
-    Some(line.replace("\\|", "\0").split('|').map(|cell| cell.trim().replace('\0', "|")).collect())
-}
-
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Piece<'a> {
     /// In backticks.
@@ -212,37 +209,6 @@ fn wrong_item(ours: &str, items: &Items) -> Vec<String> {
         problems.push("no item is named".to_owned());
     }
     problems
-}
-
-/// `text` has a test function, or a case of a script, of this name.
-fn has_test(text: &str, is_script: bool, name: &str) -> bool {
-    if is_script {
-        return text.lines().any(|line| line.strip_prefix("== ") == Some(name));
-    }
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let found = lines.iter().position(|line| line.starts_with(&format!("fn {name}(")));
-    let Some(found) = found else { return is_in_a_table(&lines, name) };
-    let attributes = lines[..found].iter().rev().take_while(|line| line.starts_with("#["));
-    let attributes: Vec<&&str> = attributes.collect();
-    attributes.iter().any(|line| **line == "#[test]")
-        && !attributes.iter().any(|line| line.starts_with("#[ignore"))
-}
-
-/// A test that a macro makes of a line such as `name: module::function;`, of those behind `tables! {`.
-fn is_in_a_table(lines: &[&str], name: &str) -> bool {
-    let behind = lines.iter().skip_while(|line| **line != "tables! {").skip(1);
-    let mut table = behind.take_while(|line| **line != "}");
-    table.any(|line| {
-        line.ends_with(';') && line.split_once(": ").is_some_and(|(test, _)| test == name)
-    })
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn page() -> Page {

@@ -122,3 +122,176 @@ fn the_end_of_piped_content_is_told() {
     });
     assert_eq!(ended.get(), 1);
 }
+
+/// A server whose handler pipes each request on to `10.0.0.2:80` and answers at once, a raw server there, and a client
+/// that has sent `request`.
+fn answered_while_piped(request: &[u8]) -> (SimNet, EventLoop, SimPeer, SimPeer) {
+    let net = SimNet::with_options(1, SimOptions::default().capacity(50_000));
+    let upstream = net.listen(&"10.0.0.2:80".parse::<std::net::SocketAddr>().expect("one").into());
+    let upstream = upstream.expect("the address is free");
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let lp = event_loop.handle();
+    let server = http::create_server(lp, move |req, res| {
+        let up = http::request(lp, req.method(), "http://10.0.0.2/")?;
+        up.on_error(|_| {});
+        req.pipe(up);
+        res.end("answered");
+        Ok(())
+    });
+    server.listen("10.0.0.1:80").expect("the address is free");
+    let peer = connect(&server, &net);
+    assert_eq!(peer.write(request), request.len());
+    let mut accepted = None;
+    turn_until(&mut event_loop, &net, || {
+        accepted = accepted.take().or_else(|| upstream.accept());
+        accepted.is_some()
+    });
+    (net, event_loop, peer, accepted.expect("the request is piped on"))
+}
+
+#[test]
+fn a_request_without_content_that_is_piped_on_and_answered_ends_what_it_is_piped_into() {
+    let (net, mut event_loop, _peer, upstream) =
+        answered_while_piped(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
+    let mut request = Vec::new();
+    turn_until(&mut event_loop, &net, || {
+        request.extend(upstream.read());
+        request.ends_with(b"\r\n0\r\n\r\n") || request.ends_with(b"Content-Length: 0\r\n\r\n")
+    });
+    let request = String::from_utf8_lossy(&request);
+    assert!(request.ends_with("0\r\n\r\n"), "it has no end: {request:?}");
+}
+
+#[test]
+fn what_is_piped_on_goes_on_to_its_end_behind_an_early_answer() {
+    const LENGTH: usize = 40_000;
+    let mut request = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 400000\r\n\r\n".to_vec();
+    request.resize(request.len() + LENGTH, b'x');
+    let (net, mut event_loop, peer, upstream) = answered_while_piped(&request);
+    let (mut sent, mut received) = (LENGTH, Vec::new());
+    let mut reads_from = 0;
+    turn_until(&mut event_loop, &net, || {
+        sent += peer.write(&vec![b'x'; 400_000 - sent]);
+        // The upstream server takes nothing for a while, so that the pipe has to wait.
+        reads_from += 1;
+        if reads_from > 50 {
+            received.extend(upstream.read());
+        }
+        received.ends_with(b"\r\n0\r\n\r\n")
+    });
+    assert_eq!(received.iter().filter(|byte| **byte == b'x').count(), 400_000);
+}
+
+#[test]
+fn a_request_that_was_dropped_in_part_does_not_look_whole_where_it_is_piped_later() {
+    let net = SimNet::new(1);
+    let upstream = net.listen(&"10.0.0.2:80".parse::<std::net::SocketAddr>().expect("one").into());
+    let upstream = upstream.expect("the address is free");
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let lp = event_loop.handle();
+    let server = http::create_server(lp, move |req, res| {
+        res.end("answered");
+        let up = http::request(lp, "POST", "http://10.0.0.2/")?;
+        up.on_error(|_| {});
+        up.write("first");
+        let body = req.body();
+        lp.set_timeout(Duration::from_millis(10), move || body.pipe(up));
+        Ok(())
+    });
+    server.listen("10.0.0.1:80").expect("the address is free");
+    let peer = connect(&server, &net);
+    peer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabcde");
+    let (mut accepted, mut received) = (None, Vec::new());
+    turn_until(&mut event_loop, &net, || {
+        accepted = accepted.take().or_else(|| upstream.accept());
+        if net.now() > Duration::from_millis(20) {
+            peer.write(b"fghij");
+        }
+        let Some(upstream) = &accepted else {
+            return false;
+        };
+        received.extend(upstream.read());
+        upstream.is_eof() || upstream.is_reset() || received.ends_with(b"0\r\n\r\n")
+    });
+    assert!(!received.ends_with(b"0\r\n\r\n"), "{:?}", String::from_utf8_lossy(&received));
+}
+
+#[test]
+fn what_is_paused_behind_its_last_byte_is_whole_where_it_is_piped() {
+    let net = SimNet::new(1);
+    let upstream = net.listen(&"10.0.0.2:80".parse::<std::net::SocketAddr>().expect("one").into());
+    let upstream = upstream.expect("the address is free");
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let lp = event_loop.handle();
+    let server = http::create_server(lp, move |req, res| {
+        let up = http::request(lp, "POST", "http://10.0.0.2/")?;
+        req.pipe(up);
+        req.pause();
+        res.on_close(|| {});
+        res.end("answered");
+        Ok(())
+    });
+    server.listen("10.0.0.1:80").expect("the address is free");
+    let peer = connect(&server, &net);
+    peer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let (mut accepted, mut received) = (None, Vec::new());
+    turn_until(&mut event_loop, &net, || {
+        accepted = accepted.take().or_else(|| upstream.accept());
+        received.extend(accepted.as_ref().map(SimPeer::read).unwrap_or_default());
+        received.ends_with(b"0\r\n\r\n")
+    });
+    assert!(received.ends_with(b"0\r\n\r\n"), "{:?}", String::from_utf8_lossy(&received));
+}
+
+#[test]
+fn what_is_piped_into_a_request_for_a_tunnel_fails_it() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let lp = event_loop.handle();
+    let failed = std::rc::Rc::new(std::cell::Cell::new(None));
+    let code = failed.clone();
+    let server = http::create_server(lp, move |req, _res| {
+        let options =
+            http::RequestOptions::new("CONNECT", "http://10.0.0.2/").path("tunnel.test:443");
+        let up = http::request_with(lp, options)?;
+        let code = code.clone();
+        up.on_error(move |error| code.set(Some(error.code())));
+        req.pipe(up);
+        Ok(())
+    });
+    let silent = net.listen(&"10.0.0.2:80".parse::<std::net::SocketAddr>().expect("one").into());
+    server.listen("10.0.0.1:80").expect("the address is free");
+    let peer = connect(&server, &net);
+    peer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nabcd");
+    turn_until(&mut event_loop, &net, || failed.get().is_some() || net.now().as_secs() > 5);
+    assert_eq!(failed.get(), Some("ERR_HTTP_BODY_NOT_ALLOWED"));
+    drop(silent);
+}
+
+#[test]
+fn a_response_that_is_piped_into_its_own_request_ends_both() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let lp = event_loop.handle();
+    let upstream = net.listen(&"10.0.0.2:80".parse::<std::net::SocketAddr>().expect("one").into());
+    let upstream = upstream.expect("the address is free");
+    let closed = std::rc::Rc::new(std::cell::Cell::new(false));
+    let request = http::request(lp, "POST", "http://10.0.0.2/").expect("a request");
+    let own = closed.clone();
+    request.on_close(move || own.set(true));
+    request.on_response(move |response| {
+        let body = response.body();
+        lp.set_timeout(Duration::from_millis(10), move || body.pipe(request));
+    });
+    request.write("begun");
+    let (mut accepted, mut is_answered) = (None, false);
+    turn_until(&mut event_loop, &net, || {
+        accepted = accepted.take().or_else(|| upstream.accept());
+        let asked = accepted.as_ref().filter(|upstream| !upstream.read().is_empty());
+        if let Some(upstream) = asked.filter(|_| !std::mem::replace(&mut is_answered, true)) {
+            upstream.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+        closed.get() || net.now().as_secs() > 5
+    });
+    assert!(closed.get(), "the exchange is over, and nobody was told");
+}

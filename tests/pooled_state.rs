@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use onloop::http::{self, ServerOptions};
-use onloop::sim::{SimNet, SimPeer};
+use onloop::sim::{self, SimNet, SimOptions, SimPeer};
 use onloop::{EventLoop, LoopOptions};
 
 fn turn_for(event_loop: &mut EventLoop, net: &SimNet, time: Duration) {
@@ -59,4 +59,37 @@ fn an_exchange_cut_short_leaves_nothing_to_the_next_connection() {
     let answer = String::from_utf8(peer.read()).unwrap();
     assert!(answer.ends_with("5\r\nlate \r\n6\r\nanswer\r\n0\r\n\r\n"), "{answer:?}");
     assert_eq!(*notes.borrow(), Vec::<&str>::new(), "called for what was never asked");
+}
+
+/// A connection may break in the very write with which it would come to rest, before any event has told of that.
+#[test]
+fn a_connection_that_breaks_as_it_comes_to_rest_leaves_nothing_to_the_next() {
+    // One event per poll: of the other connections nobody has heard when they are answered.
+    let net = SimNet::with_options(1, SimOptions::default().events_per_poll(1));
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let lp = event_loop.handle();
+    let finished = Rc::new(RefCell::new(0));
+    let count = Rc::clone(&finished);
+    let server = http::create_server(lp, move |req, res| match req.url() {
+        "/late" => drop(lp.set_timeout(Duration::from_millis(10), move || res.end("late"))),
+        _ => {
+            let count = Rc::clone(&count);
+            res.on_finish(move || *count.borrow_mut() += 1);
+            res.end("whole");
+        }
+    });
+    server.listen("10.0.0.1:80").unwrap();
+    let peers: Vec<_> = (0..4).map(|_| send(&server, &net, "/late")).collect();
+    while net.now() < Duration::from_millis(5) {
+        event_loop.turn(Some(Duration::from_millis(1))).unwrap();
+    }
+    peers.into_iter().for_each(SimPeer::reset);
+    // The resets have arrived, and it is time to answer.
+    net.advance(Duration::from_millis(20));
+    turn_for(&mut event_loop, &net, Duration::from_secs(1));
+    sim::check(&event_loop).unwrap();
+    let peers: Vec<_> = (0..4).map(|_| send(&server, &net, "/")).collect();
+    turn_for(&mut event_loop, &net, Duration::from_secs(1));
+    assert!(peers.iter().all(|peer| peer.read().ends_with(b"whole")));
+    assert_eq!(*finished.borrow(), 4, "answers that were sent as a whole");
 }

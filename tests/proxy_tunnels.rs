@@ -230,7 +230,8 @@ fn an_answer_without_end_is_cut_off() {
     let asked = rig.ask("http://a.test/");
     let (mut peer, _) = rig.accept();
     peer.send("HTTP/1.1 100 Continue\r\n\r\n".repeat(65));
-    rig.fails(&mut peer, &asked);
+    let error = rig.fails(&mut peer, &asked);
+    assert_eq!(error.kind(), ErrorKind::Limit(Limit::Informational), "{error}");
 }
 
 #[test]

@@ -9,24 +9,26 @@ use std::path::{Path, PathBuf};
 ///
 /// One edge goes against the arrows: the engine keeps the users' callbacks, so it names what they are called
 /// with, and the options that servers and agents are made from. [`ENGINE_FROM_HTTP`] holds it to that.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("h1", &["h1"]),
     ("net", &["net"]),
     ("error", &["error"]),
     ("content", &["content"]),
-    ("engine", &["engine", "h1", "net", "error", "content", "http", "posts"]),
+    ("limits", &["limits"]),
+    ("engine", &["engine", "h1", "net", "error", "content", "http", "limits", "posts"]),
     ("shell", &["engine"]),
     ("dispatch", &["dispatch", "engine", "error", "h1", "http", "net", "shell"]),
     ("event_loop", &["dispatch", "engine", "error", "http", "net", "posts", "shell"]),
     ("posts", &["engine", "error", "event_loop", "net"]),
-    ("http", &["http", "engine", "error", "content", "h1", "net", "shell", "event_loop"]),
+    ("http", &["http", "engine", "error", "content", "h1", "limits", "net", "shell", "event_loop"]),
     ("sim", &["engine", "event_loop", "net"]),
     // The feature of that name, for benches only.
     ("internals", &["h1"]),
 ];
 
 /// What the engine may name of the public face.
-const ENGINE_FROM_HTTP: [&str; 14] = [
+const ENGINE_FROM_HTTP: [&str; 15] = [
+    "AgentLimits",
     "AgentOptions",
     "ConnectTarget",
     "Connection",
@@ -44,13 +46,14 @@ const ENGINE_FROM_HTTP: [&str; 14] = [
 ];
 
 /// What `lib.rs` re-exports, and where it stands.
-const REEXPORTS: [(&str, &str); 11] = [
+const REEXPORTS: [(&str, &str); 12] = [
     ("Address", "net"),
     ("Clock", "error"),
     ("Error", "error"),
     ("ErrorKind", "error"),
     ("EventLoop", "event_loop"),
     ("Limit", "error"),
+    ("Limits", "limits"),
     ("LoopHandle", "event_loop"),
     ("LoopOptions", "engine"),
     ("PanicPolicy", "engine"),

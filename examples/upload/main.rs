@@ -16,6 +16,7 @@ mod shutdown;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -173,9 +174,15 @@ fn told(number: u64, done: Done) {
         }
         Done::Failed(error) => {
             log::error!("upload {number}: {error}");
+            // A full disk is the one reason that a client may do something about: come back later.
+            let (status, reason) = match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                    (507, "there is no room for it")
+                }
+                _ => (500, "it could not be stored"),
+            };
             if let Some(upload) = give_up(number) {
-                let content = serde_json::json!({ "error": "it could not be stored" });
-                log_failure(answer(upload.res, 500, &content));
+                log_failure(answer(upload.res, status, &serde_json::json!({ "error": reason })));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use crate::engine::deadlines::ticks;
 use crate::engine::event::Event;
@@ -11,6 +12,9 @@ use crate::engine::{Core, ServerEntry};
 use crate::error::{Error, Limit, Result};
 use crate::http::DropInfo;
 use crate::net::{Address, ListenOptions, Source};
+
+/// How long a listener that cannot accept waits where no connection closes meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 impl Core {
     /// Binds and listens; the listener's slot key.
@@ -22,7 +26,7 @@ impl Core {
     ) -> Result<()> {
         let server = self.running_server(server_key, generation)?;
         let options = ListenOptions {
-            backlog: server.options.backlog,
+            backlog: server.limits.backlog,
             reuse_port: server.options.reuse_port,
             ipv6_only: server.options.ipv6_only,
         };
@@ -41,7 +45,7 @@ impl Core {
         generation: u32,
         listener: OwnedFd,
     ) -> Result<()> {
-        let backlog = self.running_server(server_key, generation)?.options.backlog;
+        let backlog = self.running_server(server_key, generation)?.limits.backlog;
         let source = self.net.adopt_listener(listener, backlog);
         let source = source.map_err(|error| Error::io(&error, "listen"))?;
         self.add_listener(server_key, source, Flags::ADOPTED)
@@ -72,6 +76,8 @@ impl Core {
 
     /// Accepts what waits, within the turn's budget.
     pub(crate) fn accept_next(&mut self, key: u32) -> Event {
+        // Whether the last attempt failed in a way that may be lasting.
+        let mut failing = false;
         while self.accepts_left > 0 {
             self.accepts_left -= 1;
             let slot = &mut self.slots[key as usize];
@@ -89,31 +95,45 @@ impl Core {
                     slot.flags.unset(Flags::READABLE);
                     return Event::Done;
                 }
-                Err(error) if is_out_of_descriptors(&error) => {
-                    // Edge-triggered polling will not remind us of those that wait: the next close does.
-                    log::warn!(target: "onloop::server", "cannot accept: {error}; waiting for a connection to close");
-                    slot.flags.unset(Flags::READABLE);
-                    let listener = (key, slot.generation);
-                    if !self.blocked_listeners.contains(&listener) {
-                        self.blocked_listeners.push(listener);
-                    }
-                    // Descriptors may also be given back elsewhere in the process.
-                    self.arm(key, ticks(std::time::Duration::from_secs(1)));
-                    return Event::Done;
-                }
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                     // It listens no more: somebody has shut it down by another descriptor.
                     log::error!(target: "onloop::server", "a listener is shut down: {error}");
                     slot.flags.unset(Flags::READABLE);
                     return Event::Done;
                 }
+                Err(error) if is_out_of_resources(&error) => {
+                    log::warn!(target: "onloop::server", "cannot accept: {error}; waiting for a connection to close");
+                    return self.wait_to_accept(key);
+                }
                 Err(error) => {
-                    // The connection was gone before it was accepted; others may wait behind it.
+                    // Most often that connection was gone before it was accepted; others may wait behind it.
                     log::debug!(target: "onloop::server", "accept: {error}");
+                    failing = error.kind() != io::ErrorKind::ConnectionAborted;
+                    continue;
                 }
             }
+            failing = false;
+        }
+        if failing {
+            // Nothing tells that it will be over soon, and trying without a pause would be all that the loop does.
+            log::warn!(target: "onloop::server", "cannot accept, and nothing says why: trying again in a second");
+            return self.wait_to_accept(key);
         }
         self.mark_dirty_later(key);
+        Event::Done
+    }
+
+    /// Accepts no more until a connection closes, or for a second: what is missing may also be given back
+    /// elsewhere in the process, or the machine. Edge-triggered polling will not remind of those that wait.
+    #[cold]
+    fn wait_to_accept(&mut self, key: u32) -> Event {
+        let slot = self.slot(key);
+        slot.flags.unset(Flags::READABLE);
+        let listener = (key, slot.generation);
+        if !self.blocked_listeners.contains(&listener) {
+            self.blocked_listeners.push(listener);
+        }
+        self.arm(key, ticks(ACCEPT_PAUSE));
         Event::Done
     }
 
@@ -123,9 +143,9 @@ impl Core {
             self.net.close(source);
             return None;
         };
-        let options = &server.options;
+        let (options, limits) = (&server.options, &server.limits);
         // Asked for only where it counts: it is a system call.
-        let limited = options.max_connections_per_address.zip(server.addresses.as_deref());
+        let limited = limits.max_connections_per_address.zip(server.addresses.as_deref());
         let address = limited
             .is_some()
             .then(|| self.net.peer_address(&source).and_then(|address| address.ip()))
@@ -134,7 +154,7 @@ impl Core {
             (Some((limit, counts)), Some(address)) => counts.count(address) >= limit,
             _ => false,
         };
-        if of_address || options.max_connections.is_some_and(|limit| server.connections >= limit) {
+        if of_address || limits.max_connections.is_some_and(|limit| server.connections >= limit) {
             return self.refuse_connection(source, owner, of_address);
         }
         if options.no_delay {
@@ -272,10 +292,13 @@ pub(crate) fn not_running() -> Error {
     Error::local("ERR_SERVER_NOT_RUNNING", "the server is closed: create a new one")
 }
 
-fn is_out_of_descriptors(error: &io::Error) -> bool {
+/// Descriptors, of the process or of the system, or memory for the socket: the connection waits on.
+fn is_out_of_resources(error: &io::Error) -> bool {
+    // The first two are the same on every Unix.
     const EMFILE: i32 = 24;
     const ENFILE: i32 = 23;
-    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+    const ENOBUFS: i32 = if cfg!(target_os = "linux") { 105 } else { 55 };
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS))
         || matches!(error.kind(), io::ErrorKind::OutOfMemory)
 }
 

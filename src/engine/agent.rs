@@ -10,9 +10,11 @@ use slab::Slab;
 
 use crate::engine::connector::AgentHooks;
 use crate::engine::endpoint::Endpoint;
+use crate::engine::server::{body_limits, head_limits};
 use crate::error::{Error, ErrorKind, Limit, Result};
-use crate::h1::HeadLimits;
-use crate::http::{AgentOptions, Scheduling};
+use crate::h1::{BodyLimits, HeadLimits};
+use crate::http::{AgentLimits, AgentOptions, Scheduling};
+use crate::limits::Limits;
 use crate::net::resolve::LookupKey;
 use crate::net::{Family, Time};
 
@@ -81,6 +83,7 @@ pub(super) struct Origin {
 pub(crate) struct AgentEntry {
     pub(crate) generation: u32,
     pub(crate) options: AgentOptions,
+    pub(crate) limits: AgentLimits,
     pub(crate) hooks: AgentHooks,
     /// No more requests are taken.
     pub(crate) is_closed: bool,
@@ -104,7 +107,7 @@ pub(crate) struct AgentEntry {
 impl AgentEntry {
     /// There are as many connections as may be in all.
     pub(super) fn is_full(&self) -> bool {
-        self.connections >= self.options.max_total_sockets
+        self.connections >= self.limits.max_total_sockets
     }
 }
 
@@ -117,7 +120,9 @@ pub(crate) struct Agents {
     name: String,
     /// Whose requests name no agent.
     pub(crate) global: AgentId,
+    /// Those of responses, where the request says nothing else.
     pub(crate) head_limits: HeadLimits,
+    pub(crate) body_limits: BodyLimits,
     /// Requests that wait for a name.
     pub(crate) lookups: Vec<(LookupKey, u32, u32)>,
     /// When there are so many of them, those that are gone are taken out.
@@ -128,30 +133,37 @@ pub(crate) struct Agents {
 
 impl Agents {
     /// One agent, the global one. The generation tells it from those of former loops.
-    pub(crate) fn new(options: AgentOptions, generation: u32) -> Self {
+    pub(crate) fn new(options: AgentOptions, limits: &Limits, generation: u32) -> Self {
         let mut agents = Agents {
             entries: Slab::new(),
             origins: Slab::new(),
             by_name: HashMap::new(),
             name: String::new(),
             global: AgentId { key: 0, generation },
-            head_limits: HeadLimits::default(),
+            head_limits: head_limits(limits),
+            body_limits: body_limits(limits),
             lookups: Vec::new(),
             lookups_max: 0,
             repeated: 0,
         };
-        agents.add(options, generation);
+        agents.add(options, limits, generation);
         agents
     }
 
     /// One more agent.
-    pub(super) fn add(&mut self, mut options: AgentOptions, generation: u32) -> AgentId {
+    pub(super) fn add(
+        &mut self,
+        mut options: AgentOptions,
+        limits: &Limits,
+        generation: u32,
+    ) -> AgentId {
         let mut hooks = AgentHooks::default();
         // Nothing of the user's is displaced: there was none.
         let _ = hooks.create_connection.replace(options.create_connection.take());
         let _ = hooks.lookup.replace(options.lookup.take());
         let entry = AgentEntry {
             generation,
+            limits: options.limits(limits),
             options,
             hooks,
             is_closed: false,
@@ -316,6 +328,30 @@ impl Agents {
             .is_some_and(|entry| entry.is_closed && entry.connections == 0 && entry.waiting == 0);
         if is_over {
             self.entries.remove(usize::from(agent));
+        }
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn has_origin(&self, key: u16) -> bool {
+        self.origins.contains(usize::from(key))
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u16, &AgentEntry)> {
+        self.entries.iter().map(|(key, entry)| (key as u16, &**entry))
+    }
+
+    /// Each origin is found by its name, and nothing else is.
+    #[cfg(feature = "sim")]
+    pub(super) fn check_names(&self) -> std::result::Result<(), String> {
+        for (key, origin) in &self.origins {
+            if self.by_name.get(&origin.name).copied() != Some(key as u16) {
+                return Err(format!("origin {key} is not found by its name, {:?}", origin.name));
+            }
+        }
+        match self.by_name.len() == self.origins.len() {
+            true => Ok(()),
+            false => Err("names are kept of origins that are gone".into()),
         }
     }
 

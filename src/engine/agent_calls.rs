@@ -46,7 +46,7 @@ impl Core {
     pub(crate) fn add_agent(&mut self, options: &mut Option<AgentOptions>) -> Result<AgentId> {
         self.agents.check_room()?;
         let generation = self.new_generation();
-        Ok(self.agents.add(options.take().unwrap_or_default(), generation))
+        Ok(self.agents.add(options.take().unwrap_or_default(), &self.options.limits, generation))
     }
 
     /// Options have changed: requests that wait may be next.

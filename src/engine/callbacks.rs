@@ -184,6 +184,47 @@ impl Callbacks {
     }
 }
 
+#[cfg(feature = "sim")]
+impl Callbacks {
+    /// Nothing is registered.
+    pub(crate) fn is_blank(&self) -> bool {
+        let incoming = self.data.is_empty()
+            && self.collect.is_none()
+            && self.end.is_none()
+            && self.incoming_error.is_none()
+            && self.incoming_close.is_none();
+        let outgoing = self.drain.is_empty()
+            && self.written.is_none()
+            && self.outgoing_error.is_none()
+            && self.close.is_none();
+        let more = self.more.as_deref().is_none_or(MoreCallbacks::is_blank);
+        incoming && outgoing && more && self.over.is_none()
+    }
+
+    /// Whether somebody waits for the client to end its side.
+    pub(crate) fn awaits_half_close(&self) -> bool {
+        self.more.as_deref().is_some_and(|more| more.half_close.is_some())
+    }
+}
+
+#[cfg(feature = "sim")]
+impl MoreCallbacks {
+    fn is_blank(&self) -> bool {
+        let of_client = self.socket.is_empty()
+            && self.response.is_none()
+            && self.information.is_empty()
+            && self.proceed.is_none()
+            && self.upgrade.is_none()
+            && self.connect.is_none();
+        of_client
+            && self.timeout.is_empty()
+            && self.incoming_timeout.is_empty()
+            && self.half_close.is_none()
+            && self.aborted.is_none()
+            && self.finish.is_none()
+    }
+}
+
 /// The last calls of an exchange, in the order in which they are made. The exchange itself is gone from
 /// the engine by then, so nothing that these calls do can reach it.
 pub(crate) struct Finale {

@@ -22,9 +22,6 @@ use crate::h1::{
 };
 use crate::net::{Address, Family, Time};
 
-/// Most informational responses to one request.
-pub(super) const INFORMATIONAL_MAX: u16 = 64;
-
 /// The client's part of an exchange.
 #[derive(Debug, Default)]
 pub(crate) struct ClientState {
@@ -72,6 +69,8 @@ pub(crate) struct ClientState {
     pub(crate) persistent: bool,
     pub(crate) keep_alive_hint: Option<u32>,
     informational: u16,
+    /// One of them said that the connection ends: RFC 9112 §9.6.
+    informed_last: bool,
     pending_information: Option<Box<Head>>,
     /// Where it may take more than one attempt, or has a deadline.
     pub(super) journey: Option<Box<Journey>>,
@@ -120,6 +119,7 @@ impl ClientState {
     /// Informational responses are of one attempt; one may be left that was not told.
     pub(super) fn forget_informational(&mut self) -> Option<Box<Head>> {
         self.informational = 0;
+        self.informed_last = false;
         self.pending_information.take()
     }
 
@@ -395,14 +395,16 @@ impl Core {
     /// A 1xx: `on_continue` for 100, then `on_information`.
     fn client_informed(&mut self, key: u32, head: Box<Head>) -> Event {
         let id = self.id(key);
+        let most = self.options.limits.max_informational;
         let client = self.client(key);
-        client.informational += 1;
-        if client.informational > INFORMATIONAL_MAX {
+        client.informational = client.informational.saturating_add(1);
+        client.informed_last |= !head.meaning().persistent;
+        if client.informational > most {
             self.pool.recycle_head(head);
             let error = Core::limit_error(
                 Limit::Informational,
                 "ERR_HTTP_TOO_MANY_INFORMATIONAL",
-                "the server sent more than 64 informational responses",
+                "the server sent more informational responses than `max_informational`",
             );
             return self.drop_connection(key, Some(error));
         }
@@ -458,6 +460,11 @@ impl Core {
         if !incoming.complete || paused {
             return None;
         }
+        if active.outgoing.is_ended() && !active.output.is_empty() {
+            // A response that is piped into its own request has just ended it.
+            self.flush(key);
+        }
+        let active = self.active(key);
         // An early answer to a request that is still being written: wait for its end, if anybody wants it.
         if active.is_request_sent() || hung_up || active.has_no_end() {
             return Some(self.client_complete(key, input));
@@ -507,7 +514,7 @@ impl Core {
         let flags = self.slots[key as usize].flags;
         let active = self.active(key);
         let client = active.client.as_deref();
-        client.is_some_and(|client| client.persistent && client.keep_alive)
+        client.is_some_and(|client| client.persistent && !client.informed_last && client.keep_alive)
             && active.outgoing.is_persistent()
             && !active.is_truncated()
             && input.is_empty()
@@ -547,7 +554,10 @@ impl Core {
             client.timeout_told = false;
             active.started = time;
         }
-        match self.slots[id.key as usize].kind {
+        let slot = &self.slots[id.key as usize];
+        match slot.kind {
+            // Its last bytes have a clock of their own, which is not the user's to stop.
+            Kind::Raw if slot.flags.has(Flags::CLOSING) => {}
             Kind::Server => self.server_deadline(id.key),
             _ if stage == Stage::Unconnected => self.arm_connecting(id.key),
             _ => self.arm(id.key, ticks),

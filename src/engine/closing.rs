@@ -41,10 +41,17 @@ impl Active {
     }
 
     /// What waits of a message that is not ended is not sent: its end would not come. Answers before it are.
-    fn drop_unended(&mut self, trash: &mut Trash) {
+    pub(super) fn drop_unended(&mut self, trash: &mut Trash) {
         if self.outgoing.head_is_sent() && !self.outgoing.is_ended() {
             self.output.cut_at(self.message_start, trash);
         }
+    }
+
+    /// A response whose end is told by that of the connection, and which is not ended.
+    pub(super) fn would_look_whole(&self) -> bool {
+        self.outgoing.head_is_sent()
+            && !self.outgoing.is_ended()
+            && self.outgoing.delimiter() == Delimiter::Close
     }
 
     /// Ends the exchange wherever it stands: nothing of it may go along to the next one that this state
@@ -101,12 +108,7 @@ impl Core {
     fn reset_what_would_look_whole(&mut self, key: u32) {
         let Core { slots, net, .. } = self;
         let slot = &mut slots[key as usize];
-        let would = |active: &Active| {
-            active.outgoing.head_is_sent()
-                && !active.outgoing.is_ended()
-                && active.outgoing.delimiter() == Delimiter::Close
-        };
-        if slot.active.as_deref().is_some_and(would) {
+        if slot.active.as_deref().is_some_and(Active::would_look_whole) {
             net.reset(slot.source.take());
             self.retry_blocked_listeners();
         }
@@ -149,10 +151,15 @@ impl Core {
             debug_assert!(active.callbacks.is_none() && active.client.is_none());
             // A connection may end before its first request, with a timeout of its own.
             active.end_exchange();
+            active.release_partial_head(&mut self.partial_heads);
             self.pool.recycle_active(active);
         }
         self.arm(key, ticks(LINGER));
-        Event::Done
+        // The peer's end may be here already, of which nobody will tell a second time.
+        match self.slots[key as usize].flags.has(Flags::READABLE) {
+            true => Event::Continue,
+            false => Event::Done,
+        }
     }
 
     /// Reads and drops until the peer's end.
@@ -207,10 +214,22 @@ impl Core {
         self.for_each_connection(server_key, |core, key| {
             let slot = core.slot(key);
             if slot.kind == Kind::Server && slot.active.as_deref().is_none_or(Active::is_idle) {
-                slot.flags.set(Flags::DESTROYED);
+                // Both, and not known to be without bytes: see `closed_as_idle`.
+                slot.flags.set(Flags::DESTROYED.and(Flags::CLOSING).and(Flags::READABLE));
                 core.mark_dirty(key);
             }
         });
+    }
+
+    /// A connection was closed as an idle one. Where something has come on it meanwhile, closing it would be a reset,
+    /// and destroy the answer before, which may be under way: it ends as behind an answer then.
+    pub(super) fn closed_as_idle(&mut self, key: u32, input: &mut Input<'_>) -> bool {
+        let idle = self.slots[key as usize].active.as_deref().is_none_or(Active::is_idle);
+        let has_bytes = idle && (!input.is_empty() || self.read(key, input) == Read::Some);
+        if has_bytes {
+            self.slot(key).flags.unset(Flags::DESTROYED);
+        }
+        has_bytes
     }
 
     /// `close_all_connections`.

@@ -88,7 +88,7 @@ impl Core {
         let keep_alive = match self.agents.get(agent) {
             Some(entry) if !entry.is_closed => {
                 // One that keeps nothing, but may have to serve who waits, keeps a connection that long.
-                let is_kept = entry.options.keep_alive || entry.options.max_sockets != usize::MAX;
+                let is_kept = entry.options.keep_alive || entry.limits.max_sockets != usize::MAX;
                 is_kept && client.keep_alive
             }
             _ => return Err(agent_closed()),
@@ -387,6 +387,8 @@ impl Core {
                 Some(Event::Continue)
             }
             Ok(false) => {
+                // What was said is of the address before it, whose socket had the same name.
+                slot.flags.unset(Flags::BROKEN.and(Flags::HANGUP).and(Flags::READABLE));
                 slot.flags.set(Flags::WRITE_BLOCKED);
                 None
             }

@@ -146,7 +146,8 @@ impl Core {
             self.fail_unsent(id, Error::new(ErrorKind::Io, "ENOTFOUND", message));
             return Ok(());
         }
-        let found: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+        let found = found.iter().take(self.options.limits.addresses_per_name);
+        let found: Vec<SocketAddr> = found.map(|ip| SocketAddr::new(*ip, port)).collect();
         self.take_addresses(id.key, &found);
         Ok(())
     }

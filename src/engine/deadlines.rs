@@ -64,6 +64,14 @@ impl Sweep {
         self.next
     }
 
+    /// A pass will be made in time for this deadline.
+    #[cfg(feature = "sim")]
+    pub(super) fn finds(&self, deadline: u32) -> bool {
+        let due = Time(u64::from(deadline) * TICK.as_micros() as u64);
+        let latest = due.max(self.last.after(SWEEP_INTERVAL));
+        self.next.is_some_and(|next| next <= latest)
+    }
+
     /// Takes note of a deadline, so that a pass is made when it is due.
     #[inline]
     pub(crate) fn note(&mut self, deadline: u32) {

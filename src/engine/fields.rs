@@ -3,7 +3,9 @@
 use crate::engine::Core;
 use crate::engine::slot::{ExchangeId, Kind};
 use crate::error::{Error, ErrorKind, Limit, Result};
-use crate::h1::{FieldError, FieldList, Known, Outgoing, decimal, has_list_token, names_equal};
+use crate::h1::{
+    FieldError, FieldList, Known, Outgoing, decimal, is_token, names_equal, resembles_framing,
+};
 
 /// What becomes of the lines of a name when one is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,11 +164,16 @@ pub(crate) fn set_field(
     }
 }
 
-/// RFC 9110 §6.5.1: what steers framing, routing or authentication has no place behind the content.
+/// RFC 9110 §6.5.1: what steers framing, routing or authentication has no place behind the content. What we refuse
+/// when we receive it is never sent.
 pub(crate) fn check_trailer(name: &str) -> Result<()> {
-    const FORBIDDEN: [&str; 6] =
-        ["content-length", "transfer-encoding", "host", "trailer", "connection", "authorization"];
-    if FORBIDDEN.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name)) {
+    const FORBIDDEN: [&str; 5] =
+        ["host", "trailer", "connection", "authorization", "proxy-authorization"];
+    let mut forbidden = FORBIDDEN.iter();
+    if forbidden.any(|forbidden| forbidden.eq_ignore_ascii_case(name))
+        // The hyphen itself resembles the hyphen.
+        || resembles_framing(name.as_bytes())
+    {
         let message = format!("{name} is not allowed as a trailer");
         return Err(Error::local("ERR_HTTP_TRAILER_INVALID", message));
     }
@@ -185,7 +192,7 @@ fn check_framing_field(fields: &FieldList, name: &str, value: &[u8], place: Plac
         return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
     }
     if name.eq_ignore_ascii_case("transfer-encoding") && !ends_in_chunked(value) {
-        let message = "a Transfer-Encoding must end in `chunked`, which is how onloop frames it";
+        let message = "a Transfer-Encoding must be a list of codings that ends in `chunked`";
         return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
     }
     if place != Place::Only && fields.has(name.as_bytes()) && steers_framing(name) {
@@ -217,12 +224,14 @@ fn check_trailer_framing(known: Known) -> Result<()> {
     Ok(())
 }
 
-/// `chunked` is the last coding and the only one of that name (RFC 9112 §6.1).
+/// A list of tokens of which `chunked` is the last and the only one of that name (RFC 9112 §6.1): what is less
+/// plain, such as an empty element, one reader takes and another one refuses.
 fn ends_in_chunked(value: &[u8]) -> bool {
-    let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-    let before = value.len() - last.len();
-    last.trim_ascii().eq_ignore_ascii_case(b"chunked")
-        && !has_list_token(&value[..before], "chunked")
+    let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    codings.clone().all(is_token)
+        && codings.next_back().is_some_and(is_chunked)
+        && !codings.any(is_chunked)
 }
 
 /// The public error of a refused field.

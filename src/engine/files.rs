@@ -78,8 +78,12 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(net: &Net) -> Files {
-        Files { reader: FileReader::new(net), waiting: VecDeque::new(), buffer: Vec::new() }
+    pub(super) fn new(net: &Net, reads_max: usize) -> Files {
+        Files {
+            reader: FileReader::new(net, reads_max),
+            waiting: VecDeque::new(),
+            buffer: Vec::new(),
+        }
     }
 }
 
@@ -93,6 +97,12 @@ impl FileContent {
     /// It goes on when the thread has read.
     pub(super) fn awaits_disk(&self) -> bool {
         matches!(self.slice, Slice::Asked)
+    }
+
+    /// A slice is here that was asked for.
+    #[cfg(feature = "sim")]
+    pub(super) fn is_here(&self) -> bool {
+        matches!(self.slice, Slice::Here(_))
     }
 
     fn advance(&mut self, count: usize) {

@@ -257,7 +257,9 @@ impl Core {
         };
         active.incoming.paused = paused;
         active.incoming.paused_by_user = paused;
-        if !paused {
+        // What is left of a request that was answered is dropped, whoever has stopped reading it.
+        let is_answered = active.outgoing.is_ended();
+        if !paused || is_answered {
             self.mark_dirty(id.key);
         }
     }

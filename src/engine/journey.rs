@@ -34,7 +34,7 @@ pub(crate) struct Journey {
     pub(super) options: JourneyOptions,
     /// Whose connections it uses; `None` where it has connections of its own.
     pub(super) agent: Option<AgentId>,
-    deadline: Option<TimerKey>,
+    pub(super) deadline: Option<TimerKey>,
     /// It waits before its next attempt.
     pub(super) pause: Option<TimerKey>,
     pub(super) redirects: u32,
@@ -95,9 +95,10 @@ impl Core {
         }
         let deadline = options.deadline.map(|after| self.wake_exchange(id, after));
         let agent = self.agents.id_of(self.slots[id.key as usize].owner);
+        let most = self.options.limits.max_kept_for_repetition;
         let active = self.active(id.key);
         if options.may_send_again() {
-            active.output.keep();
+            active.output.keep(most);
         }
         if let Some(client) = active.client.as_deref_mut() {
             client.journey = Some(Box::new(Journey {

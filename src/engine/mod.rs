@@ -23,11 +23,14 @@ mod files;
 pub(crate) mod immediates;
 mod incoming;
 mod informational;
+#[cfg(feature = "sim")]
+mod invariants;
 pub(crate) mod journey;
 pub(crate) mod options;
 mod outgoing;
 pub(crate) mod output;
 mod over;
+mod partial_heads;
 mod pipe;
 mod places;
 pub(crate) mod pool;
@@ -73,7 +76,6 @@ pub(crate) use fields::{Place, field_error, gone, set_field};
 use files::Files;
 use immediates::Immediates;
 use options::LoopOptions;
-pub(crate) use outgoing::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
 use output::Trash;
 pub(crate) use over::Over;
 use pool::Pool;
@@ -130,6 +132,8 @@ pub(crate) struct Core {
     reads_left: usize,
     requests_left: usize,
     accepts_left: usize,
+    /// Bytes of request heads of which a part is here.
+    partial_heads: usize,
     /// Bytes that this drive may write before whoever waits for room has to wait for the next turn.
     writes_left: usize,
     /// What the system said when a connection broke, for whoever asks in the same drive.
@@ -148,21 +152,22 @@ impl Core {
     pub(crate) fn new(mut net: Net, options: Rc<LoopOptions>, first_generation: u32) -> Self {
         let now = net.now();
         let resolver_options = ResolverOptions {
-            pending_max: options.lookups_max,
-            threads_max: options.lookup_threads,
+            pending_max: options.limits.lookups_max,
+            threads_max: options.limits.lookup_threads,
             cache_ttl: options.lookup_cache,
+            cache_entries_max: options.limits.cached_names_max,
+            addresses_max: options.limits.addresses_per_name,
             lookup: options.lookup.clone(),
-            ..ResolverOptions::default()
         };
         let resolver = Resolver::new(&net, resolver_options);
-        let files = Files::new(&net);
+        let files = Files::new(&net, options.limits.file_reads_max);
         let mut date = DateCache::new();
         date.refresh(now, || net.wall_clock());
         let global = first_generation & GENERATION_MASK;
         Core {
             slots: Slab::with_capacity(options.reserve),
             servers: Slab::new(),
-            agents: Agents::new(AgentOptions::of_loop(&options), global),
+            agents: Agents::new(AgentOptions::of_loop(&options), &options.limits, global),
             pool: Pool::default(),
             timers: Timers::default(),
             immediates: Immediates::default(),
@@ -184,6 +189,7 @@ impl Core {
             reads_left: 0,
             requests_left: 0,
             accepts_left: 0,
+            partial_heads: 0,
             writes_left: 0,
             io_failure: None,
             next_generation: global.wrapping_add(1),
@@ -310,6 +316,9 @@ impl Core {
             self.retry_blocked_listeners();
         }
         let mut active = slot.active.take();
+        if let Some(active) = active.as_deref_mut() {
+            active.release_partial_head(&mut self.partial_heads);
+        }
         match kind {
             Kind::Server | Kind::Raw => self.server_lost_connection(owner, key),
             Kind::Client => self.client_left(key, owner, active.as_deref_mut()),
@@ -446,11 +455,11 @@ impl Core {
         self.current = key;
         self.current_generation = generation;
         self.activity = false;
-        self.reads_left = self.options.reads_per_turn;
-        self.requests_left = self.options.requests_per_turn;
-        self.writes_left = written::WRITTEN_BYTES_PER_TURN;
+        self.reads_left = self.options.limits.reads_per_turn;
+        self.requests_left = self.options.limits.requests_per_turn;
+        self.writes_left = self.options.limits.write_bytes_per_turn;
         if slot.kind == Kind::Listener {
-            self.accepts_left = self.options.accepts_per_turn;
+            self.accepts_left = self.options.limits.accepts_per_turn;
         }
         true
     }

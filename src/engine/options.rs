@@ -1,9 +1,10 @@
-//! What can be set on a loop: budgets, limits, policies. Server options are in `http::options`.
+//! What can be set on a loop: its limits and its policies. Server options are in `http::options`.
 
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::limits::Limits;
 use crate::net::resolve::LookupFn;
 
 /// What happens when a callback panics.
@@ -29,40 +30,22 @@ pub enum PanicPolicy {
 /// ```
 #[derive(Debug, Clone)]
 pub struct LoopOptions {
+    pub(crate) limits: Limits,
     pub(crate) panic_policy: PanicPolicy,
-    pub(crate) events_per_turn: usize,
-    pub(crate) accepts_per_turn: usize,
-    pub(crate) reads_per_turn: usize,
-    pub(crate) requests_per_turn: usize,
-    pub(crate) posts_max: usize,
-    pub(crate) posts_per_turn: usize,
-    pub(crate) lookups_max: usize,
-    pub(crate) lookup_threads: usize,
     pub(crate) lookup_cache: Duration,
     pub(crate) lookup: Option<LookupFn>,
-    pub(crate) read_buffer: usize,
     pub(crate) reserve: usize,
-    pub(crate) connections_per_origin_free: usize,
     pub(crate) free_timeout: Duration,
 }
 
 impl Default for LoopOptions {
     fn default() -> Self {
         LoopOptions {
+            limits: Limits::default(),
             panic_policy: PanicPolicy::Propagate,
-            events_per_turn: 1024,
-            accepts_per_turn: 256,
-            reads_per_turn: 8,
-            requests_per_turn: 64,
-            posts_max: 16_384,
-            posts_per_turn: 1024,
-            lookups_max: 1024,
-            lookup_threads: 4,
             lookup_cache: Duration::from_secs(10),
             lookup: None,
-            read_buffer: 64 * 1024,
             reserve: 0,
-            connections_per_origin_free: 256,
             free_timeout: Duration::from_secs(5),
         }
     }
@@ -80,46 +63,52 @@ impl LoopOptions {
         self
     }
 
-    /// Most readiness events taken from the system in one turn. Default: 1,024; at least 1.
+    /// All limits of the loop and of what lives on it: replaces those that were set before. The methods below of the
+    /// same names as methods of [`Limits`] set a single one.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets [`Limits::events_per_turn`].
     pub fn events_per_turn(mut self, count: usize) -> Self {
-        self.events_per_turn = count.max(1);
+        self.limits = self.limits.events_per_turn(count);
         self
     }
 
-    /// Most connections one listener accepts in one turn, so that a flood of new ones does not starve the
-    /// others. Default: 256; at least 1.
+    /// Sets [`Limits::accepts_per_turn`].
     pub fn accepts_per_turn(mut self, count: usize) -> Self {
-        self.accepts_per_turn = count.max(1);
+        self.limits = self.limits.accepts_per_turn(count);
         self
     }
 
-    /// Most reads from one connection in one turn. Default: 8, of up to 64 KiB each; at least 1.
+    /// Sets [`Limits::reads_per_turn`].
     pub fn reads_per_turn(mut self, count: usize) -> Self {
-        self.reads_per_turn = count.max(1);
+        self.limits = self.limits.reads_per_turn(count);
         self
     }
 
-    /// Most pipelined requests of one connection that are dispatched in one turn. Default: 64; at least 1.
+    /// Sets [`Limits::requests_per_turn`].
     pub fn requests_per_turn(mut self, count: usize) -> Self {
-        self.requests_per_turn = count.max(1);
+        self.limits = self.limits.requests_per_turn(count);
         self
     }
 
-    /// Most posts that wait for the loop; one more is refused. Default: 16,384; at least 1.
+    /// Sets [`Limits::posts_max`].
     pub fn posts_max(mut self, count: usize) -> Self {
-        self.posts_max = count.max(1);
+        self.limits = self.limits.posts_max(count);
         self
     }
 
-    /// Most posts that run in one turn. Default: 1,024; at least 1.
+    /// Sets [`Limits::posts_per_turn`].
     pub fn posts_per_turn(mut self, count: usize) -> Self {
-        self.posts_per_turn = count.max(1);
+        self.limits = self.limits.posts_per_turn(count);
         self
     }
 
-    /// Most names looked up at a time; a request that needs one more fails. Default: 1,024; at least 1.
+    /// Sets [`Limits::lookups_max`].
     pub fn lookups_max(mut self, count: usize) -> Self {
-        self.lookups_max = count.max(1);
+        self.limits = self.limits.lookups_max(count);
         self
     }
 
@@ -128,7 +117,7 @@ impl LoopOptions {
     /// It runs on a thread of the loop's, where it may take its time, with the name in lower case; never for a
     /// literal address, for a name that is being asked for already, or for one that is remembered
     /// ([`LoopOptions::lookup_cache`]). It returns the addresses in the order of preference, of which the first
-    /// 64 are used.
+    /// [`Limits::addresses_per_name`] are used.
     ///
     /// An `Err` or an empty list fails the requests that wait for the name: `ENOTFOUND`, or `EAI_AGAIN` where
     /// the error says that it may be otherwise soon (`TimedOut`, `WouldBlock`, `Interrupted`, an error of the
@@ -165,26 +154,23 @@ impl LoopOptions {
         self
     }
 
-    /// Most threads that ask for names at a time. They are started one by one, each when all others are busy,
-    /// so that a slow name holds up others only when so many are slow; then they stay for as long as the loop.
-    /// Default: 4, as Node has; at least 1.
+    /// Sets [`Limits::lookup_threads`].
     pub fn lookup_threads(mut self, count: usize) -> Self {
-        self.lookup_threads = count.max(1);
+        self.limits = self.limits.lookup_threads(count);
         self
     }
 
     /// How long the addresses of a name are used again before it is asked for anew; 0 asks each time. The
     /// system does not tell how long they are good. Names that were not found are not remembered, and no more
-    /// than 256 that were. Default: 10 s. (Node: none)
+    /// than [`Limits::cached_names_max`] that were. Default: 10 s. (Node: none)
     pub fn lookup_cache(mut self, time: Duration) -> Self {
         self.lookup_cache = time;
         self
     }
 
-    /// Bytes of the one buffer that all connections are read into, which is also the largest chunk
-    /// `on_data` is given. Default: 65,536; at least 1,024.
+    /// Sets [`Limits::read_buffer`].
     pub fn read_buffer(mut self, bytes: usize) -> Self {
-        self.read_buffer = bytes.max(1024);
+        self.limits = self.limits.read_buffer(bytes);
         self
     }
 
@@ -195,10 +181,9 @@ impl LoopOptions {
         self
     }
 
-    /// Most idle client connections kept for one origin (Node's `maxFreeSockets`). Default: 256; 0 keeps
-    /// none.
+    /// Sets [`Limits::free_connections_per_origin`].
     pub fn free_connections_per_origin(mut self, count: usize) -> Self {
-        self.connections_per_origin_free = count;
+        self.limits = self.limits.free_connections_per_origin(count);
         self
     }
 

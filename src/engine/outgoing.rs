@@ -11,23 +11,15 @@ use crate::h1::{
     Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, push_chunk_size,
 };
 
-/// Default `high_water_mark`: from so many unsent bytes on `write` returns false.
-pub(crate) const HIGH_WATER_MARK: usize = 64 * 1024;
-
-/// Default `max_buffered`: a message that leaves more unsent is ended.
-pub(crate) const BUFFERED_BYTES_MAX: usize = 16 * 1024 * 1024;
-
 impl Core {
+    /// `high_water_mark` and `max_buffered` of a connection.
     pub(crate) fn marks(&self, slot_kind: Kind, owner: u16) -> (usize, usize) {
-        match slot_kind {
-            Kind::Server => self
-                .servers
-                .get(owner as usize)
-                .map_or((HIGH_WATER_MARK, BUFFERED_BYTES_MAX), |server| {
-                    (server.options.high_water_mark, server.options.max_buffered)
-                }),
-            _ => (HIGH_WATER_MARK, BUFFERED_BYTES_MAX),
-        }
+        let server = match slot_kind {
+            Kind::Server => self.servers.get(owner as usize),
+            _ => None,
+        };
+        let limits = server.map_or(&self.options.limits, |server| &server.limits);
+        (limits.high_water_mark, limits.max_buffered)
     }
 
     /// From how many unsent bytes on `write` returns false.

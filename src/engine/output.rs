@@ -18,8 +18,9 @@ const WRITE_BYTES_MAX: usize = 448 * 1024;
 /// reader that is always a little behind would otherwise make it grow without end.
 const COMPACT_BYTES_MIN: usize = 64 * 1024;
 
-/// Most bytes that are kept of what was written already, in case it has to be written again.
-const KEPT_FOR_REPETITION_MAX: usize = 64 * 1024;
+/// A buffer that is so long is not made longer, but another one begun behind it: one that doubles would take, with
+/// its copy, up to three times what waits.
+const BUFFER_BYTES_MAX: usize = 256 * 1024;
 
 /// Most slices given to one `writev`.
 const WRITE_SLICES_MAX: usize = 32;
@@ -65,8 +66,9 @@ pub(crate) struct Output {
     taken: u64,
     /// Bytes were thrown away since writing failed.
     lost: bool,
-    /// What is written stays here, so that it can be written again.
+    /// What is written stays here, so that it can be written again, as long as it is not more than that.
     kept: bool,
+    kept_max: usize,
 }
 
 impl Output {
@@ -100,11 +102,16 @@ impl Output {
     /// Where bytes that go out next in order are to be appended.
     #[inline]
     pub(crate) fn tail(&mut self) -> Tail<'_> {
-        if self.pieces.is_empty() {
+        if self.pieces.is_empty() && self.buffer.len() < BUFFER_BYTES_MAX {
             return Tail { bytes: &mut self.buffer, before: 0, pieces_bytes: None };
         }
-        if !matches!(self.pieces.back(), Some(Piece::Copied(_))) {
-            self.pieces.push_back(Piece::Copied(Vec::new()));
+        match self.pieces.back() {
+            Some(Piece::Copied(bytes)) if bytes.len() < BUFFER_BYTES_MAX => {}
+            // It goes on as the one before it, which was filled.
+            Some(Piece::Copied(_)) | None => {
+                self.pieces.push_back(Piece::Copied(Vec::with_capacity(BUFFER_BYTES_MAX + 1024)));
+            }
+            Some(_) => self.pieces.push_back(Piece::Copied(Vec::new())),
         }
         match self.pieces.back_mut() {
             Some(Piece::Copied(bytes)) => {
@@ -135,7 +142,12 @@ impl Output {
                 self.pieces.push_back(Piece::Shared(bytes));
             }
             small => {
-                self.tail().bytes.extend_from_slice(small.as_slice());
+                let tail = self.tail();
+                if tail.bytes.len() + small.len() > BUFFER_BYTES_MAX {
+                    tail.bytes.reserve_exact(small.len());
+                }
+                tail.bytes.extend_from_slice(small.as_slice());
+                drop(tail);
                 trash.discard(small);
             }
         }
@@ -146,7 +158,8 @@ impl Output {
     pub(crate) fn push_chunk(&mut self, chunk: Chunk<'_>, trash: &mut Trash) {
         let length = chunk.len();
         // The usual case in one piece.
-        if self.pieces.is_empty() && length < PIECE_BYTES_MIN {
+        let is_usual = self.pieces.is_empty() && self.buffer.len() < BUFFER_BYTES_MAX;
+        if is_usual && length < PIECE_BYTES_MIN {
             const SIZE_AND_ENDS_BYTES: usize = 20;
             self.buffer.reserve(length + SIZE_AND_ENDS_BYTES);
             push_chunk_size(&mut self.buffer, length);
@@ -219,7 +232,7 @@ impl Output {
         self.position += written;
         self.taken += written as u64;
         if self.kept {
-            if self.position > KEPT_FOR_REPETITION_MAX {
+            if self.position > self.kept_max {
                 self.release(trash);
             }
             return;
@@ -249,7 +262,7 @@ impl Output {
         }
         self.position -= self.buffer.len();
         self.buffer.clear();
-        // A copied piece never stands first: it becomes the buffer, which is compacted as it drains.
+        // A copied piece that is the last becomes the buffer, which is compacted as it drains.
         while let Some(first) = self.pieces.front() {
             let length = first.as_slice().len();
             if self.position < length {
@@ -273,10 +286,11 @@ impl Output {
         }
     }
 
-    /// From now on what is written stays here, up to 64 KiB of it, until [`Output::release`].
-    pub(crate) fn keep(&mut self) {
+    /// From now on what is written stays here, until it is more or [`Output::release`].
+    pub(crate) fn keep(&mut self, most: usize) {
         debug_assert_eq!(self.position, 0, "what went before cannot be written again");
         self.kept = true;
+        self.kept_max = most;
     }
 
     /// Everything that was written since [`Output::keep`] is still here.
@@ -365,6 +379,28 @@ impl Output {
         while let Some(piece) = self.pieces.pop_front() {
             trash.push(piece);
         }
+    }
+
+    /// What is counted is what there is.
+    #[cfg(feature = "sim")]
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let pieces: usize = self.pieces.iter().map(|piece| piece.as_slice().len()).sum();
+        let written_max = match self.pieces.front().filter(|_| self.buffer.is_empty()) {
+            Some(first) => first.as_slice().len(),
+            None => self.buffer.len(),
+        };
+        match pieces == self.pieces_bytes && (self.kept || self.position <= written_max) {
+            true => Ok(()),
+            false => {
+                Err(format!("output: {pieces} bytes in pieces, {} counted", self.pieces_bytes))
+            }
+        }
+    }
+
+    /// Nothing of a former connection is left.
+    #[cfg(feature = "sim")]
+    pub(crate) fn is_blank(&self) -> bool {
+        self.is_empty() && self.position == 0 && self.pieces.is_empty() && !self.lost && !self.kept
     }
 
     /// Gives back buffers that have grown beyond `keep` bytes.
@@ -497,7 +533,7 @@ mod tests {
             let mut rest = output.len();
             output.advance(rest, &mut trash);
             expected.clear();
-            output.keep();
+            output.keep(usize::MAX);
             for (index, size) in [5, PIECE_BYTES_MIN, 7].into_iter().enumerate() {
                 let bytes = vec![b'a' + index as u8; size];
                 expected.extend_from_slice(&bytes);
@@ -521,9 +557,9 @@ mod tests {
     fn no_more_is_kept_than_is_allowed() {
         let mut output = Output::default();
         let mut trash = Trash::default();
-        output.keep();
-        output.push(Chunk::Borrowed(&vec![0; KEPT_FOR_REPETITION_MAX + 1]), &mut trash);
-        output.advance(KEPT_FOR_REPETITION_MAX, &mut trash);
+        output.keep(1000);
+        output.push(Chunk::Borrowed(&[0; 1001]), &mut trash);
+        output.advance(1000, &mut trash);
         assert!(output.is_kept());
         output.advance(1, &mut trash);
         assert!(!output.is_kept() && output.buffer.is_empty() && output.position == 0);

@@ -17,6 +17,17 @@ impl Core {
         let Some(active) = self.exchange(source) else {
             return false;
         };
+        let incoming = &active.incoming;
+        if incoming.complete && incoming.ended && incoming.discarded_bytes == 0 {
+            // Its end was told before: there is nothing but that.
+            self.pipe_end(source.key, target);
+            return true;
+        }
+        if incoming.discarding || (incoming.complete && incoming.ended) {
+            // Content was dropped, or is about to be.
+            self.break_pipe(target);
+            return false;
+        }
         let former_target = active.incoming.pipe_to.replace(target);
         active.incoming.paused = false;
         active.incoming.paused_by_user = false;
@@ -75,7 +86,7 @@ impl Core {
     /// become whole.
     #[cold]
     fn pipe_refused(&mut self, target: ExchangeId, refusal: Refusal) {
-        if matches!(refusal, Refusal::Mismatch | Refusal::NoContent | Refusal::Buffered) {
+        if !matches!(refusal, Refusal::Ended | Refusal::EndedTwice | Refusal::Destroyed) {
             self.fail_exchange(target, refusal.into());
             // It may be the very exchange that is being driven, which has looked for failures already.
             self.mark_dirty_later(target.key);

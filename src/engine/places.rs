@@ -89,7 +89,7 @@ impl Core {
         let Some((here, entry)) = self.agents.both(origin) else {
             return true;
         };
-        if (here.connections as usize) < entry.options.max_sockets && !entry.is_full() {
+        if (here.connections as usize) < entry.limits.max_sockets && !entry.is_full() {
             return true;
         }
         entry.free > 0 && self.make_room(origin)
@@ -103,7 +103,7 @@ impl Core {
                 return true;
             };
             let (agent, is_full) = (here.agent, entry.is_full());
-            let is_full_here = here.connections as usize >= entry.options.max_sockets;
+            let is_full_here = here.connections as usize >= entry.limits.max_sockets;
             let made = match (is_full_here, is_full) {
                 (false, false) => return true,
                 (true, _) => self.drop_oldest_free(origin),
@@ -164,7 +164,7 @@ impl Core {
     fn has_excess_in_all(&self, agent: AgentId, origin: u16) -> bool {
         let entry = self.agents.get(agent);
         self.agents.id_of(origin) == Some(agent)
-            && entry.is_some_and(|entry| entry.connections > entry.options.max_total_sockets)
+            && entry.is_some_and(|entry| entry.connections > entry.limits.max_total_sockets)
     }
 
     fn has_excess(&mut self, agent: AgentId, origin: u16) -> bool {
@@ -172,8 +172,8 @@ impl Core {
             return false;
         }
         self.agents.both(origin).is_some_and(|(here, entry)| {
-            here.connections as usize > entry.options.max_sockets
-                || here.free.len() > entry.options.max_free_sockets
+            here.connections as usize > entry.limits.max_sockets
+                || here.free.len() > entry.limits.max_free_sockets
         })
     }
 
@@ -182,7 +182,7 @@ impl Core {
         let Some(entry) = self.agents.agent_of(origin) else {
             return Ok(());
         };
-        if entry.waiting < entry.options.max_queued_requests {
+        if entry.waiting < entry.limits.max_queued_requests {
             return Ok(());
         }
         let message = "too many requests wait for a connection of this agent: raise \
@@ -216,7 +216,7 @@ impl Core {
         let Some((here, entry)) = self.agents.both(origin) else {
             return;
         };
-        let has_room = (here.connections as usize) < entry.options.max_sockets;
+        let has_room = (here.connections as usize) < entry.limits.max_sockets;
         if has_room && here.waiting > 0 && !std::mem::replace(&mut here.is_starved, true) {
             entry.starved.push_back((origin, here.count));
             if entry.starved.len() > 2 * entry.waiting + STALE_MAX {
@@ -405,17 +405,17 @@ impl Core {
         let Some((here, entry)) = self.agents.both(origin) else {
             return false;
         };
-        let options = &entry.options;
+        let (options, limits) = (&entry.options, &entry.limits);
         let mut idle = options.free_timeout.min(options.timeout.unwrap_or(Duration::MAX));
         if let Some(seconds) = hint {
             let hinted = Duration::from_secs(u64::from(seconds));
             idle = idle.min(hinted.saturating_sub(options.keep_alive_timeout_buffer));
         }
-        let (is_wanted, free_max) = (entry.waiting > 0, options.max_free_sockets);
+        let (is_wanted, free_max) = (entry.waiting > 0, limits.max_free_sockets);
         let tcp_keep_alive = options.tcp_keep_alive;
         // The limits may have been lowered meanwhile.
-        let is_beyond = entry.connections > options.max_total_sockets
-            || here.connections as usize > options.max_sockets;
+        let is_beyond = entry.connections > limits.max_total_sockets
+            || here.connections as usize > limits.max_sockets;
         let keeps = options.keep_alive;
         if is_beyond || hint == Some(0) {
             return false;

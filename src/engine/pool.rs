@@ -40,9 +40,10 @@ impl Pool {
         debug_assert!(active.output.is_empty() && !active.output.is_lost());
         debug_assert!(active.file.is_none());
         debug_assert!(active.failure.is_none() && active.piped_from.is_none());
+        debug_assert!(active.incoming.pipe_to.is_none());
         debug_assert!(!active.need_drain && active.timeout_ticks == 0);
         debug_assert!(active.inactivity == Inactivity::None);
-        debug_assert!(active.corked.is_none());
+        debug_assert!(active.corked.is_none() && active.partial_bytes == 0);
         if self.actives.len() >= KEPT_MAX {
             return;
         }
@@ -79,6 +80,54 @@ impl Pool {
     pub(crate) fn recycle_callbacks(&mut self, callbacks: Box<Callbacks>) {
         if self.callbacks.len() < KEPT_MAX {
             self.callbacks.push(callbacks);
+        }
+    }
+
+    /// What is kept is little, and blank: nothing of one exchange may be found by the next.
+    #[cfg(feature = "sim")]
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let most = [self.actives.len(), self.heads.len(), self.callbacks.len(), self.clients.len()];
+        if most.iter().any(|kept| *kept > KEPT_MAX) {
+            return Err(format!("the pools keep too much: {most:?}"));
+        }
+        let is_blank = |active: &Active| {
+            active.callbacks.is_none()
+                && active.client.is_none()
+                && active.output.is_blank()
+                && active.input.is_empty()
+                && active.input.capacity() <= KEPT_BYTES_MAX
+                && active.file.is_none()
+                && active.failure.is_none()
+                && active.piped_from.is_none()
+                && active.incoming.pipe_to.is_none()
+                && active.corked.is_none()
+                && active.partial_bytes == 0
+                && !active.need_drain
+                && active.timeout_ticks == 0
+                && active.inactivity == Inactivity::None
+                && active.outgoing.fields.byte_capacity() <= KEPT_BYTES_MAX
+        };
+        if let Some(active) = self.actives.iter().find(|active| !is_blank(active)) {
+            return Err(format!("a state in the pool is not blank: {active:?}"));
+        }
+        if self.heads.iter().any(|head| head.byte_capacity() > KEPT_BYTES_MAX) {
+            return Err("a head in the pool is large".into());
+        }
+        if !self.callbacks.iter().all(|callbacks| callbacks.is_blank()) {
+            return Err("callbacks in the pool are registered".into());
+        }
+        let is_blank = |client: &ClientState| {
+            client.endpoint.is_none()
+                && client.addresses.is_empty()
+                && client.attempts.is_empty()
+                && client.journey.is_none()
+                && client.tunnel.is_none()
+                && client.connect_error.is_none()
+                && !(client.queued || client.looking_up || client.answered || client.sent_any)
+        };
+        match self.clients.iter().all(|client| is_blank(client)) {
+            true => Ok(()),
+            false => Err("the state of a client's request in the pool is not blank".into()),
         }
     }
 

@@ -9,9 +9,6 @@ use crate::engine::slot::{Flags, Kind};
 use crate::error::Result;
 use crate::net::{Address, Source};
 
-/// Most addresses of one request that are tried at the same time.
-const ATTEMPTS_MAX: usize = 8;
-
 /// An address that is tried in a slot of its own.
 #[derive(Debug)]
 pub(crate) struct Attempt {
@@ -24,7 +21,7 @@ impl Core {
     /// Tries the next address beside those that are being tried.
     pub(super) fn try_beside(&mut self, key: u32) {
         self.client(key).attempt_until = None;
-        if self.client(key).attempts.len() + 1 >= ATTEMPTS_MAX {
+        if self.client(key).attempts.len() + 1 >= self.options.limits.connection_attempts_max {
             // One of them has to fail first.
             return;
         }

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 impl Core {
     /// Turns a connection into a byte stream of the user's, who is given its first `head` bytes at once.
     pub(crate) fn become_raw(&mut self, key: u32, head: usize) {
+        self.release_partial_head(key);
         let slot = self.slot(key);
         slot.kind = Kind::Raw;
         slot.deadline = 0;

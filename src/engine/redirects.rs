@@ -137,12 +137,12 @@ impl Core {
     /// The content of a request is not wanted where it goes now. What is still written of it is dropped.
     fn drop_content(&mut self, key: u32) {
         self.discard_corked(key);
-        let Core { slots, trash, .. } = self;
+        let Core { slots, trash, options, .. } = self;
         let Some(active) = slots[key as usize].active.as_deref_mut() else {
             return;
         };
         active.output.recycle(trash);
-        active.output.keep();
+        active.output.keep(options.limits.max_kept_for_repetition);
         let source = active.piped_from.take();
         active.outgoing.drop_content();
         let fields = &mut active.outgoing.fields;

@@ -17,7 +17,7 @@ impl Core {
         }
         if let Some(active) = slot.active.as_deref_mut() {
             if active.client.as_deref().is_some_and(|client| client.is_idempotent()) {
-                active.output.keep();
+                active.output.keep(self.options.limits.max_kept_for_repetition);
             }
         }
     }
@@ -61,6 +61,10 @@ impl Core {
         self.note_sent(key);
         self.disconnect(key);
         self.client(key).repeated = true;
+        // Its name may have to be looked up again, which must not take for ever either.
+        let now = self.now;
+        self.active(key).started = now;
+        self.arm_connecting(key);
     }
 
     /// Remembers how much of a request was sent before it is sent anew.

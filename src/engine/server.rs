@@ -3,14 +3,17 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::rc::Rc;
 
 use crate::error::{Error, Result};
 use crate::h1::{BodyLimits, HeadLimits};
 use crate::http::{Connection, DropInfo, Request, Response, ServerOptions, Socket};
+use crate::limits::Limits;
 
 use super::Core;
 use super::callbacks::{Hook, Listener};
 use super::date::DateCache;
+use super::options::LoopOptions;
 use super::server_clock::{BODY_RATE_SPAN, quota};
 use super::slot::Kind;
 
@@ -69,6 +72,9 @@ pub(crate) enum RequestListener {
 pub(crate) struct ServerEntry {
     pub(crate) generation: u32,
     pub(crate) options: ServerOptions,
+    /// Those of the loop, with what the options say.
+    pub(crate) limits: Limits,
+    of_loop: Rc<LoopOptions>,
     pub(crate) head_limits: HeadLimits,
     pub(crate) body_limits: BodyLimits,
     /// The idle deadline in ticks of the deadline clock, with the unadvertised buffer; 0 is none.
@@ -88,18 +94,23 @@ pub(crate) struct ServerEntry {
     /// `close` was called: no connection outlives its exchange.
     pub(crate) closing: bool,
     pub(crate) unreferenced: bool,
+    /// Settings were changed since it was made: clocks that run may be of former ones.
+    #[cfg(feature = "sim")]
+    pub(crate) is_changed: bool,
     keep_alive_line: Vec<u8>,
     persistent_block: Vec<u8>,
     block_second: u64,
 }
 
 impl ServerEntry {
-    pub(crate) fn new(generation: u32, options: ServerOptions) -> Self {
+    pub(crate) fn new(generation: u32, options: ServerOptions, of_loop: Rc<LoopOptions>) -> Self {
         let mut entry = ServerEntry {
             generation,
-            head_limits: head_limits(&options),
-            body_limits: body_limits(&options),
+            limits: Limits::default(),
+            head_limits: HeadLimits::default(),
+            body_limits: BodyLimits::default(),
             options,
+            of_loop,
             keep_alive_ticks: 0,
             timeout_ticks: 0,
             write_quota: 1,
@@ -110,19 +121,38 @@ impl ServerEntry {
             addresses: None,
             closing: false,
             unreferenced: false,
+            #[cfg(feature = "sim")]
+            is_changed: false,
             keep_alive_line: Vec::new(),
             persistent_block: Vec::new(),
             block_second: u64::MAX,
         };
         entry.apply_options();
+        #[cfg(feature = "sim")]
+        {
+            entry.is_changed = false;
+        }
         entry
     }
 
     /// Brings what is derived from the options up to date with them.
     pub(crate) fn apply_options(&mut self) {
+        #[cfg(feature = "sim")]
+        {
+            self.is_changed = true;
+        }
         let options = &self.options;
-        self.head_limits = head_limits(options);
-        self.body_limits = body_limits(options);
+        self.limits = options.limits.over(&self.of_loop.limits);
+        self.head_limits = HeadLimits {
+            host_optional: !options.require_host_header,
+            join_duplicates: options.join_duplicate_headers,
+            ..head_limits(&self.limits)
+        };
+        self.body_limits = BodyLimits {
+            join_duplicates: options.join_duplicate_headers,
+            content_bytes: self.head_limits.content_bytes,
+            ..body_limits(&self.limits)
+        };
         let idle = options.keep_alive_timeout;
         self.keep_alive_ticks = match idle.is_zero() {
             true => 0,
@@ -136,14 +166,14 @@ impl ServerEntry {
             0 => 0,
             rate => quota(BODY_RATE_SPAN, rate),
         };
-        self.keep_alive_line = match (idle.is_zero(), options.max_requests_per_socket) {
+        self.keep_alive_line = match (idle.is_zero(), self.limits.max_requests_per_socket) {
             (true, _) => String::new(),
             (false, None) => format!("Keep-Alive: timeout={}\r\n", idle.as_secs()),
             (false, Some(max)) => format!("Keep-Alive: timeout={}, max={max}\r\n", idle.as_secs()),
         }
         .into_bytes();
         self.block_second = u64::MAX;
-        if options.max_connections_per_address.is_some() {
+        if self.limits.max_connections_per_address.is_some() {
             self.addresses.get_or_insert_default();
         }
     }
@@ -174,7 +204,11 @@ impl Core {
             return Err(Error::local("ERR_OUT_OF_RANGE", message));
         }
         let generation = self.new_generation();
-        let key = self.servers.insert(Box::new(ServerEntry::new(generation, options)));
+        let key = self.servers.insert(Box::new(ServerEntry::new(
+            generation,
+            options,
+            self.options.clone(),
+        )));
         Ok((key as u32, generation))
     }
 
@@ -204,46 +238,57 @@ impl Core {
     fn response_limits(&self, key: u32) -> BodyLimits {
         let active = self.slots[key as usize].active.as_deref();
         let limits = active.and_then(|active| active.client.as_deref()?.head_limits.as_ref());
-        BodyLimits {
-            join_duplicates: limits.is_some_and(|limits| limits.join_duplicates),
-            ..BodyLimits::default()
+        match limits {
+            None => self.agents.body_limits,
+            Some(limits) => BodyLimits {
+                trailer_bytes: limits.head_bytes,
+                trailer_fields: limits.fields,
+                join_duplicates: limits.join_duplicates,
+                ..self.agents.body_limits
+            },
         }
     }
 
     /// How much unread content is dropped to keep the connection.
     pub(crate) fn discarded_bytes_max(&self, key: u32) -> usize {
+        self.limits_of(key).max_discarded
+    }
+
+    /// The limits that hold for a connection.
+    pub(super) fn limits_of(&self, key: u32) -> &Limits {
         let slot = &self.slots[key as usize];
-        match slot.kind {
-            Kind::Server => self
-                .servers
-                .get(slot.owner as usize)
-                .map_or(DISCARDED_BYTES_MAX, |server| server.options.max_discarded),
-            _ => DISCARDED_BYTES_MAX,
-        }
+        let server = match slot.kind {
+            Kind::Server => self.servers.get(slot.owner as usize),
+            _ => None,
+        };
+        server.map_or(&self.options.limits, |server| &server.limits)
     }
 }
 
-/// Default of `max_discarded`, and the bound for responses that nobody reads.
-pub(crate) const DISCARDED_BYTES_MAX: usize = 256 * 1024;
-
-fn head_limits(options: &ServerOptions) -> HeadLimits {
+/// What a head may cost that is received.
+pub(super) fn head_limits(limits: &Limits) -> HeadLimits {
     HeadLimits {
-        head_bytes: options.max_header_size,
-        target_bytes: options.max_target_size,
-        fields: fields_max(options.max_headers_count),
-        content_bytes: options.max_body_size.unwrap_or(u64::MAX),
-        host_optional: !options.require_host_header,
-        join_duplicates: options.join_duplicate_headers,
+        head_bytes: limits.max_header_size,
+        target_bytes: limits.max_target_size,
+        fields: fields_max(limits.max_headers_count),
+        content_bytes: limits.max_body_size.unwrap_or(u64::MAX),
+        // The options see to it that they fit.
+        method_bytes: u8::try_from(limits.max_method_size).unwrap_or(u8::MAX),
+        empty_lines: u8::try_from(limits.max_empty_lines).unwrap_or(u8::MAX),
+        host_optional: false,
+        join_duplicates: false,
     }
 }
 
-fn body_limits(options: &ServerOptions) -> BodyLimits {
+/// What the framing of content may cost that is received. Its trailers are held to what holds for the head.
+pub(super) fn body_limits(limits: &Limits) -> BodyLimits {
     BodyLimits {
-        trailer_bytes: options.max_header_size,
-        trailer_fields: fields_max(options.max_headers_count),
-        content_bytes: options.max_body_size.unwrap_or(u64::MAX),
-        join_duplicates: options.join_duplicate_headers,
-        ..BodyLimits::default()
+        extension_bytes_per_chunk: limits.max_extensions_per_chunk,
+        extension_bytes: limits.max_extensions_per_message,
+        trailer_bytes: limits.max_header_size,
+        trailer_fields: fields_max(limits.max_headers_count),
+        content_bytes: u64::MAX,
+        join_duplicates: false,
     }
 }
 
@@ -272,6 +317,24 @@ impl AddressCounts {
         let network = network(address);
         *self.counts.entry(network).or_default() += 1;
         self.addresses.insert(key, network);
+    }
+
+    /// Each count is the number of connections from there, and these are the server's own.
+    #[cfg(feature = "sim")]
+    pub(crate) fn check(&self, is_its: impl Fn(u32) -> bool) -> std::result::Result<(), String> {
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for (key, network) in &self.addresses {
+            *counts.entry(*network).or_default() += 1;
+            if !is_its(*key) {
+                return Err(format!("slot {key} is counted by its address, and is gone"));
+            }
+        }
+        match counts == self.counts {
+            true => Ok(()),
+            false => {
+                Err(format!("it counts {:?} by address, and there are {counts:?}", self.counts))
+            }
+        }
     }
 
     pub(crate) fn remove(&mut self, key: u32) {

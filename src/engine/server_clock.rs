@@ -159,6 +159,19 @@ impl Core {
         }
     }
 
+    /// The deadline that the state of a connection calls for.
+    #[cfg(feature = "sim")]
+    pub(super) fn server_clock_due(&self, key: u32) -> u32 {
+        let slot = &self.slots[key as usize];
+        let server = self.servers.get(slot.owner as usize);
+        let Some((active, server)) = slot.active.as_deref().zip(server) else {
+            return 0;
+        };
+        let awaited = is_head_awaited(active, slot.flags, slot.sequence);
+        let clocks = clocks(active, server, awaited).into_iter().map(|(_, tick)| tick);
+        clocks.filter(|&tick| tick != 0).min().unwrap_or(0)
+    }
+
     /// A deadline has passed; which one follows from the state.
     pub(super) fn server_expired(&mut self, key: u32) -> Step {
         let now = self.tick.saturating_sub(1);

@@ -19,7 +19,7 @@ impl Core {
         };
         if active.head_has_left() {
             log::debug!(target: "onloop::server", "connection {key}: dropped: {error}");
-            return Step::Event(self.drop_connection(key, Some(error)));
+            return Step::Event(self.cut_off(key, error));
         }
         let status = error.status_hint().unwrap_or(500);
         let finale = self.take_finale(key, Some(error));
@@ -111,11 +111,29 @@ impl Core {
         let is_answered =
             |active: &Active| active.stage == Stage::Exchange && active.outgoing.is_ended();
         if !self.slots[key as usize].active.as_deref().is_some_and(is_answered) {
-            return self.drop_connection(key, Some(error));
+            return self.cut_off(key, error);
         }
         // What the system takes now was finished, and what breaks the request is no error of the response then.
         self.flush(key);
         if self.slots[key as usize].flags.has(Flags::BROKEN) {
+            return self.drop_connection(key, Some(error));
+        }
+        let finale = self.take_finale(key, Some(error));
+        self.slot(key).flags.set(Flags::CLOSING);
+        finale.map_or(Event::Continue, Event::Final)
+    }
+
+    /// The response is cut off, and its connection ends. Closing with unread input would reset the connection, and
+    /// take along the answers to earlier requests that are under way (RFC 9112 §9.6): where there are any, it ends
+    /// as behind the last answer.
+    fn cut_off(&mut self, key: u32, error: Error) -> Event {
+        let Core { slots, trash, .. } = self;
+        let slot = &mut slots[key as usize];
+        let Some(active) = slot.active.as_deref_mut().filter(|_| slot.sequence > 1) else {
+            return self.drop_connection(key, Some(error));
+        };
+        active.drop_unended(trash);
+        if active.would_look_whole() || slot.flags.has(Flags::BROKEN) {
             return self.drop_connection(key, Some(error));
         }
         let finale = self.take_finale(key, Some(error));
@@ -192,7 +210,10 @@ impl Core {
         let slot = self.slot(key);
         let flags = slot.flags;
         if flags.has(Flags::DESTROYED) {
-            return Step::Event(self.drop_connection(key, None));
+            return match flags.has(Flags::CLOSING) && self.closed_as_idle(key, input) {
+                true => Step::Again,
+                false => Step::Event(self.drop_connection(key, None)),
+            };
         }
         if flags.has(Flags::BROKEN) {
             return self.server_reset(key);
@@ -233,6 +254,8 @@ pub(crate) fn violation_error(violation: Violation) -> Error {
         None => ErrorKind::Peer,
         Some(LimitName::HeaderSize) => ErrorKind::Limit(Limit::HeaderSize),
         Some(LimitName::HeadersCount) => ErrorKind::Limit(Limit::HeadersCount),
+        Some(LimitName::Method) => ErrorKind::Limit(Limit::Method),
+        Some(LimitName::EmptyLines) => ErrorKind::Limit(Limit::EmptyLines),
         Some(LimitName::Target) => ErrorKind::Limit(Limit::Target),
         Some(LimitName::Chunked) => ErrorKind::Limit(Limit::Chunked),
         Some(LimitName::Body) => ErrorKind::Limit(Limit::Body),

@@ -195,7 +195,7 @@ impl Core {
         else {
             return Step::Rest;
         };
-        if active.output.len() >= server.options.high_water_mark {
+        if active.output.len() >= server.limits.high_water_mark {
             return self.server_relieve(key);
         }
         let mut head = pool.head();
@@ -210,8 +210,7 @@ impl Core {
                 }
                 active.partial = true;
                 self.pool.recycle_head(head);
-                self.keep_input(key, input);
-                Step::Again
+                self.keep_partial_head(key, input)
             }
             Err(violation) => {
                 self.pool.recycle_head(head);
@@ -293,6 +292,7 @@ impl Core {
         let mut kept = std::mem::take(&mut self.active(key).input);
         let read = self.read(key, input);
         if read == Read::Some {
+            self.release_partial_head(key);
             kept.extend_from_slice(input.bytes());
             input.filled(0);
             input.load(kept);
@@ -322,7 +322,7 @@ impl Core {
         let id = ExchangeId { key, generation: slot.generation, sequence: slot.sequence };
         let server_key = u32::from(slot.owner);
         let meaning = *head.meaning();
-        let last = server.options.max_requests_per_socket;
+        let last = server.limits.max_requests_per_socket;
         let persistent =
             meaning.persistent && !server.closing && last.is_none_or(|last| slot.sequence < last);
         let is_whole = !active.partial;
@@ -404,11 +404,20 @@ impl Core {
             // The client was not asked for its content and may send it or not: RFC 9110 §10.1.1.
             return self.server_stop_discarding(key);
         }
-        if active.incoming.paused && !active.incoming.discarding {
-            active.incoming.discarding = true;
-            return Step::Again;
+        let incoming = &mut active.incoming;
+        if !incoming.paused || incoming.discarding {
+            return Step::Rest;
         }
-        Step::Rest
+        if incoming.pipe_to.is_some() && !incoming.paused_by_user {
+            // What it is piped into takes it when there is room.
+            return Step::Rest;
+        }
+        incoming.discarding = true;
+        let piped_into = incoming.pipe_to.take();
+        if let Some(target) = piped_into {
+            self.break_pipe(target);
+        }
+        Step::Again
     }
 
     /// The client has ended its side, and the response is not ended: its handler is told. Where half-open
@@ -454,6 +463,10 @@ impl Core {
         active.outgoing.forbid_persistence();
         active.incoming.complete = true;
         active.incoming.ended = true;
+        let piped_into = active.incoming.pipe_to.take();
+        if let Some(target) = piped_into {
+            self.break_pipe(target);
+        }
         Step::Again
     }
 
@@ -470,6 +483,10 @@ impl Core {
             if !self.active(key).output.is_empty() {
                 return Step::Rest;
             }
+        }
+        if let Some(target) = self.active(key).incoming.pipe_to.take() {
+            // It was paused behind its last byte: all of it has been piped, and only the end is owed.
+            self.pipe_end(key, target);
         }
         let slot = &mut self.slots[key as usize];
         let Some(active) = slot.active.as_deref_mut() else {
@@ -509,6 +526,10 @@ impl Core {
         };
         if !active.output.is_empty() {
             self.flush(key);
+            if self.slots[key as usize].flags.has(Flags::BROKEN) {
+                // Its state is not one that another connection could go on with.
+                return Event::Done;
+            }
         }
         if let Some(event) = self.outgoing_event(key) {
             return event;
@@ -540,6 +561,7 @@ impl Active {
             && self.callbacks.is_none()
             && self.failure.is_none()
             && self.piped_from.is_none()
+            && self.incoming.pipe_to.is_none()
             && !self.need_drain
             && self.timeout_ticks == 0
             && self.file.is_none()

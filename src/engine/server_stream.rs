@@ -51,7 +51,12 @@ impl Core {
                     active.outgoing.forbid_persistence();
                 }
                 if !listens {
+                    let is_whole = active.incoming.complete;
                     self.server_answer(id.key, head, 417, "");
+                    if !is_whole {
+                        // Nor is the content awaited: the connection ends with this answer.
+                        self.server_stop_discarding(id.key);
+                    }
                     return Event::Continue;
                 }
                 RequestListener::CheckExpectation
@@ -162,7 +167,7 @@ impl Core {
         let slot = &self.slots[key as usize];
         let server_key = u32::from(slot.owner);
         let server = self.servers.get(server_key as usize)?;
-        let last = server.options.max_requests_per_socket?;
+        let last = server.limits.max_requests_per_socket?;
         // Where the content of that last request was not read to its end, what follows is content.
         let is_read = |active: &Active| active.incoming.decoder.is_done();
         if slot.sequence < last
@@ -172,6 +177,7 @@ impl Core {
             return None;
         }
         let limits = server.head_limits;
+        self.release_partial_head(key);
         // What is dropped does not show that the client reads what waits for it.
         let activity = self.activity;
         let filled = if input.is_empty() { self.fill(key, input) } else { Read::Some };

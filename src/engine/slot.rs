@@ -143,6 +143,8 @@ pub(crate) struct Active {
     pub(crate) progress: HeadProgress,
     /// `input` is a head that was parsed as far as it is here: more bytes are needed, not another look.
     pub(crate) partial: bool,
+    /// Its share in what partial heads take of the loop: see `partial_heads`.
+    pub(crate) partial_bytes: usize,
     /// When the message that is being received began.
     pub(crate) started: Time,
     pub(crate) incoming: Incoming,

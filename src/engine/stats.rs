@@ -25,6 +25,8 @@ pub struct LoopStats {
     pub exchanges: usize,
     /// Bytes that were received and wait to be understood or delivered.
     pub bytes_received: usize,
+    /// Of these: parts of request heads that are not whole, which `Limits::max_partial_heads` bounds.
+    pub partial_head_bytes: usize,
     /// Bytes that were written and wait to be sent.
     pub bytes_unsent: usize,
     /// Names being looked up.
@@ -59,8 +61,10 @@ impl Core {
             servers: self.servers.len(),
             lookups: self.agents.lookups.len(),
             repeated_requests: self.agents.repeated,
+            partial_head_bytes: self.partial_heads,
             ..LoopStats::default()
         };
+        let mut partial_heads = 0;
         for (_, slot) in &self.slots {
             match slot.kind {
                 Kind::Listener => stats.listeners += 1,
@@ -78,12 +82,15 @@ impl Core {
             };
             let client = active.client.as_deref();
             stats.waiting_requests += usize::from(client.is_some_and(|client| client.queued));
+            debug_assert!(active.partial_bytes == 0 || active.partial_bytes == active.input.len());
+            partial_heads += active.partial_bytes;
             stats.bytes_received += active.input.len();
             stats.bytes_unsent += active.output.len();
             if slot.kind != Kind::Server || active.stage == Stage::Exchange {
                 stats.exchanges += 1;
             }
         }
+        debug_assert_eq!(partial_heads, self.partial_heads, "the shares make the whole");
         stats
     }
 }

@@ -3,20 +3,19 @@
 
 use std::io;
 
-use crate::engine::client_side::INFORMATIONAL_MAX;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Read;
 use crate::engine::server_failure::violation_error;
 use crate::engine::slot::{Flags, Stage};
 use crate::engine::{Core, Place, set_field};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Limit};
 use crate::h1::{Asked, HeadProgress, parse_response};
 
 /// A tunnel that is being asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Tunnel {
     /// What is left of the request to the proxy.
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
     /// What came of its answer.
     answer: Vec<u8>,
     progress: HeadProgress,
@@ -126,14 +125,18 @@ impl Core {
 
     /// A response of the proxy is complete; `None` where another one is to come.
     fn proxy_answered(&mut self, key: u32, status: u16, consumed: usize) -> Option<Event> {
+        let most = self.options.limits.max_informational;
         let tunnel = self.client(key).tunnel.as_deref_mut()?;
         tunnel.answer.drain(..consumed);
         tunnel.progress = HeadProgress::default();
         if (100..200).contains(&status) && status != 101 {
-            tunnel.informational += 1;
-            if tunnel.informational <= INFORMATIONAL_MAX {
+            tunnel.informational = tunnel.informational.saturating_add(1);
+            if tunnel.informational <= most {
                 return None;
             }
+            let message = "the proxy sent more informational responses than `max_informational`";
+            let error = Core::limit_error(Limit::Informational, "ERR_PROXY_TUNNEL", message);
+            return Some(self.tunnel_failed(key, error));
         }
         let is_clean = tunnel.answer.is_empty();
         if !(200..300).contains(&status) {

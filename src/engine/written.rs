@@ -10,13 +10,6 @@ use crate::engine::fields::gone;
 use crate::engine::slot::{Active, ExchangeId, Flags};
 use crate::error::{Error, Limit, Result};
 
-/// Most callbacks of `on_written` that wait on one message.
-const WRITTEN_MAX: usize = 1024;
-
-/// Bytes of one connection that are written in one turn before callbacks that may write more have to wait for the next
-/// one; as much as is read with the usual options.
-pub(super) const WRITTEN_BYTES_PER_TURN: usize = 512 * 1024;
-
 /// The callbacks of `on_written` that wait, in order. Each has the place in the connection's output up to which
 /// everything must be taken.
 pub(crate) type WrittenQueue = VecDeque<(u64, WrittenFn)>;
@@ -65,9 +58,10 @@ impl Core {
         let active = self.active(id.key);
         let is_held = active.corked.is_some() || active.file.is_some();
         let place = if is_held { HELD } else { active.output.end() };
+        let most = self.options.limits.max_written_callbacks;
         let callbacks = self.callbacks(id).ok_or_else(gone)?;
         let written = callbacks.written.get_or_insert_default();
-        if written.len() >= WRITTEN_MAX {
+        if written.len() >= most {
             return Err(written_limit());
         }
         written.extend(callback.take().map(|callback| (place, callback)));
@@ -180,6 +174,6 @@ fn written_limit() -> Error {
     Core::limit_error(
         Limit::WriteCallbacks,
         "ERR_OUT_OF_RANGE",
-        "1,024 callbacks of `on_written` wait on this message already: write more between two of them",
+        "`max_written_callbacks` wait on this message already: write more between two of them",
     )
 }

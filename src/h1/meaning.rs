@@ -194,7 +194,7 @@ impl Meaning {
 
 /// Whether a name is `Content-Length` or `Transfer-Encoding` but for the character in the hyphen's
 /// place. CGI and its heirs write both with an underscore and would take the stranger for the field.
-pub(super) fn resembles_framing(name: &[u8]) -> bool {
+pub(crate) fn resembles_framing(name: &[u8]) -> bool {
     match (name.split_at_checked(7), name.split_at_checked(8)) {
         (Some((content, [_, length @ ..])), _)
             if is_name(content, b"content") && is_name(length, b"length") =>

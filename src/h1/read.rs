@@ -13,7 +13,7 @@ use memchr::memchr;
 
 use super::head::{Head, crlf_at};
 use super::meaning::{Asked, Meaning, Notes};
-use super::scan::{HeadProgress, METHOD_BYTES_MAX, Role, split_request_line};
+use super::scan::{HeadProgress, Role, split_request_line};
 use super::target::check_target_of;
 use super::token::{NOT_TARGET, TOKEN, classes_of, decimal, run_of};
 use super::violation::Violation;
@@ -38,6 +38,11 @@ pub(crate) struct HeadLimits {
     pub(crate) fields: usize,
     /// Bytes of content that a `Content-Length` may announce; requests only.
     pub(crate) content_bytes: u64,
+    /// Bytes of the method; at least 4, which the fast way does not look for.
+    pub(crate) method_bytes: u8,
+    /// Empty lines that are skipped before a request line; below 255. RFC 9112 §2.2 asks for one; old clients send
+    /// one after the content of a POST.
+    pub(crate) empty_lines: u8,
     /// An HTTP/1.1 request may lack `Host`.
     pub(crate) host_optional: bool,
     /// Not a limit, but it goes the same way: see [`Head::joined_fields`].
@@ -54,6 +59,8 @@ impl Default for HeadLimits {
             target_bytes: 8 * 1024,
             fields: 1000,
             content_bytes: u64::MAX,
+            method_bytes: 32,
+            empty_lines: 4,
             host_optional: false,
             join_duplicates: false,
         }
@@ -112,7 +119,7 @@ pub(crate) fn parse_response(
 /// Reads a request that is all there and plainly right; nothing if that cannot be said.
 fn fast_request(input: &[u8], limits: &HeadLimits, head: &mut Head) -> Option<usize> {
     let window = input.get(..limits.head_bytes()).unwrap_or(input);
-    let line = RequestLine::of(window)?;
+    let line = RequestLine::of(window, limits)?;
     if line.target.len() > limits.target_bytes {
         return None;
     }
@@ -188,11 +195,15 @@ impl<'a> RequestLine<'a> {
     /// One pass over the bytes; httparse is as strict with the fields, but neither with the spaces nor with
     /// the target.
     #[inline(always)]
-    fn of(window: &'a [u8]) -> Option<RequestLine<'a>> {
+    fn of(window: &'a [u8], limits: &HeadLimits) -> Option<RequestLine<'a>> {
         let method_bytes = match window {
             [b'G', b'E', b'T', b' ', ..] => 3,
             [b'P', b'O', b'S', b'T', b' ', ..] => 4,
-            _ => run_of(window.get(..METHOD_BYTES_MAX.wrapping_add(1))?, TOKEN),
+            // A longer one has no space behind what is looked at here.
+            _ => {
+                let most = usize::from(limits.method_bytes);
+                run_of(window.get(..most).unwrap_or(window), TOKEN)
+            }
         };
         let (method, rest) = window.split_at_checked(method_bytes)?;
         let [b' ', rest @ ..] = rest else { return None };

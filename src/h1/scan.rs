@@ -10,13 +10,6 @@ use super::target::check_target;
 use super::token::{TARGET, TOKEN, VALUE, class_of, run_of};
 use super::violation::Violation;
 
-/// Longest method that is read. The longest registered one has 17 bytes.
-pub(super) const METHOD_BYTES_MAX: usize = 32;
-
-/// Empty lines that are skipped before a request line. RFC 9112 §2.2 asks for one; old clients send
-/// one after the content of a POST.
-const EMPTY_LINES_MAX: u8 = 4;
-
 /// First byte of a TLS record that carries a handshake: RFC 8446 §5.1.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -135,12 +128,13 @@ impl HeadProgress {
                 return Ok(at);
             }
             State::Start => self.first_byte(at, byte)?,
-            State::EmptyLineLf => self.empty_line(byte)?,
+            State::EmptyLineLf => self.empty_line(byte, limits.empty_lines)?,
             State::Method => {
                 let run = run_of(rest, TOKEN);
-                if offset.saturating_add(run) > METHOD_BYTES_MAX {
-                    self.note_position((self.mark as usize).saturating_add(METHOD_BYTES_MAX));
-                    return Err(Violation::Method);
+                let most = usize::from(limits.method_bytes);
+                if offset.saturating_add(run) > most {
+                    self.note_position((self.mark as usize).saturating_add(most));
+                    return Err(Violation::MethodTooLong);
                 }
                 return self.after_run(at, rest, run, State::Target, |byte| match byte {
                     b' ' => Ok(()),
@@ -217,10 +211,10 @@ impl HeadProgress {
         Ok(())
     }
 
-    fn empty_line(&mut self, byte: u8) -> Result<(), Violation> {
+    fn empty_line(&mut self, byte: u8, most: u8) -> Result<(), Violation> {
         line_feed(byte)?;
         self.empty_lines = self.empty_lines.saturating_add(1);
-        if self.empty_lines > EMPTY_LINES_MAX {
+        if self.empty_lines > most {
             return Err(Violation::EmptyLines);
         }
         self.state = State::Start;

@@ -233,7 +233,7 @@ pub(super) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Whether a comma-separated list has this element, in any case.
-pub(crate) fn has_list_token(value: &[u8], token: &str) -> bool {
+pub(super) fn has_list_token(value: &[u8], token: &str) -> bool {
     list_elements(value).any(|element| names_equal(element, token.as_bytes()))
 }
 

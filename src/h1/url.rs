@@ -39,7 +39,7 @@ pub(crate) enum UrlError {
     Escape,
     /// A backslash, which some readers take for a slash.
     Backslash,
-    /// User or password have an `@` or are no text when decoded.
+    /// User or password have an `@`, or are no text when decoded, or text with control characters.
     Userinfo,
     /// No host.
     HostMissing,
@@ -160,7 +160,11 @@ fn percent_decoded(text: &str) -> Result<String, UrlError> {
             _ => return Err(UrlError::Userinfo),
         }
     }
-    String::from_utf8(bytes).map_err(|_| UrlError::Userinfo)
+    // RFC 7617 §2: neither may have control characters.
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.contains(char::is_control) => Ok(text),
+        _ => Err(UrlError::Userinfo),
+    }
 }
 
 fn hex_digit(byte: u8) -> Result<u8, UrlError> {
@@ -336,7 +340,7 @@ mod tests {
            "http://a/<", "http://a/{b}", "http://a/?a|b", "http://a/^", "http://a/`"], UrlError::Unescaped),
         (&["http://a/%", "http://a/%1", "http://a/%g0", "http://a/?%zz", "http://%@a/", "http://u:%4@a/"], UrlError::Escape),
         (&["http:\\\\a", "http://a\\b", "http://a/\\"], UrlError::Backslash),
-        (&["http://u@v@a/", "http://u[@a/", "http://%ff@a/"], UrlError::Userinfo),
+        (&["http://a%0Ab@h/", "http://a:%00@h/", "http://a:%C2%85@h/", "http://u@v@a/", "http://u[@a/", "http://%ff@a/"], UrlError::Userinfo),
         (&["http://", "http:///a", "http://:80/", "http://u@/", "http://?a", "http://#a", "http://u:p@:80", "http://::1/x"], UrlError::HostMissing),
         (&["http://a..b/", "http://.a/", "http://./", "http://a%41/", "http://a,b/", "http://a!/", "http://[::1/",
            "http://[]/", "http://[::g]/", "http://[::1]x/", "http://[::1%25eth0]/", "http://[1.2.3.4]/",

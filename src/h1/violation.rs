@@ -10,7 +10,7 @@ pub(crate) enum Violation {
     TlsHandshake,
     /// More empty lines before the request line than are skipped: RFC 9112 §2.2.
     EmptyLines,
-    /// A method that is no token, is too long or is not followed by one space: RFC 9112 §3.1.
+    /// A method that is no token or is not followed by one space: RFC 9112 §3.1.
     Method,
     /// A byte in the target that RFC 3986 does not allow, or `%` without two hex digits, or an
     /// encoded NUL, CR or LF: RFC 9112 §3.2.
@@ -75,6 +75,8 @@ pub(crate) enum Violation {
     TrailerField,
     /// The stream ended inside a message: RFC 9112 §8.
     Incomplete,
+    /// The method is longer than the limit: RFC 9112 §3.
+    MethodTooLong,
     /// The request target is longer than the limit: RFC 9110 §15.5.15.
     TargetTooLong,
     /// The head is longer than the limit: RFC 6585 §5.
@@ -92,6 +94,10 @@ pub(crate) enum Violation {
 /// The limits that reading a message can run into.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum LimitName {
+    /// Bytes of a method.
+    Method,
+    /// Empty lines before a request line.
+    EmptyLines,
     /// Bytes of a head.
     HeaderSize,
     /// Fields of a head.
@@ -123,6 +129,8 @@ impl Violation {
     /// The limit that was reached, if the message was not wrong but only too big.
     pub(crate) fn is_limit(self) -> Option<LimitName> {
         match self {
+            Violation::EmptyLines => Some(LimitName::EmptyLines),
+            Violation::MethodTooLong => Some(LimitName::Method),
             Violation::TargetTooLong => Some(LimitName::Target),
             Violation::HeadTooLarge => Some(LimitName::HeaderSize),
             Violation::TooManyFields => Some(LimitName::HeadersCount),
@@ -148,11 +156,11 @@ pub(crate) const CONTENT_TOO_LARGE: &str = "ERR_HTTP_CONTENT_TOO_LARGE";
 
 /// In the order of the enumeration.
 #[rustfmt::skip]
-static ROWS: [Row; 40] = [
+static ROWS: [Row; 41] = [
     (Violation::TlsHandshake, "HPE_INVALID_METHOD", 400,
         "the peer speaks tls, but this is a plain-text http port"),
     (Violation::EmptyLines, "HPE_INVALID_METHOD", 400,
-        "too many empty lines before the request line"),
+        "there are more empty lines before the request line than max_empty_lines"),
     (Violation::Method, "HPE_INVALID_METHOD", 400,
         "the request line does not begin with a method"),
     (Violation::Target, "HPE_INVALID_URL", 400,
@@ -217,16 +225,18 @@ static ROWS: [Row; 40] = [
         "a trailer has a name that only a header may have"),
     (Violation::Incomplete, "HPE_INVALID_EOF_STATE", 400,
         "the connection ended inside a message"),
+    (Violation::MethodTooLong, "HPE_INVALID_METHOD", 400,
+        "the method is longer than max_method_size"),
     (Violation::TargetTooLong, "HPE_HEADER_OVERFLOW", 414,
-        "the request target is longer than allowed"),
+        "the request target is longer than max_target_size"),
     (Violation::HeadTooLarge, "HPE_HEADER_OVERFLOW", 431,
         "the headers are longer than max_header_size"),
     (Violation::TooManyFields, "HPE_HEADER_OVERFLOW", 431,
         "there are more headers than max_headers_count"),
     (Violation::ExtensionTooLarge, "HPE_CHUNK_EXTENSIONS_OVERFLOW", 413,
-        "the chunk extensions are longer than allowed"),
+        "the chunk extensions are longer than max_extensions_per_chunk or max_extensions_per_message"),
     (Violation::TrailersTooLarge, "HPE_HEADER_OVERFLOW", 431,
-        "the trailers are longer or more than allowed"),
+        "the trailers are longer than max_header_size or more than max_headers_count"),
     (Violation::ContentTooLarge, CONTENT_TOO_LARGE, 413,
         "the content is longer than max_body_size"),
 ];
@@ -257,6 +267,8 @@ mod tests {
         assert_eq!(Violation::TrailersTooLarge.is_limit(), Some(LimitName::Chunked));
         assert_eq!(Violation::ExtensionTooLarge.is_limit(), Some(LimitName::Chunked));
         assert_eq!(Violation::ContentTooLarge.is_limit(), Some(LimitName::Body));
+        assert_eq!(Violation::MethodTooLong.is_limit(), Some(LimitName::Method));
+        assert_eq!(Violation::EmptyLines.is_limit(), Some(LimitName::EmptyLines));
         assert_eq!(Violation::BareLf.is_limit(), None);
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::AgentId;
 use crate::engine::Core;
 use crate::error::{Error, Result};
 use crate::http::agent_options::out_of_range;
-use crate::http::{AgentOptions, RequestOptions, Scheduling};
+use crate::http::{AgentLimits, AgentOptions, RequestOptions, Scheduling};
 use crate::shell::LoopShell;
 
 /// A handle to a set of client connections that requests share (Node's `http.Agent`). `Copy`; it lives until
@@ -104,10 +104,14 @@ impl Agent {
         self.shell.with(|core| core.agents.get(self.id).map(|entry| read(&entry.options))).flatten()
     }
 
-    /// Changes an option, and lets requests go that waited for it.
-    fn set(&self, change: impl FnOnce(&mut AgentOptions)) {
+    fn limit(&self, read: impl FnOnce(&AgentLimits) -> usize) -> usize {
+        self.with(|core| core.agents.get(self.id).map(|entry| read(&entry.limits)))
+    }
+
+    /// Changes a limit, and lets requests go that waited for it.
+    fn set(&self, change: impl FnOnce(&mut AgentLimits)) {
         self.with(|core| {
-            change(&mut core.agents.get_mut(self.id)?.options);
+            change(&mut core.agents.get_mut(self.id)?.limits);
             core.serve_agent(self.id);
             Some(())
         });
@@ -182,17 +186,17 @@ impl Agent {
 
     /// Most connections to one origin; `usize::MAX` is no limit.
     pub fn max_sockets(&self) -> usize {
-        self.option(|options| options.max_sockets).unwrap_or(0)
+        self.limit(|limits| limits.max_sockets)
     }
 
     /// See [`AgentOptions::max_sockets`]. Where it is lowered, connections beyond go when they are free.
     pub fn set_max_sockets(&self, count: usize) {
-        self.set(|options| options.max_sockets = if count == 0 { usize::MAX } else { count });
+        self.set(|limits| limits.max_sockets = if count == 0 { usize::MAX } else { count });
     }
 
     /// Most connections in all; `usize::MAX` is no limit.
     pub fn max_total_sockets(&self) -> usize {
-        self.option(|options| options.max_total_sockets).unwrap_or(0)
+        self.limit(|limits| limits.max_total_sockets)
     }
 
     /// See [`AgentOptions::max_total_sockets`].
@@ -203,18 +207,18 @@ impl Agent {
         if count == 0 {
             return Err(out_of_range("max_total_sockets"));
         }
-        self.set(|options| options.max_total_sockets = count);
+        self.set(|limits| limits.max_total_sockets = count);
         Ok(())
     }
 
     /// Most free connections to one origin.
     pub fn max_free_sockets(&self) -> usize {
-        self.option(|options| options.max_free_sockets).unwrap_or(0)
+        self.limit(|limits| limits.max_free_sockets)
     }
 
     /// See [`AgentOptions::max_free_sockets`].
     pub fn set_max_free_sockets(&self, count: usize) {
-        self.set(|options| options.max_free_sockets = count);
+        self.set(|limits| limits.max_free_sockets = count);
     }
 }
 

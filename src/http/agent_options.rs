@@ -12,6 +12,7 @@ use crate::http::proxy::AgentProxy;
 use crate::http::{
     BlockList, ConnectTarget, Connector, Family, LookupAnswer, Outcome, ProxyOptions,
 };
+use crate::limits::Limits;
 
 /// Which of several free connections a request is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -36,10 +37,11 @@ pub enum Scheduling {
 pub struct AgentOptions {
     pub(crate) keep_alive: bool,
     pub(crate) tcp_keep_alive: Option<Duration>,
-    pub(crate) max_sockets: usize,
-    pub(crate) max_total_sockets: usize,
-    pub(crate) max_free_sockets: usize,
-    pub(crate) max_queued_requests: usize,
+    // What is not set is as the loop's. `None` in it is "no limit".
+    max_sockets: Option<Option<usize>>,
+    max_total_sockets: Option<usize>,
+    max_free_sockets: Option<usize>,
+    max_queued_requests: Option<usize>,
     pub(crate) scheduling: Scheduling,
     pub(crate) free_timeout: Duration,
     pub(crate) timeout: Option<Duration>,
@@ -53,15 +55,24 @@ pub struct AgentOptions {
     pub(crate) create_connection: Option<ConnectFn>,
 }
 
+/// The limits of one agent, with what it has from its loop.
+#[derive(Debug, Clone)]
+pub(crate) struct AgentLimits {
+    pub(crate) max_sockets: usize,
+    pub(crate) max_total_sockets: usize,
+    pub(crate) max_free_sockets: usize,
+    pub(crate) max_queued_requests: usize,
+}
+
 impl Default for AgentOptions {
     fn default() -> Self {
         AgentOptions {
             keep_alive: true,
             tcp_keep_alive: Some(Duration::from_secs(1)),
-            max_sockets: usize::MAX,
-            max_total_sockets: usize::MAX,
-            max_free_sockets: 256,
-            max_queued_requests: 65_536,
+            max_sockets: None,
+            max_total_sockets: None,
+            max_free_sockets: None,
+            max_queued_requests: None,
             scheduling: Scheduling::Lifo,
             free_timeout: Duration::from_secs(5),
             timeout: None,
@@ -85,16 +96,24 @@ impl AgentOptions {
 
     /// The loop's own agent.
     pub(crate) fn of_loop(options: &LoopOptions) -> Self {
-        AgentOptions {
-            max_free_sockets: options.connections_per_origin_free,
-            free_timeout: options.free_timeout,
-            ..AgentOptions::default()
+        AgentOptions { free_timeout: options.free_timeout, ..AgentOptions::default() }
+    }
+
+    /// The limits of an agent of a loop that has these.
+    pub(crate) fn limits(&self, of_loop: &Limits) -> AgentLimits {
+        let per_origin = self.max_sockets.unwrap_or(of_loop.max_sockets);
+        let total = self.max_total_sockets.or(of_loop.max_total_sockets);
+        AgentLimits {
+            max_sockets: per_origin.unwrap_or(usize::MAX),
+            max_total_sockets: total.unwrap_or(usize::MAX),
+            max_free_sockets: self.max_free_sockets.unwrap_or(of_loop.free_connections_per_origin),
+            max_queued_requests: self.max_queued_requests.unwrap_or(of_loop.max_queued_requests),
         }
     }
 
     /// What cannot be.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.max_total_sockets == 0 {
+        if self.max_total_sockets == Some(0) {
             return Err(out_of_range("max_total_sockets"));
         }
         if self.proxy.is_some() && self.create_connection.is_some() {
@@ -120,32 +139,34 @@ impl AgentOptions {
     }
 
     /// Most connections to one origin, free ones and those that are being made included; further requests wait
-    /// for one, in their order. Zero is as not given. Default: no limit. (Node: `maxSockets`)
+    /// for one, in their order. Zero is no limit. Default: the loop's, [`Limits::max_sockets`], none.
+    /// (Node: `maxSockets`)
     pub fn max_sockets(mut self, count: usize) -> Self {
-        self.max_sockets = if count == 0 { usize::MAX } else { count };
+        self.max_sockets = Some((count > 0).then_some(count));
         self
     }
 
     /// Most connections in all. A request to an origin that has none makes a free one to another origin give
     /// way; without any, it waits. A connection that becomes free is for the next request to the same origin, but after
     /// 64 times it is the turn of another origin where requests wait. Zero is refused by
-    /// [`Agent::new`](crate::http::Agent::new). Default: no limit.
+    /// [`Agent::new`](crate::http::Agent::new). Default: the loop's, [`Limits::max_total_sockets`], none.
     /// (Node: `maxTotalSockets`)
     pub fn max_total_sockets(mut self, count: usize) -> Self {
-        self.max_total_sockets = count;
+        self.max_total_sockets = Some(count);
         self
     }
 
-    /// Most free connections to one origin. Default: 256; 0 keeps none. (Node: `maxFreeSockets`)
+    /// Most free connections to one origin; 0 keeps none. Default: the loop's,
+    /// [`Limits::free_connections_per_origin`], 256. (Node: `maxFreeSockets`)
     pub fn max_free_sockets(mut self, count: usize) -> Self {
-        self.max_free_sockets = count;
+        self.max_free_sockets = Some(count);
         self
     }
 
     /// Most requests that wait for a connection; one more is refused at the call with `ERR_AGENT_QUEUE_FULL`.
-    /// Default: 65,536.
+    /// Default: the loop's, [`Limits::max_queued_requests`], 65,536.
     pub fn max_queued_requests(mut self, count: usize) -> Self {
-        self.max_queued_requests = count;
+        self.max_queued_requests = Some(count);
         self
     }
 

@@ -97,7 +97,8 @@ pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Res
             None => None,
         };
         let is_proxied = detour.is_some();
-        let fill = |client: &mut ClientState| options.fill(client, detour);
+        let of_loop = core.agents.head_limits;
+        let fill = |client: &mut ClientState| options.fill(client, detour, &of_loop);
         let id = core.start_client_request(agent, fill, options.expects_content())?;
         if let Some(timeout) = timeout {
             core.set_exchange_timeout(id, timeout);

@@ -181,7 +181,8 @@ impl fmt::Debug for Request {
 /// dereference the handle of its content.
 ///
 /// Content that nobody has asked for when this value is dropped, by `on_data`, `pipe`, `resume` or `pause`,
-/// is read and thrown away up to 256 KiB; with more the connection is closed.
+/// is read and thrown away up to [`Limits::max_discarded`](crate::Limits::max_discarded), 256 KiB; with more the
+/// connection is closed.
 pub struct IncomingResponse {
     head: OwnedHead,
     body: Body,
@@ -378,7 +379,8 @@ impl Body {
     /// A response that is paused keeps its connection, and its place at the agent, for as long. Where it may be
     /// forgotten give the request a [`timeout`](crate::http::RequestOptions::timeout), which tells, or a
     /// [`deadline`](crate::http::RequestOptions::deadline), which ends it. One that nobody listens to is not
-    /// paused: it is read and dropped, and its connection closed where that is more than 256 KiB.
+    /// paused: it is read and dropped, and its connection closed where that is more than
+    /// [`Limits::max_discarded`](crate::Limits::max_discarded), 256 KiB.
     pub fn pause(&self) {
         self.shell.with(|core| core.set_paused(self.id, true));
     }

@@ -51,6 +51,7 @@ use crate::shell::LoopShell;
 pub use convert::request_from_http;
 
 pub use agent::{Agent, global_agent, set_global_agent};
+pub(crate) use agent_options::AgentLimits;
 pub use agent_options::{AgentOptions, Scheduling};
 pub use block_list::BlockList;
 pub use client::{ClientRequest, get, request, request_with};

@@ -1,14 +1,13 @@
-//! What can be set on a server, with every limit and its default.
+//! What can be set on a server: its clocks, and what is other than the loop's limits.
 
 use std::time::Duration;
 
-use crate::engine::server::DISCARDED_BYTES_MAX;
 use crate::engine::server_clock::{MIN_WRITE_RATE, WRITE_TIMEOUT};
-use crate::engine::{BUFFERED_BYTES_MAX, HIGH_WATER_MARK};
 use crate::error::{Error, Result};
-use crate::h1::MAX_HEADER_SIZE;
+use crate::limits::Limits;
 
-/// Options of a [`Server`](crate::http::Server): its clocks and limits.
+/// Options of a [`Server`](crate::http::Server): its clocks, and the limits that are not to be those of the loop
+/// ([`Limits`]).
 ///
 /// Durations and rates of zero turn a clock off. The sweep that enforces them makes deadlines late by up to 50 ms, and
 /// by up to a second once there are more than 1,000 connections; never early.
@@ -31,25 +30,61 @@ pub struct ServerOptions {
     pub(crate) min_write_rate: u32,
     pub(crate) timeout: Duration,
     pub(crate) allow_half_open: bool,
-    pub(crate) max_header_size: usize,
-    pub(crate) max_target_size: usize,
-    pub(crate) max_headers_count: usize,
-    pub(crate) max_requests_per_socket: Option<u32>,
-    pub(crate) max_connections: Option<usize>,
-    pub(crate) max_connections_per_address: Option<usize>,
-    pub(crate) max_discarded: usize,
-    pub(crate) max_buffered: usize,
-    pub(crate) high_water_mark: usize,
-    pub(crate) backlog: u32,
+    pub(crate) limits: ServerLimits,
     pub(crate) no_delay: bool,
     pub(crate) tcp_keep_alive: Option<Duration>,
     pub(crate) reuse_port: bool,
     pub(crate) ipv6_only: bool,
     pub(crate) require_host_header: bool,
     pub(crate) join_duplicate_headers: bool,
-    pub(crate) max_body_size: Option<u64>,
     pub(crate) unique_headers: Vec<Box<str>>,
     pub(crate) reject_non_standard_body_writes: bool,
+}
+
+/// The limits that are set for one server. What is not set is as the loop's.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ServerLimits {
+    max_header_size: Option<usize>,
+    max_target_size: Option<usize>,
+    max_headers_count: Option<usize>,
+    max_discarded: Option<usize>,
+    max_buffered: Option<usize>,
+    high_water_mark: Option<usize>,
+    backlog: Option<u32>,
+    // `None` in them is "no limit".
+    max_body_size: Option<Option<u64>>,
+    pub(crate) max_requests_per_socket: Option<Option<u32>>,
+    pub(crate) max_connections: Option<Option<usize>>,
+    pub(crate) max_connections_per_address: Option<Option<usize>>,
+}
+
+impl ServerLimits {
+    /// All limits of a server on this loop.
+    pub(crate) fn over(&self, of_loop: &Limits) -> Limits {
+        fn set<T>(limits: Limits, value: Option<T>, set: fn(Limits, T) -> Limits) -> Limits {
+            match value {
+                Some(value) => set(limits, value),
+                None => limits,
+            }
+        }
+        let mut limits = of_loop.clone();
+        limits = set(limits, self.max_header_size, Limits::max_header_size);
+        limits = set(limits, self.max_target_size, Limits::max_target_size);
+        limits = set(limits, self.max_headers_count, Limits::max_headers_count);
+        limits = set(limits, self.max_discarded, Limits::max_discarded);
+        limits = set(limits, self.max_buffered, Limits::max_buffered);
+        limits = set(limits, self.high_water_mark, Limits::high_water_mark);
+        limits = set(limits, self.backlog, Limits::backlog);
+        let requests = self.max_requests_per_socket.unwrap_or(limits.max_requests_per_socket);
+        let of_address = limits.max_connections_per_address;
+        Limits {
+            max_body_size: self.max_body_size.unwrap_or(limits.max_body_size),
+            max_requests_per_socket: requests,
+            max_connections: self.max_connections.unwrap_or(limits.max_connections),
+            max_connections_per_address: self.max_connections_per_address.unwrap_or(of_address),
+            ..limits
+        }
+    }
 }
 
 impl Default for ServerOptions {
@@ -64,23 +99,13 @@ impl Default for ServerOptions {
             min_write_rate: MIN_WRITE_RATE,
             timeout: Duration::ZERO,
             allow_half_open: true,
-            max_header_size: MAX_HEADER_SIZE,
-            max_target_size: 8 * 1024,
-            max_headers_count: 1000,
-            max_requests_per_socket: None,
-            max_connections: None,
-            max_connections_per_address: None,
-            max_discarded: DISCARDED_BYTES_MAX,
-            max_buffered: BUFFERED_BYTES_MAX,
-            high_water_mark: HIGH_WATER_MARK,
-            backlog: 1024,
+            limits: ServerLimits::default(),
             no_delay: true,
             tcp_keep_alive: None,
             reuse_port: false,
             ipv6_only: false,
             require_host_header: true,
             join_duplicate_headers: false,
-            max_body_size: None,
             unique_headers: Vec::new(),
             reject_non_standard_body_writes: false,
         }
@@ -172,73 +197,77 @@ impl ServerOptions {
         self
     }
 
-    /// Most bytes of a request head, and of a trailer section: 431 beyond. Default: 16,384; at most 65,535.
+    /// Most bytes of a request head, and of a trailer section: 431 beyond; at most 65,535. Default: the loop's,
+    /// [`Limits::max_header_size`], 16,384.
     pub fn max_header_size(mut self, bytes: usize) -> Self {
-        self.max_header_size = bytes.min(65_535);
+        self.limits.max_header_size = Some(bytes);
         self
     }
 
-    /// Most bytes of a request target: 414 beyond. Default: 8,192.
+    /// Most bytes of a request target: 414 beyond; at most 65,535. Default: the loop's,
+    /// [`Limits::max_target_size`], 8,192.
     pub fn max_target_size(mut self, bytes: usize) -> Self {
-        self.max_target_size = bytes.min(65_535);
+        self.limits.max_target_size = Some(bytes);
         self
     }
 
     /// Most fields of a request head, and of a trailer section: 431 beyond. Zero: no limit but that of the
-    /// size. Default: 1,000. (Node: `maxHeadersCount`)
+    /// size. Default: the loop's, [`Limits::max_headers_count`], 1,000. (Node: `maxHeadersCount`)
     pub fn max_headers_count(mut self, count: usize) -> Self {
-        self.max_headers_count = count;
+        self.limits.max_headers_count = Some(count);
         self
     }
 
     /// How many requests one connection may make: `Keep-Alive` tells the number, the last response says
-    /// `Connection: close`, and what follows is told to `on_drop_request` and not served. Default: no limit.
-    /// (Node: `maxRequestsPerSocket`)
+    /// `Connection: close`, and what follows is told to `on_drop_request` and not served. Zero: no limit. Default:
+    /// the loop's, [`Limits::max_requests_per_socket`], none. (Node: `maxRequestsPerSocket`)
     pub fn max_requests_per_socket(mut self, count: u32) -> Self {
-        self.max_requests_per_socket = (count > 0).then_some(count);
+        self.limits.max_requests_per_socket = Some((count > 0).then_some(count));
         self
     }
 
-    /// Most connections at a time; one more is closed at once and told to `on_drop`. Default: no limit of its
-    /// own (the process's descriptors). (Node: `maxConnections`)
+    /// Most connections at a time; one more is closed at once and told to `on_drop`. Default: the loop's,
+    /// [`Limits::max_connections`], none (the process's descriptors). (Node: `maxConnections`)
     pub fn max_connections(mut self, count: usize) -> Self {
-        self.max_connections = Some(count);
+        self.limits.max_connections = Some(Some(count));
         self
     }
 
     /// Most connections at a time from one address, so that no single client takes all of them; one more is
     /// closed at once and told to `on_drop`. IPv6 addresses are counted by their first 64 bits, which is what
-    /// one client is usually given; connections over Unix sockets are not counted. Default: no limit.
+    /// one client is usually given; connections over Unix sockets are not counted. Default: the loop's,
+    /// [`Limits::max_connections_per_address`], none.
     pub fn max_connections_per_address(mut self, count: usize) -> Self {
-        self.max_connections_per_address = Some(count);
+        self.limits.max_connections_per_address = Some(Some(count));
         self
     }
 
     /// How much of a request's content is read and dropped when the response ended without it, to keep the
-    /// connection; with more the connection closes. Default: 256 KiB.
+    /// connection; with more the connection closes. Default: the loop's, [`Limits::max_discarded`], 256 KiB.
     pub fn max_discarded(mut self, bytes: usize) -> Self {
-        self.max_discarded = bytes;
+        self.limits.max_discarded = Some(bytes);
         self
     }
 
     /// The hard cap of what one response may leave unsent. A `write` beyond it ends the exchange with
-    /// `ERR_BUFFER_OUT_OF_BOUNDS`; one piece of any size is always taken. Default: 16 MiB.
+    /// `ERR_BUFFER_OUT_OF_BOUNDS`; one piece of any size is always taken. Default: the loop's,
+    /// [`Limits::max_buffered`], 16 MiB.
     pub fn max_buffered(mut self, bytes: usize) -> Self {
-        self.max_buffered = bytes;
+        self.limits.max_buffered = Some(bytes);
         self
     }
 
     /// From so many unsent bytes on, `write` returns false, and `on_drain` comes when there are fewer.
-    /// Default: 64 KiB; at least 1.
+    /// At least 1. Default: the loop's, [`Limits::high_water_mark`], 64 KiB.
     pub fn high_water_mark(mut self, bytes: usize) -> Self {
-        self.high_water_mark = bytes.max(1);
+        self.limits.high_water_mark = Some(bytes);
         self
     }
 
     /// How many connections the system holds that were not accepted yet; it may allow fewer
-    /// (`net.core.somaxconn`). Default: 1,024.
+    /// (`net.core.somaxconn`). Default: the loop's, [`Limits::backlog`], 1,024.
     pub fn backlog(mut self, count: u32) -> Self {
-        self.backlog = count;
+        self.limits.backlog = Some(count);
         self
     }
 
@@ -287,13 +316,13 @@ impl ServerOptions {
     /// `on_request` and before any `100 Continue`; one that comes in chunks, when a chunk goes beyond: 413
     /// where no byte of the response was sent, else the connection is closed. Both are told to
     /// `on_client_error`, as `ERR_HTTP_CONTENT_TOO_LARGE`. For a limit of one handler see
-    /// [`Body::collect`](crate::http::Body::collect). Default: no limit.
+    /// [`Body::collect`](crate::http::Body::collect). Default: the loop's, [`Limits::max_body_size`], none.
     ///
     /// ```
     /// let options = onloop::http::ServerOptions::new().max_body_size(10 * 1024 * 1024);
     /// ```
     pub fn max_body_size(mut self, bytes: u64) -> Self {
-        self.max_body_size = Some(bytes);
+        self.limits.max_body_size = Some(Some(bytes));
         self
     }
 

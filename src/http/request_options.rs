@@ -120,12 +120,17 @@ impl RequestOptions {
     }
 
     /// Sends these credentials, `user:password`, instead of the URL's (RFC 7617). An `Authorization` field that is
-    /// set wins over both. (Node: `auth`)
+    /// set wins over both. Control characters are refused with `ERR_INVALID_CHAR`. (Node: `auth`)
     pub fn auth(self, credentials: impl AsRef<str>) -> Self {
         let credentials = credentials.as_ref();
         let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
         let authorization = basic(user, password);
         self.change(|endpoint| {
+            if credentials.contains(char::is_control) {
+                // RFC 7617 §2.
+                let message = "user and password may not have control characters";
+                return Err(Error::local("ERR_INVALID_CHAR", message));
+            }
             endpoint.authorization = Some(authorization);
             Ok(())
         })
@@ -308,8 +313,9 @@ impl RequestOptions {
     ///
     /// - POST that meets 301 or 302, and every method but GET and HEAD that meets 303, goes on as GET, without its
     ///   content and what its fields say of that (`Content-*`, `Expect` and the like). What is still written is
-    ///   dropped. All else goes on as it is; of a request's bytes 64 KiB are kept for that, and where more was sent
-    ///   the error is `ERR_REDIRECT_CONTENT`.
+    ///   dropped. All else goes on as it is; of a request's bytes
+    ///   [`max_kept_for_repetition`](crate::Limits::max_kept_for_repetition) are kept for that, 64 KiB, and where
+    ///   more was sent the error is `ERR_REDIRECT_CONTENT`.
     /// - To another origin (host or port) `Authorization`, `Cookie` and a `Host` that was set are not sent, nor is
     ///   `Proxy-Authorization`, unless both steps are told to the agent's
     ///   [proxy](crate::http::AgentOptions::proxy). They do not come back on the way.
@@ -407,14 +413,16 @@ impl RequestOptions {
         })
     }
 
-    /// Most bytes of a response head; more is an error. Default: 16,384; at most 65,535.
+    /// Most bytes of a response's head, and of its trailer section; more is an error. At most 65,535. Default: the
+    /// loop's, [`Limits::max_header_size`](crate::Limits::max_header_size), 16,384.
     pub fn max_header_size(mut self, bytes: usize) -> Self {
         self.max_header_size = Some(bytes.min(65_535));
         self
     }
 
-    /// Most fields of a response head; more is an error. Zero: no limit but that of the size.
-    /// Default: 1,000. (Node: `maxHeadersCount`)
+    /// Most fields of a response's head, and of its trailer section; more is an error. Zero: no limit but that of the
+    /// size. Default: the loop's, [`Limits::max_headers_count`](crate::Limits::max_headers_count), 1,000.
+    /// (Node: `maxHeadersCount`)
     pub fn max_headers_count(mut self, count: usize) -> Self {
         self.max_headers_count = Some(count);
         self
@@ -427,19 +435,23 @@ impl RequestOptions {
         self
     }
 
-    /// `detour` is the way that it goes instead of its own.
-    pub(super) fn fill(&self, client: &mut ClientState, detour: Option<Arc<Endpoint>>) {
+    /// `detour` is the way that it goes instead of its own; `of_loop` holds where nothing else is set.
+    pub(super) fn fill(
+        &self,
+        client: &mut ClientState,
+        detour: Option<Arc<Endpoint>>,
+        of_loop: &HeadLimits,
+    ) {
         client.method = self.method.clone();
         client.endpoint = detour.or_else(|| self.endpoint.as_ref().ok().cloned());
         client.keep_alive = self.keep_alive;
         let has_limits = self.max_header_size.is_some() || self.max_headers_count.is_some();
         if has_limits || self.join_duplicate_headers {
-            let limits = HeadLimits::default();
             client.head_limits = Some(HeadLimits {
-                head_bytes: self.max_header_size.unwrap_or(limits.head_bytes),
-                fields: self.max_headers_count.map_or(limits.fields, fields_max),
+                head_bytes: self.max_header_size.unwrap_or(of_loop.head_bytes),
+                fields: self.max_headers_count.map_or(of_loop.fields, fields_max),
                 join_duplicates: self.join_duplicate_headers,
-                ..limits
+                ..*of_loop
             });
         }
     }

@@ -13,8 +13,9 @@ use std::time::Duration;
 ///   §9.2.2), where the connection ended before a byte of the response came;
 /// - the same methods, where the response is a 429, 502, 503 or 504 and [`Retries::on_status`] is set.
 ///
-/// What was sent must still be at hand: 64 KiB of a request are kept. Nothing is made again once the response was
-/// given to `on_response`, after `destroy`, or after the [deadline](crate::http::RequestOptions::deadline).
+/// What was sent must still be at hand: [`Limits::max_kept_for_repetition`](crate::Limits::max_kept_for_repetition),
+/// 64 KiB of a request, are kept. Nothing is made again once the response was given to `on_response`, after
+/// `destroy`, or after the [deadline](crate::http::RequestOptions::deadline).
 ///
 /// Between two attempts there is a pause: a random part of 100 ms, of 200 ms, of 400 ms and so on. The request has
 /// no place among the connections of its agent meanwhile, its `timeout` does not run, and the loop goes on.

@@ -155,7 +155,9 @@ impl Server {
         self.shell.with(|core| core.close_server(self.key, self.generation));
     }
 
-    /// Closes connections without an exchange. (Node: `closeIdleConnections`)
+    /// Closes connections without an exchange. Where a next request has come that was not read yet, only our side is
+    /// closed at once, and all of it when the client has closed its own or after 2 s, so that an answer which is
+    /// still under way is not lost. (Node: `closeIdleConnections`)
     pub fn close_idle_connections(&self) {
         self.shell.with(|core| core.close_idle_connections(self.key, self.generation));
     }

@@ -96,46 +96,46 @@ impl Server {
 
     /// What [`max_headers_count`](ServerOptions::max_headers_count) is; 0 when the server is closed.
     pub fn max_headers_count(&self) -> usize {
-        self.with(|entry| Some(entry.options.max_headers_count)).unwrap_or_default()
+        self.with(|entry| Some(entry.limits.max_headers_count)).unwrap_or_default()
     }
 
     /// Sets [`max_requests_per_socket`](ServerOptions::max_requests_per_socket), also of the connections there are; `None` is no limit. (Node: `maxRequestsPerSocket`)
     pub fn set_max_requests_per_socket(&self, count: Option<u32>) {
         self.change(|mut options| {
-            options.max_requests_per_socket = count.filter(|count| *count > 0);
+            options.limits.max_requests_per_socket = Some(count.filter(|count| *count > 0));
             options
         });
     }
 
     /// What [`max_requests_per_socket`](ServerOptions::max_requests_per_socket) is; `None` also when the server is closed.
     pub fn max_requests_per_socket(&self) -> Option<u32> {
-        self.with(|entry| entry.options.max_requests_per_socket)
+        self.with(|entry| entry.limits.max_requests_per_socket)
     }
 
     /// Sets [`max_connections`](ServerOptions::max_connections): more that there are already stay; `None` is no limit. (Node: `maxConnections`)
     pub fn set_max_connections(&self, count: Option<usize>) {
         self.change(|mut options| {
-            options.max_connections = count;
+            options.limits.max_connections = Some(count);
             options
         });
     }
 
     /// What [`max_connections`](ServerOptions::max_connections) is; `None` also when the server is closed.
     pub fn max_connections(&self) -> Option<usize> {
-        self.with(|entry| entry.options.max_connections)
+        self.with(|entry| entry.limits.max_connections)
     }
 
     /// Sets [`max_connections_per_address`](ServerOptions::max_connections_per_address): connections from before the first limit are not counted; `None` is no limit.
     pub fn set_max_connections_per_address(&self, count: Option<usize>) {
         self.change(|mut options| {
-            options.max_connections_per_address = count;
+            options.limits.max_connections_per_address = Some(count);
             options
         });
     }
 
     /// What [`max_connections_per_address`](ServerOptions::max_connections_per_address) is; `None` also when the server is closed.
     pub fn max_connections_per_address(&self) -> Option<usize> {
-        self.with(|entry| entry.options.max_connections_per_address)
+        self.with(|entry| entry.limits.max_connections_per_address)
     }
 
     fn change(&self, change: impl FnOnce(ServerOptions) -> ServerOptions) {

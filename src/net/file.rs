@@ -17,10 +17,6 @@ use std::thread;
 use super::Net;
 use super::remote::Waker;
 
-/// Most jobs that the thread is given at a time: it has something to do while the loop sleeps, and whoever
-/// comes next does not wait for content that nobody wants any more.
-const JOBS_MAX: usize = 16;
-
 /// How far apart the bytes are that are looked for in memory. The system reads ahead by more than that, so
 /// a hole between two of them is rare; the loop waits for it once then.
 #[cfg(target_os = "linux")]
@@ -124,6 +120,9 @@ pub(crate) struct FileReader<T> {
     waker: Waker,
     thread: Option<ReaderThread<T>>,
     under_way: usize,
+    /// Most jobs that the thread is given at a time: it has something to do while the loop sleeps, and whoever
+    /// comes next does not wait for content that nobody wants any more.
+    jobs_max: usize,
     /// Read on the loop's own thread, since no other could be had.
     finished: VecDeque<(T, io::Result<Vec<u8>>)>,
 }
@@ -136,20 +135,20 @@ struct ReaderThread<T> {
 
 impl<T: Send + 'static> FileReader<T> {
     /// A reader for the loop of `net`. No thread yet.
-    pub(crate) fn new(net: &Net) -> FileReader<T> {
+    pub(crate) fn new(net: &Net, jobs_max: usize) -> FileReader<T> {
         let waker = net.remote();
-        FileReader { waker, thread: None, under_way: 0, finished: VecDeque::new() }
+        FileReader { waker, thread: None, under_way: 0, jobs_max, finished: VecDeque::new() }
     }
 
     /// One more job can be started.
     pub(crate) fn has_room(&self) -> bool {
-        self.under_way < JOBS_MAX
+        self.under_way < self.jobs_max
     }
 
     /// Starts a job; the loop is woken when it is done. To be called where there is room.
     pub(crate) fn start(&mut self, tag: T, job: Job) {
         if self.thread.is_none() {
-            match ReaderThread::start(self.waker.clone()) {
+            match ReaderThread::start(self.waker.clone(), self.jobs_max) {
                 Ok(thread) => self.thread = Some(thread),
                 Err(error) => log::error!(
                     target: "onloop::loop",
@@ -191,8 +190,8 @@ impl<T> std::fmt::Debug for FileReader<T> {
 }
 
 impl<T: Send + 'static> ReaderThread<T> {
-    fn start(waker: Waker) -> io::Result<ReaderThread<T>> {
-        let (jobs, jobs_in) = sync_channel::<(T, Job)>(JOBS_MAX);
+    fn start(waker: Waker, jobs_max: usize) -> io::Result<ReaderThread<T>> {
+        let (jobs, jobs_in) = sync_channel::<(T, Job)>(jobs_max);
         let (results_out, results) = channel();
         // Detached on purpose: a disk that does not answer must not keep a program from ending.
         thread::Builder::new()
@@ -253,7 +252,7 @@ mod tests {
     #[test]
     fn a_job_reads_up_to_the_end_of_the_file_and_wakes_the_loop() {
         let mut net = Net::system(8).unwrap();
-        let mut reader = FileReader::new(&net);
+        let mut reader = FileReader::new(&net, 16);
         let file = Arc::new(file_of(b"0123456789"));
         let job = |offset, keep| Job { file: Arc::clone(&file), offset, length: 4, keep };
         reader.start(1, job(2, true));
@@ -271,7 +270,7 @@ mod tests {
     #[test]
     fn an_error_of_the_file_is_the_jobs() {
         let mut net = Net::system(8).unwrap();
-        let mut reader = FileReader::new(&net);
+        let mut reader = FileReader::new(&net, 16);
         let directory = Arc::new(File::open(std::env::temp_dir()).unwrap());
         reader.start((), Job { file: directory, offset: 0, length: 4, keep: true });
         let (_, result) = wait(&mut net, &mut reader);
@@ -281,14 +280,14 @@ mod tests {
     #[test]
     fn no_more_jobs_are_taken_than_the_thread_is_to_have() {
         let mut net = Net::system(8).unwrap();
-        let mut reader = FileReader::new(&net);
+        let mut reader = FileReader::new(&net, 16);
         let file = Arc::new(file_of(b"abc"));
         let mut started = 0;
         while reader.has_room() {
             reader.start(started, Job { file: file.clone(), offset: 0, length: 3, keep: true });
             started += 1;
         }
-        assert_eq!(started, JOBS_MAX);
+        assert_eq!(started, 16);
         for tag in 0..started {
             assert_eq!(wait(&mut net, &mut reader).0, tag);
         }

@@ -23,9 +23,6 @@ pub use order::Family;
 pub(crate) use order::{interleave, of_family};
 use threads::Threads;
 
-/// Most addresses of one name. There are answers with thousands, and nobody comes to try the last of them.
-const ADDRESSES_MAX: usize = 64;
-
 /// What asks in place of the system's resolver, on a thread of its own.
 #[derive(Clone)]
 pub(crate) struct LookupFn(Arc<LookupDyn>);
@@ -53,6 +50,8 @@ pub(crate) struct ResolverOptions {
     pub(crate) cache_ttl: Duration,
     /// Most names in the cache.
     pub(crate) cache_entries_max: usize,
+    /// Most addresses of one name. There are answers with thousands, and nobody comes to try the last of them.
+    pub(crate) addresses_max: usize,
     /// Most lookups under way.
     pub(crate) pending_max: usize,
     /// Most threads.
@@ -66,12 +65,26 @@ impl Default for ResolverOptions {
         ResolverOptions {
             cache_ttl: Duration::from_secs(10),
             cache_entries_max: 256,
+            addresses_max: 64,
             pending_max: 1024,
             // As many as libuv has.
             threads_max: 4,
             lookup: None,
         }
     }
+}
+
+impl ResolverOptions {
+    fn means(&self) -> Means {
+        Means { lookup: self.lookup.clone(), addresses_max: self.addresses_max }
+    }
+}
+
+/// How a name is asked for, on whatever thread.
+#[derive(Clone)]
+struct Means {
+    lookup: Option<LookupFn>,
+    addresses_max: usize,
 }
 
 /// Names a lookup under way, until `take_results` has returned it.
@@ -146,8 +159,8 @@ impl Resolver {
     pub(crate) fn new(net: &Net, options: ResolverOptions) -> Resolver {
         let backend = match net {
             Net::System(reactor) => {
-                let (waker, lookup) = (reactor.remote(), options.lookup.clone());
-                let threads = Threads::new(waker.clone(), lookup, options.threads_max);
+                let waker = reactor.remote();
+                let threads = Threads::new(waker.clone(), options.means(), options.threads_max);
                 Backend::Threads { waker, threads }
             }
             #[cfg(feature = "sim")]
@@ -231,9 +244,10 @@ impl Resolver {
                     return None;
                 }
                 let (_, name) = due.pop_front()?;
-                let found = match (&self.options.lookup, net.host(&name)) {
-                    (Some(lookup), _) => ask_aside(&name, lookup),
-                    (None, Some(addresses)) => Ok(without_port(addresses)),
+                let means = self.options.means();
+                let found = match (&means.lookup, net.host(&name)) {
+                    (Some(_), _) => ask_aside(&name, &means),
+                    (None, Some(addresses)) => Ok(without_port(addresses, means.addresses_max)),
                     (None, None) => Err(not_found("no such host in the simulation")),
                 };
                 Some((name, found))
@@ -277,10 +291,11 @@ impl fmt::Debug for Resolver {
     }
 }
 
-fn ask(name: &str, lookup: Option<&LookupFn>) -> Found {
-    let found = match lookup {
-        Some(lookup) => (lookup.0)(name).map(without_port),
-        None => (name, 0).to_socket_addrs().map(distinct),
+fn ask(name: &str, means: &Means) -> Found {
+    let most = means.addresses_max;
+    let found = match &means.lookup {
+        Some(lookup) => (lookup.0)(name).map(|found| without_port(found, most)),
+        None => (name, 0).to_socket_addrs().map(|found| distinct(found, most)),
     };
     match found {
         Ok(addresses) if addresses.is_empty() => Err(not_found("it has no address")),
@@ -293,8 +308,8 @@ fn ask(name: &str, lookup: Option<&LookupFn>) -> Found {
 /// As `ask` on a thread, which is waited for: virtual time stands still, and the user's code runs where it does
 /// on a real network, never while the loop's state is borrowed.
 #[cfg(feature = "sim")]
-fn ask_aside(name: &str, lookup: &LookupFn) -> Found {
-    let ask = || threads::ask_contained(name, Some(lookup));
+fn ask_aside(name: &str, means: &Means) -> Found {
+    let ask = || threads::ask_contained(name, means);
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("onloop-resolver".into());
         match thread.spawn_scoped(scope, ask) {
@@ -335,16 +350,16 @@ pub(crate) fn literal(host: &str) -> Option<IpAddr> {
     }
 }
 
-fn without_port(addresses: Vec<IpAddr>) -> Vec<SocketAddr> {
-    distinct(addresses.into_iter().map(|address| SocketAddr::new(address, 0)))
+fn without_port(addresses: Vec<IpAddr>, most: usize) -> Vec<SocketAddr> {
+    distinct(addresses.into_iter().map(|address| SocketAddr::new(address, 0)), most)
 }
 
 /// Each address once, in the order of their first places: a hosts file may say one twice, and trying it twice
 /// would only take time.
-fn distinct(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+fn distinct(addresses: impl Iterator<Item = SocketAddr>, most: usize) -> Vec<SocketAddr> {
     let mut kept: Vec<SocketAddr> = Vec::new();
     for address in addresses {
-        if kept.len() == ADDRESSES_MAX {
+        if kept.len() >= most {
             break;
         }
         if !kept.contains(&address) {

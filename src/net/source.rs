@@ -3,7 +3,7 @@
 //! The match in each function is the whole cost of having several kinds. Deliberately not here: what
 //! the caller does about `WouldBlock`.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -15,6 +15,19 @@ use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use super::Address;
 #[cfg(feature = "sim")]
 use super::sim::SocketId;
+
+/// `MSG_NOSIGNAL`: a write to a connection that is gone is an error and nothing more. `writev`, and on a Unix
+/// socket `write`, would raise SIGPIPE, which ends a program that does not ignore it. Apple's systems have a setting of
+/// the socket in its place (`SO_NOSIGPIPE`), which is made with it.
+const QUIETLY: i32 = if cfg!(any(target_os = "linux", target_os = "android")) {
+    0x4000
+} else if cfg!(target_os = "freebsd") {
+    0x2_0000
+} else if cfg!(any(target_os = "dragonfly", target_os = "netbsd", target_os = "openbsd")) {
+    0x400
+} else {
+    0
+};
 
 /// A socket, or none. Dropping it closes it.
 ///
@@ -106,8 +119,12 @@ impl Source {
     #[inline]
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Source::Tcp(stream) => uninterrupted(|| stream.write(bytes)),
-            Source::Unix(stream) => uninterrupted(|| stream.write(bytes)),
+            Source::Tcp(stream) => uninterrupted(|| {
+                stream.try_io(|| SockRef::from(&*stream).send_with_flags(bytes, QUIETLY))
+            }),
+            Source::Unix(stream) => uninterrupted(|| {
+                stream.try_io(|| SockRef::from(&*stream).send_with_flags(bytes, QUIETLY))
+            }),
             _ => Err(not_a_stream()),
         }
     }
@@ -115,8 +132,12 @@ impl Source {
     #[inline]
     pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Source::Tcp(stream) => uninterrupted(|| stream.write_vectored(slices)),
-            Source::Unix(stream) => uninterrupted(|| stream.write_vectored(slices)),
+            Source::Tcp(stream) => uninterrupted(|| {
+                stream.try_io(|| SockRef::from(&*stream).send_vectored_with_flags(slices, QUIETLY))
+            }),
+            Source::Unix(stream) => uninterrupted(|| {
+                stream.try_io(|| SockRef::from(&*stream).send_vectored_with_flags(slices, QUIETLY))
+            }),
             _ => Err(not_a_stream()),
         }
     }

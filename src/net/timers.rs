@@ -236,6 +236,35 @@ impl<T> Timers<T> {
         self.slots.drain().filter_map(|timer| timer.payload).collect()
     }
 
+    /// What the timers carry that are not running.
+    #[cfg(feature = "sim")]
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|(_, timer)| timer.payload.as_ref())
+    }
+
+    /// Every timer that is armed will be found, and the counts are what there is.
+    #[cfg(feature = "sim")]
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let entries = self.heap.iter().map(|Reverse(entry)| entry).chain(&self.deferred);
+        let (mut current, mut stale) = (0, 0);
+        for entry in entries {
+            match self.is_current(entry) {
+                true => current += 1,
+                false => stale += 1,
+            }
+        }
+        let armed = self.slots.iter().filter(|(_, timer)| timer.armed.is_some()).count();
+        let referenced = self.slots.iter().filter(|(_, timer)| timer.referenced).count();
+        match (current, stale, referenced) == (armed, self.stale, self.referenced) {
+            true => Ok(()),
+            false => Err(format!(
+                "timers: {armed} are armed and {current} will be found; {stale} entries are stale and {} are \
+                 counted; {referenced} keep the loop alive and {} are counted",
+                self.stale, self.referenced
+            )),
+        }
+    }
+
     fn find(&mut self, key: TimerKey) -> Option<&mut Timer<T>> {
         self.slots.get_mut(key.key as usize).filter(|timer| timer.generation == key.generation)
     }

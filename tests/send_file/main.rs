@@ -18,7 +18,7 @@ use std::time::Duration;
 use common::{Answer, Log, World, get, post};
 use onloop::http::{Request, Response};
 use onloop::sim::{SimNet, SimOptions};
-use onloop::{Address, LoopOptions};
+use onloop::{Address, Limits, LoopOptions};
 use stored::{Stored, pattern};
 
 /// Larger than everything that is sent in one go.
@@ -386,6 +386,24 @@ fn what_is_not_in_memory_is_sent_while_the_loop_sleeps() {
     // It was this thread that waited for the disk.
     #[cfg(target_os = "linux")]
     assert!(!forgotten.get() || threads().contains(&"onloop-files".to_owned()));
+}
+
+#[test]
+fn one_slice_at_a_time_is_enough_for_all() {
+    let limits = Limits::new().file_reads_max(1);
+    let mut world = World::with(LoopOptions::new().limits(limits));
+    let files: Vec<_> = (0..5).map(|at| Stored::new(&pattern(1_500_000 + at))).collect();
+    let expected: Vec<Vec<u8>> = files.iter().map(|file| file.bytes().to_vec()).collect();
+    let server = world.serve(move |req, res| {
+        let at: usize = req.url()[1..].parse().expect("a number");
+        files[at].forget();
+        res.send_file(files[at].open(), ..)
+    });
+    let mut peers: Vec<_> =
+        (0..5).map(|at| world.send(&server, get(&format!("/{at}"), ""))).collect();
+    for (peer, expected) in peers.iter_mut().zip(&expected) {
+        assert!(world.answer(peer).content == *expected);
+    }
 }
 
 /// The names of this process's threads.

@@ -40,6 +40,18 @@ pub(crate) struct Outcome {
     pub(crate) trace: u64,
 }
 
+impl Outcome {
+    pub(crate) fn add(&mut self, other: &Outcome) {
+        self.answered += other.answered;
+        self.failed += other.failed;
+        self.destroyed += other.destroyed;
+        self.reused += other.reused;
+        self.repeated += other.repeated;
+        self.accepted += other.accepted;
+        self.trace ^= other.trace;
+    }
+}
+
 /// A connection as the server has it.
 struct Connection {
     peer: SimPeer,
@@ -317,6 +329,9 @@ impl Sweep {
     }
 
     fn check(&mut self) {
+        if let Err(why) = onloop::sim::check(&self.event_loop) {
+            panic!("at {:?}: {why}", self.net.now());
+        }
         let (agent, stats) = (self.agent, stats(&self.event_loop));
         let (in_use, free, waiting) = (agent.sockets(), agent.free_sockets(), agent.requests());
         let sum = |list: &[(String, usize)]| list.iter().map(|(_, count)| count).sum::<usize>();

@@ -1,8 +1,23 @@
-//! Thousands of requests per seed between clients, servers and raw peers on a simulated network that
-//! fragments, delays, cuts short, blocks and breaks. Whatever it does: every exchange ends exactly once, what
-//! was received whole is what was sent, nothing leaks, and the same seed does the same again.
+//! Random requests, handlers, operations and peers on a simulated network that fragments, delays, cuts short, blocks
+//! and breaks. Whatever it does: every exchange ends exactly once, what was received whole is what was sent, nothing
+//! leaks, everything ends in bounded time, the engine is in order after every turn (`sim::check`), and the same seed
+//! does the same again.
 //!
-//! `ONLOOP_SEEDS=1000` sets how many seeds there are, `ONLOOP_SEED=7` runs one of them alone.
+//! - `run`, with `server`, `client`, `plan`, `mixed` and `peers`: requests of many kinds whose answers are known.
+//! - `agents`: requests through agents with random limits, whose order and limits are known.
+//! - `storm`: anything is done to any handle at any time, and it is known only that it has to end.
+//!
+//! ```text
+//! cargo test --test simulation                                                 a few seconds
+//! ONLOOP_SEEDS=10000 cargo test --profile checked --test simulation            what CI runs: so many seeds of each kind
+//! ONLOOP_SEED=7 cargo test --test simulation whatever_is_done                  one seed of one kind, as the line of a failure says
+//! ONLOOP_SOAK=3600 cargo test --profile checked --test simulation -- whatever_is_done --nocapture
+//!                                                                              fresh seeds for an hour, with its progress
+//! ONLOOP_SOAK=60 ONLOOP_SEED_FROM=1000000 cargo test ...                       the same from a seed on
+//! ```
+//!
+//! A seed that fails prints one line that runs it again: `replay: ONLOOP_SEED=7 cargo test ...`. The seeds are shared by
+//! all processors. `ONLOOP_REQUESTS` sets how many requests a run of `every_exchange` has.
 
 mod agents;
 mod client;
@@ -11,51 +26,45 @@ mod peers;
 mod plan;
 mod run;
 mod server;
+mod storm;
 
-use run::{Outcome, Traffic};
+use std::sync::Mutex;
+
+use onloop::sim;
+use run::Traffic;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Runs a seed; says which one it was when it fails.
-fn run_seed(seed: u64, requests: usize) -> Outcome {
-    let replay = Replay { seed, requests };
-    let outcome = run::run(seed, requests);
-    std::mem::forget(replay);
-    outcome
+/// Requests of one run: few, so that there are many seeds, and now and then many.
+fn requests_of(seed: u64) -> usize {
+    let usual = if seed % 50 == 0 { 1_000 } else { 60 };
+    number("ONLOOP_REQUESTS").map_or(usual, |requests| requests as usize)
 }
 
-/// Dropped by a panic: how to get there again.
-struct Replay {
-    seed: u64,
-    requests: usize,
-}
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        let Replay { seed, requests } = self;
-        eprintln!("SEED={seed} REQUESTS={requests}");
-        eprintln!(
-            "replay: ONLOOP_SEED={seed} ONLOOP_REQUESTS={requests} cargo test --test simulation every_exchange"
-        );
-    }
+/// Runs one seed after the other and gives what all of them came to; nothing where only one was asked for.
+fn sum_up<T: Default + Send>(
+    count: u64,
+    name: &str,
+    test: impl Fn(u64) -> T + Sync,
+    add: impl Fn(&mut T, &T) + Sync,
+) -> Option<T> {
+    let all = Mutex::new(T::default());
+    let command = format!("cargo test --test simulation {name}");
+    sim::for_each_seed(count, &command, |seed| {
+        let outcome = test(seed);
+        add(&mut all.lock().expect("nothing fails while it is held"), &outcome);
+    });
+    number("ONLOOP_SEED").is_none().then(|| all.into_inner().expect("as above"))
 }
 
 #[test]
 fn every_exchange_ends_once_and_nothing_leaks_whatever_the_network_does() {
-    let requests = number("ONLOOP_REQUESTS").unwrap_or(1_000) as usize;
-    if let Some(seed) = number("ONLOOP_SEED") {
-        println!("{:?}", run_seed(seed, requests));
+    let test = |seed| run::run(seed, requests_of(seed));
+    let Some(all) = sum_up(150, "every_exchange", test, run::Outcome::add) else {
         return;
-    }
-    let seeds = number("ONLOOP_SEEDS").unwrap_or(20);
-    let mut all = Outcome::default();
-    for seed in 0..seeds {
-        // CI's many seeds are long runs.
-        let requests = if number("ONLOOP_SEEDS").is_some() { 10_000 } else { requests };
-        all.add(&run_seed(seed, requests));
-    }
+    };
     println!("{all:?}");
     // A harness that never gets through, or whose network never breaks, would prove nothing.
     assert!(all.succeeded > all.failed, "{all:?}");
@@ -63,8 +72,28 @@ fn every_exchange_ends_once_and_nothing_leaks_whatever_the_network_does() {
 }
 
 #[test]
+fn agents_keep_their_limits_and_their_order_whatever_happens() {
+    let test = |seed| agents::sweep(seed, if seed % 50 == 0 { 400 } else { 60 });
+    let Some(all) = sum_up(150, "agents_keep", test, agents::Outcome::add) else {
+        return;
+    };
+    println!("{all:?}");
+    assert!(all.answered > all.failed && all.failed > 0, "{all:?}");
+    assert!(all.reused > 0 && all.repeated > 0 && all.destroyed > 0, "{all:?}");
+}
+
+#[test]
+fn whatever_is_done_to_whatever_everything_ends_once_and_nothing_is_left() {
+    let Some(all) = sum_up(300, "whatever_is_done", storm::run, storm::Outcome::add) else {
+        return;
+    };
+    println!("{all:?}");
+    assert!(all.finished > 0 && all.failed > 0 && all.panics > 0 && all.acts > 0, "{all:?}");
+}
+
+#[test]
 fn ten_thousand_requests_in_one_run() {
-    let outcome = run_seed(0, 10_000);
+    let outcome = run::run(0, 10_000);
     let ended = outcome.succeeded + outcome.failed + outcome.expected_failures;
     assert_eq!(ended, 10_000 - outcome.peers, "{outcome:?}");
 }
@@ -80,41 +109,12 @@ fn on_a_rough_network_that_breaks_nothing_every_request_succeeds() {
 #[test]
 fn the_same_seed_does_the_same_again_byte_by_byte() {
     for seed in [0, 1, 2, 3, 5, 8, 13, 21] {
-        let (first, second) = (run_seed(seed, 500), run_seed(seed, 500));
-        assert_eq!(first, second, "SEED={seed}");
-        assert_ne!(
-            first.trace,
-            run_seed(seed + 100, 500).trace,
-            "SEED={seed}: the seed has no effect"
-        );
-    }
-}
-
-#[test]
-fn agents_keep_their_limits_and_their_order_whatever_happens() {
-    if let Some(seed) = number("ONLOOP_SEED") {
-        println!("{:?}", agents::sweep(seed, 400));
-        return;
-    }
-    let mut all = agents::Outcome::default();
-    for seed in 0..number("ONLOOP_SEEDS").unwrap_or(40) {
-        let replay = format!("ONLOOP_SEED={seed} cargo test --test simulation agents");
-        let outcome =
-            std::panic::catch_unwind(|| agents::sweep(seed, 400)).unwrap_or_else(|panic| {
-                eprintln!("replay: {replay}");
-                std::panic::resume_unwind(panic)
-            });
-        all.answered += outcome.answered;
-        all.failed += outcome.failed;
-        all.destroyed += outcome.destroyed;
-        all.reused += outcome.reused;
-        all.repeated += outcome.repeated;
-        all.accepted += outcome.accepted;
-    }
-    println!("{all:?}");
-    assert!(all.answered > all.failed && all.failed > 0, "{all:?}");
-    assert!(all.reused > 0 && all.repeated > 0 && all.destroyed > 0, "{all:?}");
-    for seed in [2, 5, 8] {
-        assert_eq!(agents::sweep(seed, 100), agents::sweep(seed, 100));
+        let first = run::run(seed, 300);
+        assert_eq!(first, run::run(seed, 300), "SEED={seed}");
+        let other = run::run(seed + 100, 300);
+        assert_ne!(first.trace, other.trace, "SEED={seed}: the seed has no effect");
+        assert_eq!(agents::sweep(seed, 100), agents::sweep(seed, 100), "SEED={seed}");
+        assert_eq!(storm::run(seed), storm::run(seed), "SEED={seed}");
+        assert_ne!(storm::run(seed).trace, storm::run(seed + 100).trace, "SEED={seed}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onloop::sim::{SimNet, SimOptions, stats};
+use onloop::sim::{self, SimNet, SimOptions, stats};
 use onloop::{EventLoop, LoopOptions};
 
 use crate::client::{self, ClientSite};
@@ -144,6 +144,9 @@ impl Run {
     fn turn(&mut self) {
         for event_loop in &mut self.loops {
             event_loop.turn(Some(Duration::from_secs(1))).expect("the poller works");
+            if let Err(why) = sim::check(event_loop) {
+                panic!("after turn {} at {:?}: {why}", self.outcome.turns, self.net.now());
+            }
         }
         self.outcome.turns += 1;
         if self.outcome.turns % 16 == 0 || cfg!(debug_assertions) {

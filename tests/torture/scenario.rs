@@ -399,7 +399,10 @@ fn keep_writing_raw(ctx: Ctx, socket: Socket) {
 
 fn on_client_error(ctx: Ctx) {
     ctx.server.get().on_client_error(move |_, socket| {
-        ctx.track_socket(socket);
+        // Of a connection that broke it is over already, and no end of it follows.
+        if socket.is_open() {
+            ctx.track_socket(socket);
+        }
         socket.write("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         ctx.fire(|| on_client_error(ctx), || {})
     });

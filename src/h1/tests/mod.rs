@@ -14,6 +14,8 @@ pub(super) const LIMITS: HeadLimits = HeadLimits {
     target_bytes: 8 * 1024,
     fields: 100,
     content_bytes: u64::MAX,
+    method_bytes: 32,
+    empty_lines: 4,
     host_optional: false,
     join_duplicates: false,
 };

@@ -91,7 +91,8 @@ const BAD: &[(u8, &[u8], Violation, u16)] = &[
     (10, b"GET\r\nHost: h\r\n\r\n", Violation::Method, 400),
     (11, b"G(T / HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Method, 400),
     (11, b"HTTP/1.1 200 OK\r\n\r\n", Violation::Method, 400),
-    (12, b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG", Violation::Method, 400),
+    (12, b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG", Violation::MethodTooLong, 400),
+    (12, b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1\r\nHost: h\r\n\r\n", Violation::MethodTooLong, 400),
     (14, b"GET /a\"b HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target, 400),
     (14, b"GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target, 400),
     (14, b"GET /a\\b HTTP/1.1\r\nHost: h\r\n\r\n", Violation::Target, 400),
@@ -201,6 +202,21 @@ fn limits_are_exact() {
     assert!(matches!(request_with(&with_target(20), &limits), Ok(Some(_))));
     assert_eq!(request_with(&with_target(21), &limits), Err(Violation::TargetTooLong));
     assert_eq!(Violation::TargetTooLong.status(), 414);
+    let method =
+        |bytes: usize| format!("{} / HTTP/1.1\r\nHost: h\r\n\r\n", "M".repeat(bytes)).into_bytes();
+    for most in [7, 32, 100] {
+        let limits = HeadLimits { method_bytes: most, ..limits };
+        let most = usize::from(most);
+        assert!(matches!(request_with(&method(most), &limits), Ok(Some(_))));
+        assert_eq!(request_with(&method(most + 1), &limits), Err(Violation::MethodTooLong));
+    }
+    let behind = |lines: usize| [b"\r\n".repeat(lines), with_target(5)].concat();
+    for most in [0, 4, 100] {
+        let limits = HeadLimits { empty_lines: most, ..limits };
+        let most = usize::from(most);
+        assert!(matches!(request_with(&behind(most), &limits), Ok(Some(_))));
+        assert_eq!(request_with(&behind(most + 1), &limits), Err(Violation::EmptyLines));
+    }
     let fields = |count: usize| {
         format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "A: b\r\n".repeat(count - 1)).into_bytes()
     };
@@ -229,6 +245,15 @@ fn limits_are_exact() {
     let mut skipped = b"\r\n".to_vec();
     skipped.extend(sized(299));
     assert_eq!(request_with(&skipped, &limits), Err(Violation::HeadTooLarge));
+}
+
+#[test]
+fn the_longest_method_has_32_bytes_however_it_arrives() {
+    let head = |bytes: usize| format!("{} / HTTP/1.1\r\nHost: h\r\n\r\n", "M".repeat(bytes));
+    assert_eq!(good(request(head(32).as_bytes())).method.len(), 32);
+    for bytes in [33, 34, 300] {
+        assert_eq!(request(head(bytes).as_bytes()), Err(Violation::MethodTooLong), "{bytes}");
+    }
 }
 
 #[test]

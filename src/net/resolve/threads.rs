@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::super::remote::Waker;
-use super::{Found, LookupFn, again, ask};
+use super::{Found, Means, again, ask};
 
 /// A name and what is known of it.
 pub(super) type Answered = (Box<str>, Found);
@@ -21,7 +21,7 @@ pub(super) struct Threads {
     answers: Receiver<Answered>,
     answers_in: Sender<Answered>,
     waker: Waker,
-    lookup: Option<LookupFn>,
+    means: Means,
     threads_max: usize,
     started: usize,
 }
@@ -63,11 +63,11 @@ impl Shared {
 
 impl Threads {
     /// No thread yet.
-    pub(super) fn new(waker: Waker, lookup: Option<LookupFn>, threads_max: usize) -> Threads {
+    pub(super) fn new(waker: Waker, means: Means, threads_max: usize) -> Threads {
         let (answers_in, answers) = channel();
         let shared = Shared { queue: Mutex::default(), changed: Condvar::new() };
         let (shared, threads_max) = (Arc::new(shared), threads_max.max(1));
-        Threads { shared, answers, answers_in, waker, lookup, threads_max, started: 0 }
+        Threads { shared, answers, answers_in, waker, means, threads_max, started: 0 }
     }
 
     /// How many threads there are.
@@ -109,10 +109,10 @@ impl Threads {
     /// in order to end.
     fn start(&self) -> io::Result<()> {
         let (shared, answers) = (Arc::clone(&self.shared), self.answers_in.clone());
-        let (waker, lookup) = (self.waker.clone(), self.lookup.clone());
+        let (waker, means) = (self.waker.clone(), self.means.clone());
         thread::Builder::new()
             .name("onloop-resolver".into())
-            .spawn(move || answer_names(&shared, &answers, &waker, lookup.as_ref()))?;
+            .spawn(move || answer_names(&shared, &answers, &waker, &means))?;
         Ok(())
     }
 }
@@ -126,14 +126,9 @@ impl Drop for Threads {
     }
 }
 
-fn answer_names(
-    shared: &Shared,
-    answers: &Sender<Answered>,
-    waker: &Waker,
-    lookup: Option<&LookupFn>,
-) {
+fn answer_names(shared: &Shared, answers: &Sender<Answered>, waker: &Waker, means: &Means) {
     while let Some(name) = shared.next() {
-        let found = ask_contained(&name, lookup);
+        let found = ask_contained(&name, means);
         // Before the answer is seen, or the lookup that it leads to would start a thread for nothing.
         shared.lock().idle += 1;
         if answers.send((name, found)).is_err() {
@@ -144,8 +139,8 @@ fn answer_names(
 }
 
 /// A lookup of the user's that panics fails its name, and does not silence all names to come.
-pub(super) fn ask_contained(name: &str, lookup: Option<&LookupFn>) -> Found {
-    catch_unwind(AssertUnwindSafe(|| ask(name, lookup))).unwrap_or_else(|payload| {
+pub(super) fn ask_contained(name: &str, means: &Means) -> Found {
+    catch_unwind(AssertUnwindSafe(|| ask(name, means))).unwrap_or_else(|payload| {
         // What was thrown may panic once more as it goes; what that throws is left alone.
         if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(second);

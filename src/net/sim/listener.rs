@@ -15,6 +15,9 @@ const SYN_PATIENCE: Duration = Duration::from_secs(127);
 /// `EMFILE`, the same number on every Unix.
 const EMFILE: i32 = 24;
 
+/// The connection broke a rule of its protocol before it was accepted.
+const EPROTO: i32 = if cfg!(target_os = "linux") { 71 } else { 100 };
+
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) serial: u64,
@@ -154,13 +157,33 @@ impl State {
         }
         // A hand-driven listener has no descriptor table that could be full.
         if owner.is_some() && self.random.chance(self.options.accept_error) {
-            return Err(io::Error::from_raw_os_error(EMFILE));
+            return Err(self.refuse_accept(id));
         }
         let accepted = listener.queue.pop_front().ok_or(ErrorKind::WouldBlock)?;
         if let Some(end) = self.end(accepted) {
             end.owner = owner;
         }
         Ok(accepted)
+    }
+
+    /// An error of those that were asked for. What its connection was lost with, goes.
+    fn refuse_accept(&mut self, id: SocketId) -> io::Error {
+        let codes = self.options.accept_codes.len();
+        let code = match codes {
+            0 => EMFILE,
+            _ => self.options.accept_codes[self.random.below(codes as u64) as usize],
+        };
+        let error = io::Error::from_raw_os_error(code);
+        let is_lost =
+            matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::PermissionDenied)
+                || code == EPROTO;
+        if is_lost {
+            let listener = id.as_listener().and_then(|key| self.listeners.get_mut(key));
+            if let Some(lost) = listener.and_then(|listener| listener.queue.pop_front()) {
+                self.reset(lost);
+            }
+        }
+        error
     }
 
     pub(super) fn close_listener(&mut self, key: usize) {

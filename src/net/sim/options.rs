@@ -36,6 +36,7 @@ pub struct SimOptions {
     pub(super) refuse: u16,
     pub(super) connect_silence: u16,
     pub(super) accept_error: u16,
+    pub(super) accept_codes: Vec<i32>,
     pub(super) clock_jump: u16,
     pub(super) clock_jump_max: u64,
     pub(super) separate_filters: bool,
@@ -59,6 +60,7 @@ impl Default for SimOptions {
             refuse: 0,
             connect_silence: 0,
             accept_error: 0,
+            accept_codes: Vec::new(),
             clock_jump: 0,
             clock_jump_max: 0,
             separate_filters: false,
@@ -168,9 +170,28 @@ impl SimOptions {
         self
     }
 
-    /// The chance that `accept` fails with EMFILE. As with epoll, no edge follows.
+    /// The chance that `accept` fails with EMFILE, or with what [`SimOptions::accept_error_codes`] says. As with
+    /// epoll, no edge follows.
     pub fn accept_errors(mut self, per_mille: u16) -> Self {
         self.accept_error = per_mille;
+        self
+    }
+
+    /// What `accept` fails with, as the host's numbers of errors; one of them is drawn each time. Default: EMFILE
+    /// alone, which is also what an empty list means. With ECONNABORTED, EPROTO and EPERM the connection is gone,
+    /// as it is on systems that say so; with all others it waits on.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sim")] {
+    /// use onloop::sim::SimOptions;
+    ///
+    /// const ECONNABORTED: i32 = 103; // Linux
+    /// let options = SimOptions::default().accept_errors(500).accept_error_codes([ECONNABORTED]);
+    /// # let _ = options;
+    /// # }
+    /// ```
+    pub fn accept_error_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
+        self.accept_codes = codes.into_iter().collect();
         self
     }
 

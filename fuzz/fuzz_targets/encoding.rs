@@ -1,0 +1,4 @@
+//! See `onloop_fuzz::encoding`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| onloop_fuzz::encoding::check(data));

@@ -1,0 +1,74 @@
+//! The end of a connection whose last answer is out: the server waits for the client's end, and not longer.
+
+use std::time::Duration;
+
+use onloop::sim::{self, SimNet};
+use onloop::{LoopOptions, http};
+
+#[test]
+fn a_clients_end_that_came_with_its_last_request_is_not_waited_for() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let server = http::create_server(event_loop.handle(), |_req, res| res.end("the last"));
+    server.listen("10.0.0.1:80").unwrap();
+    let peer = net.connect(&server.address().unwrap());
+    // The end arrives in the same moment as the request, and is told by the same event.
+    peer.write(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    peer.shutdown_write();
+    let mut answer = Vec::new();
+    while !peer.is_eof() {
+        event_loop.turn(Some(Duration::from_millis(1))).unwrap();
+        answer.extend(peer.read());
+    }
+    assert!(answer.ends_with(b"the last"));
+    assert_eq!(sim::stats(&event_loop).server_connections, 0, "it lingers for what has come");
+    assert!(net.now() < Duration::from_millis(100), "{:?}", net.now());
+}
+
+#[test]
+fn a_connection_that_is_answered_and_paused_afterwards_serves_the_next_request() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let lp = event_loop.handle();
+    let server = http::create_server(lp, move |req, res| {
+        let body = req.body();
+        body.on_data(|_| {});
+        res.end("answered");
+        // The rest of the request is on its way, and its reader has lost interest.
+        lp.set_timeout(Duration::from_millis(10), move || body.pause());
+    });
+    server.listen("10.0.0.1:80").unwrap();
+    let peer = net.connect(&server.address().unwrap());
+    peer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabcde");
+    let mut answers = Vec::new();
+    let mut is_sent = false;
+    while answers.windows(8).filter(|window| window == b"answered").count() < 2 {
+        event_loop.turn(Some(Duration::from_millis(1))).unwrap();
+        answers.extend(peer.read());
+        if !is_sent && net.now() > Duration::from_millis(20) {
+            is_sent = true;
+            peer.write(b"fghijGET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        }
+        sim::check(&event_loop).unwrap();
+        assert!(net.now() < Duration::from_secs(1), "{:?}", String::from_utf8_lossy(&answers));
+    }
+}
+
+#[test]
+fn the_end_that_comes_with_a_refused_request_ends_the_lingering() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::new());
+    let server = http::create_server(event_loop.handle(), |_req, res| res.end(""));
+    server.listen("127.0.0.1:80").expect("a free address");
+    let peer = net.connect(&server.address().expect("it listens"));
+    peer.write(b"not http\n");
+    peer.shutdown_write();
+    let end = net.now() + Duration::from_millis(10);
+    while net.now() < end {
+        event_loop.turn(Some(end - net.now())).expect("a turn");
+    }
+    assert!(peer.read().starts_with(b"HTTP/1.1 400 "));
+    assert!(peer.is_eof());
+    let stats = sim::stats(&event_loop);
+    assert_eq!((stats.server_connections, stats.lingering), (0, 0));
+}
