@@ -128,8 +128,10 @@ fn assault(attack: &Attack, scale: Scale, size: &str) -> Result<Report, Failure>
     let (outcome, most, others) = thread::scope(|scope| {
         let watcher = scope.spawn(|| watched.watch(&over));
         let others = scope.spawn(|| honest::ask(target.port, usize::MAX, &over));
-        // On a thread of its own, since it makes itself less important than the others.
-        let attacker = scope.spawn(|| repeat(attack, &target));
+        let attacker = scope.spawn(|| {
+            give_way();
+            repeat(attack, &target)
+        });
         let outcome = attacker.join();
         over.store(true, Ordering::Relaxed);
         (outcome, watcher.join(), others.join())
@@ -212,7 +214,8 @@ fn milliseconds(microseconds: u64) -> String {
     format!("{:.2} ms{missed}", microseconds as f64 / 1000.0)
 }
 
-/// This thread is an attacker's, whose machine would be another one: it takes no time from those that others need.
+/// This thread, and all that it starts, are an attacker's, whose machine would be another one: they take no time that
+/// others need.
 fn give_way() {
     let _ = nice(10);
 }

@@ -44,7 +44,6 @@ fn hostile(
     let address = listener.local_addr()?;
     let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
     let answer = |mut stream: TcpStream| {
-        crate::give_way();
         // That the other side ends it is what is hoped for.
         let _ = read_head(&mut stream);
         sent.fetch_add(serve(&mut stream).unwrap_or(0), Ordering::Relaxed);

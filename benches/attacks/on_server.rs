@@ -233,16 +233,13 @@ fn sips_shared(target: &Target) -> io::Result<Outcome> {
     read_in_sips(target, "/bytes")
 }
 
-/// Runs one attacker per connection, each on a thread that gives way to others.
+/// Runs one attacker per connection, each on a thread of its own.
 fn each(
     target: &Target,
     count: usize,
     attacker: impl Fn(&mut TcpStream) -> io::Result<(u64, String)> + Sync,
 ) -> io::Result<Outcome> {
-    let run = || -> io::Result<(u64, String)> {
-        crate::give_way();
-        attacker(&mut target.connect()?)
-    };
+    let run = || -> io::Result<(u64, String)> { attacker(&mut target.connect()?) };
     thread::scope(|scope| {
         let attackers: Vec<_> = (0..count).map(|_| scope.spawn(run)).collect();
         let mut outcome = Outcome { connections: count, ..Outcome::default() };
@@ -354,7 +351,6 @@ fn flood(target: &Target) -> io::Result<Outcome> {
         let (began, look) = (Instant::now(), target.scale.look);
         thread::scope(|scope| {
             let sender = scope.spawn(|| {
-                crate::give_way();
                 let mut requests = 0;
                 while began.elapsed() < look {
                     sending.write_all(&batch)?;
@@ -373,7 +369,6 @@ fn flood(target: &Target) -> io::Result<Outcome> {
 
 /// Connections that are reset, every other one in the middle of a request.
 fn resets(target: &Target) -> io::Result<Outcome> {
-    crate::give_way();
     let mut outcome = Outcome::default();
     let began = Instant::now();
     while began.elapsed() < target.scale.look && outcome.connections < 100_000 {

@@ -1,4 +1,4 @@
-//! 50 MB through a pipe, with a count of what is allocated meanwhile.
+//! 50 MB through a pipe, and requests whose answers nobody reads, with a count of what is allocated meanwhile.
 
 use super::*;
 use crate::counting::{LIVE, PEAK};
@@ -57,4 +57,37 @@ fn fifty_megabytes_through_a_proxy_take_no_more_memory_than_one() {
     assert!(head.starts_with(b"HTTP/1.1 200"));
     assert!(peak < 4 * MB, "{peak} bytes at the most");
     assert!(peak < after_one + MB, "it grew from {after_one} to {peak}");
+}
+
+#[test]
+fn ten_thousand_pipelined_requests_with_unread_answers_take_next_to_no_memory() {
+    const REQUESTS: usize = 10_000;
+    const ANSWER: &[u8] = b"an answer of some length";
+    let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(REQUESTS);
+    let net = SimNet::with_options(1, SimOptions::default().capacity(CAPACITY));
+    let mut event_loop = net.event_loop(LoopOptions::new());
+    let server = http::create_server(event_loop.handle(), |_req, res| res.end(ANSWER));
+    server.listen("127.0.0.1:80").unwrap();
+    let peer = net.connect(&port(80));
+    let before = LIVE.get();
+    PEAK.set(before);
+    let mut sent = 0;
+    let mut turn_and_send = || {
+        sent += peer.write(&requests[sent..]);
+        event_loop.turn(Some(Duration::from_millis(1))).unwrap();
+        sent
+    };
+    let unread = (0..1000).map(|_| turn_and_send()).max();
+    let peak = PEAK.get() - before;
+    assert!(unread.is_some_and(|sent| sent < requests.len()), "all requests were taken");
+    assert!(peak < 300_000, "{peak} bytes at the most");
+
+    let mut answers = Vec::new();
+    while !answers.ends_with(ANSWER) || turn_and_send() < requests.len() || peer.available() > 0 {
+        turn_and_send();
+        answers.extend(peer.read());
+        assert!(net.now() < Duration::from_secs(30), "{} bytes of answers", answers.len());
+    }
+    let count = answers.windows(ANSWER.len()).filter(|window| *window == ANSWER).count();
+    assert_eq!(count, REQUESTS);
 }
