@@ -127,13 +127,16 @@ impl Core {
     }
 
     /// A stream that ends once everything is out waits for its peer as long as a response does: the server's
-    /// `write_timeout`, from the last byte on that moved.
-    fn arm_closing(&mut self, key: u32) {
+    /// `write_timeout`, from the last byte on that moved. Where there is none, as on a client's side, it is the
+    /// stream's own timeout.
+    pub(super) fn arm_closing(&mut self, key: u32) {
         let slot = &self.slots[key as usize];
         if self.activity || slot.deadline == 0 {
             let server = self.servers.get(slot.owner as usize);
             let limit = server.map_or(Duration::ZERO, |server| server.options.write_timeout);
-            self.arm(key, ticks_or_never(limit));
+            let own = slot.active.as_deref().map_or(0, |active| active.timeout_ticks);
+            let ticks = ticks_or_never(limit);
+            self.arm(key, if ticks == 0 { own } else { ticks });
         }
     }
 

@@ -307,7 +307,8 @@ impl Core {
             let limit = server.is_some_and(|server| {
                 !server.options.write_timeout.is_zero() && !server.is_changed
             });
-            hold!(!limit || slot.deadline != 0, "it is to be closed, and no clock runs");
+            let is_timed = limit || active.timeout_ticks != 0;
+            hold!(!is_timed || slot.deadline != 0, "it is to be closed, and no clock runs");
             return Ok(());
         }
         let has_clock = slot.deadline != 0 || active.inactivity != Inactivity::None;
