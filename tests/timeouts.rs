@@ -510,3 +510,31 @@ fn a_request_that_is_made_again_has_its_timeout_also_while_its_name_is_looked_up
     }
     assert_eq!(told.all(), ["answer", "timeout", "error"]);
 }
+
+#[test]
+fn a_clock_that_is_set_while_many_connections_are_looked_through_is_not_forgotten() {
+    // So many slots are looked through in two parts, with a pause between them.
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::new().reserve(150_000));
+    let options = ServerOptions::new()
+        .keep_alive_timeout(seconds(3))
+        .keep_alive_timeout_buffer(Duration::ZERO)
+        .timeout(seconds(1));
+    let server = http::Server::new(event_loop.handle(), options).unwrap();
+    server.on_request(|_req, res| res.end("answered"));
+    server.listen("10.0.0.1:80").unwrap();
+    // The first one's clock begins the pass, the second one is answered while it lasts.
+    let _silent = net.connect(&server.address().unwrap());
+    let peer = net.connect(&server.address().unwrap());
+    peer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let pass = |event_loop: &mut EventLoop, until: Duration| {
+        while net.now() < until {
+            event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+            sim::check(event_loop).unwrap();
+        }
+    };
+    pass(&mut event_loop, Duration::from_millis(1070));
+    peer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    pass(&mut event_loop, seconds(6));
+    assert!(peer.is_eof(), "it is idle, and its time is up");
+}
