@@ -536,5 +536,6 @@ fn a_clock_that_is_set_while_many_connections_are_looked_through_is_not_forgotte
     pass(&mut event_loop, Duration::from_millis(1070));
     peer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     pass(&mut event_loop, seconds(6));
+    assert_eq!(peer.read().windows(8).filter(|window| window == b"answered").count(), 2);
     assert!(peer.is_eof(), "it is idle, and its time is up");
 }

@@ -198,9 +198,9 @@ impl Core {
         if ended && complete && active.file.is_none() {
             hold!(!active.output.is_empty(), "the exchange is over, and nobody ends it");
         }
+        let is_left = ended && !complete && active.incoming.paused && !active.incoming.discarding;
         hold!(
-            !(ended && !complete && active.incoming.paused && !active.incoming.discarding)
-                || active.incoming.pipe_to.is_some(),
+            !is_left || active.incoming.pipe_to.is_some(),
             "the response is ended, and nobody drops what is left of the request"
         );
         let server = self.servers.get(slot.owner as usize);
