@@ -14,9 +14,15 @@
 //! connections to each: a client that has to choose among slow, dead and silent addresses is tested in no time.
 //!
 //! # A handler under test
+//! A test has four parts: a network from a seed, the handler on a loop, peers that talk to it, and what must hold,
+//! whatever happens. [`for_each_seed`] runs it for many seeds; one that fails prints the line that runs it
+//! again. [`stats`] tells in the end whether something was left behind, and [`check`] after any turn whether the loop
+//! itself is in order.
+//!
 //! ```
-//! use onloop::{http, sim, LoopOptions};
 //! use onloop::http::{Request, Response};
+//! use onloop::sim::{self, SimNet, SimOptions};
+//! use onloop::{http, LoopOptions};
 //! use std::time::Duration;
 //!
 //! // What is to be tested, as it runs in production.
@@ -28,9 +34,9 @@
 //!     Ok(())
 //! }
 //!
-//! // The answer must not depend on how the bytes arrive, nor when.
-//! for seed in 0..20 {
-//!     let net = sim::SimNet::with_options(seed, sim::SimOptions::rough());
+//! // One run. The answer must not depend on how the bytes arrive, nor when.
+//! fn the_answer_is_whole(seed: u64) -> onloop::Result<()> {
+//!     let net = SimNet::with_options(seed, SimOptions::rough());
 //!     let mut event_loop = net.event_loop(LoopOptions::default());
 //!     let server = http::create_server(event_loop.handle(), greet);
 //!     server.listen("127.0.0.1:80")?;
@@ -40,17 +46,33 @@
 //!     let mut answer = Vec::new();
 //!     while !peer.is_eof() {
 //!         event_loop.turn(Some(Duration::from_secs(1)))?;
+//!         sim::check(&event_loop).unwrap();
 //!         answer.extend(peer.read());
 //!     }
-//!     assert!(answer.ends_with(b"\r\n\r\nhello!"), "seed {seed}");
+//!     assert!(answer.ends_with(b"\r\n\r\nhello!"));
 //!     drop(peer);
 //!
 //!     server.close();
 //!     event_loop.run()?;
-//!     assert!(sim::stats(&event_loop).is_empty(), "seed {seed}: something was left behind");
+//!     assert!(sim::stats(&event_loop).is_empty(), "something was left behind");
+//!     Ok(())
 //! }
-//! # Ok::<(), onloop::Error>(())
+//!
+//! // `ONLOOP_SEED=7` runs this seed alone, `ONLOOP_SEEDS=10000` more of them, `ONLOOP_SOAK=3600` for an hour.
+//! sim::for_each_seed(20, "cargo test the_answer_is_whole", |seed| {
+//!     the_answer_is_whole(seed).unwrap();
+//! });
 //! ```
+//!
+//! With [`SimOptions::hostile`] connections break, and peers are not always answered; what must hold then is what your
+//! handler promises in spite of it: that nobody is given half of a page for a whole one, that a timer is cleared, that
+//! what was begun is ended. `examples/simulate.rs` has a handler with an upstream server, a time limit and a cache, a
+//! mistake in it, and the seed that finds it.
+//!
+//! # What makes a seed fail again
+//! Everything that is random comes from the seed: the network's own chance does, and what the test draws besides should.
+//! Loops of one network run on one thread, and are turned in the same order each time; `std::time` and threads are not
+//! simulated, and what a handler takes from them is not the same the next time. Files are read as they are.
 
 mod seeds;
 

@@ -69,6 +69,17 @@ fn servers_with_settings_say_how_they_are_used() {
     }
 }
 
+#[test]
+fn simulate_finds_the_mistake_and_holds_without_it() {
+    let told = program::text_of(&run("simulate", &["20"]), 0);
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].starts_with("the handler that keeps what has come fails at seed "), "{told}");
+    let why = lines[1].trim();
+    assert!(why.ends_with("bytes as the whole page"), "{told}");
+    assert_eq!(lines[2].trim(), format!("and again: {why}"));
+    assert_eq!(lines[3], "the handler that keeps what is whole holds for 20 seeds");
+}
+
 // ---- echo
 
 #[test]

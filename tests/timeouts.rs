@@ -410,3 +410,133 @@ fn a_free_connection_is_kept_for_its_time() {
         assert_about(net.now() - begin, seconds(kept));
     }
 }
+
+#[test]
+fn a_stream_that_is_to_be_closed_does_not_wait_for_ever_for_a_peer_that_does_not_read() {
+    // On a server its clock is the server's, whatever the stream's own is set to.
+    let net = SimNet::with_options(1, SimOptions::default().capacity(100));
+    let mut event_loop = net.event_loop(LoopOptions::default());
+    let options = ServerOptions::new().write_timeout(seconds(5));
+    let server = http::Server::new(event_loop.handle(), options).unwrap();
+    server.on_upgrade(|_req, socket, _head| {
+        socket.write([b'x'; 10_000].as_slice());
+        socket.destroy_soon();
+        socket.set_timeout(Duration::ZERO);
+    });
+    server.listen("10.0.0.1:80").unwrap();
+    let peer = net.connect(&server.address().unwrap());
+    peer.write(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\n");
+    while sim::stats(&event_loop).upgraded > 0 || net.now() < seconds(1) {
+        event_loop.turn(Some(seconds(1))).unwrap();
+        assert!(net.now() < seconds(20), "{:?}", sim::stats(&event_loop));
+    }
+    // A client's has its own.
+    let upstream = net.listen(&"10.0.0.2:80".parse::<std::net::SocketAddr>().unwrap().into());
+    let upstream = upstream.unwrap();
+    let request = http::request(event_loop.handle(), "GET", "http://10.0.0.2/").unwrap();
+    request.set_header("Connection", "upgrade").unwrap();
+    request.set_header("Upgrade", "raw").unwrap();
+    request.on_upgrade(|_response, socket, _head| {
+        socket.set_timeout(seconds(5));
+        socket.write([b'x'; 10_000].as_slice());
+        socket.destroy_soon();
+    });
+    request.end("");
+    let (began, mut accepted) = (net.now(), None);
+    loop {
+        event_loop.turn(Some(seconds(1))).unwrap();
+        accepted = accepted.take().or_else(|| upstream.accept());
+        let stats = sim::stats(&event_loop);
+        if let Some(accepted) = accepted.as_ref().filter(|_| stats.upgraded == 0) {
+            if stats.client_requests == 0 {
+                break;
+            }
+            accepted.read();
+            accepted.write(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\n",
+            );
+        }
+        assert!(net.now() - began < seconds(60), "{stats:?}");
+    }
+}
+
+#[test]
+fn a_request_that_is_made_again_has_its_timeout_also_while_its_name_is_looked_up() {
+    // The kept connection breaks, and the name, which was found before, is not found any more for long.
+    let net = SimNet::new(1);
+    net.add_host("again.test", vec!["10.0.0.2".parse().unwrap()]);
+    let mut event_loop = net.event_loop(LoopOptions::new().lookup_cache(Duration::ZERO));
+    let lp = event_loop.handle();
+    let upstream = net.listen(&"10.0.0.2:80".parse::<std::net::SocketAddr>().unwrap().into());
+    let upstream = upstream.unwrap();
+    let told = Log::new();
+    let ask = |told: Log| {
+        let options = RequestOptions::new("GET", "http://again.test/").timeout(seconds(3));
+        let request = http::request_with(lp, options).unwrap();
+        let (answers, timeouts, errors) = (told.clone(), told.clone(), told);
+        request.on_response(move |response| {
+            response.resume();
+            answers.note("answer");
+        });
+        request.on_timeout(move || {
+            timeouts.note("timeout");
+            request.destroy();
+        });
+        request.on_error(move |_| errors.note("error"));
+        request.end("");
+    };
+    ask(told.clone());
+    let mut accepted = None;
+    while told.all().is_empty() {
+        event_loop.turn(Some(Duration::from_millis(1))).unwrap();
+        accepted = accepted.take().or_else(|| upstream.accept());
+        if let Some(peer) = accepted.as_ref().filter(|peer| peer.available() > 0) {
+            peer.read();
+            peer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    }
+    while sim::stats(&event_loop).free_connections == 0 {
+        event_loop.turn(Some(Duration::from_millis(1))).unwrap();
+    }
+    // Lookups take a minute from now on, as everything does.
+    net.set_options(SimOptions::default().delay(seconds(60)..=seconds(60)));
+    ask(told.clone());
+    drop(accepted);
+    net.advance(seconds(1));
+    let began = net.now();
+    while told.all().len() < 3 {
+        event_loop.turn(Some(seconds(1))).unwrap();
+        sim::check(&event_loop).unwrap();
+        assert!(net.now() - began < seconds(3000), "{:?}", told.all());
+    }
+    assert_eq!(told.all(), ["answer", "timeout", "error"]);
+}
+
+#[test]
+fn a_clock_that_is_set_while_many_connections_are_looked_through_is_not_forgotten() {
+    // So many slots are looked through in two parts, with a pause between them.
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::new().reserve(150_000));
+    let options = ServerOptions::new()
+        .keep_alive_timeout(seconds(3))
+        .keep_alive_timeout_buffer(Duration::ZERO)
+        .timeout(seconds(1));
+    let server = http::Server::new(event_loop.handle(), options).unwrap();
+    server.on_request(|_req, res| res.end("answered"));
+    server.listen("10.0.0.1:80").unwrap();
+    // The first one's clock begins the pass, the second one is answered while it lasts.
+    let _silent = net.connect(&server.address().unwrap());
+    let peer = net.connect(&server.address().unwrap());
+    peer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let pass = |event_loop: &mut EventLoop, until: Duration| {
+        while net.now() < until {
+            event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+            sim::check(event_loop).unwrap();
+        }
+    };
+    pass(&mut event_loop, Duration::from_millis(1070));
+    peer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    pass(&mut event_loop, seconds(6));
+    assert_eq!(peer.read().windows(8).filter(|window| window == b"answered").count(), 2);
+    assert!(peer.is_eof(), "it is idle, and its time is up");
+}

@@ -557,7 +557,10 @@ impl Core {
         let slot = &self.slots[id.key as usize];
         match slot.kind {
             // Its last bytes have a clock of their own, which is not the user's to stop.
-            Kind::Raw if slot.flags.has(Flags::CLOSING) => {}
+            Kind::Raw if slot.flags.has(Flags::CLOSING) => {
+                self.slot(id.key).deadline = 0;
+                self.arm_closing(id.key);
+            }
             Kind::Server => self.server_deadline(id.key),
             _ if stage == Stage::Unconnected => self.arm_connecting(id.key),
             _ => self.arm(id.key, ticks),

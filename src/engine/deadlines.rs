@@ -125,6 +125,11 @@ impl Core {
             let due = Time(u64::from(earliest) * TICK.as_micros() as u64);
             self.sweep.next = Some(due.max(soonest));
         }
+        if from > 0 && !self.slots.is_empty() {
+            // A pass in slices does not see what was set behind it while it lasted: the next one follows soon.
+            let latest = self.now.after(SWEEP_INTERVAL);
+            self.sweep.next = Some(self.sweep.next.map_or(latest, |next| next.min(latest)));
+        }
     }
 
     /// Sets the deadline of a slot to `ticks` from now; 0 takes it away.

@@ -128,19 +128,21 @@ impl Core {
     }
 
     /// A stream that ends once everything is out waits for its peer as long as a response does: the server's
-    /// `write_timeout` and `min_write_rate`, and on the side of the client the defaults of both.
-    fn arm_closing(&mut self, key: u32) {
+    /// `write_timeout` and `min_write_rate`, and on the side of the client the defaults of both; or for its own timeout,
+    /// where that is shorter.
+    pub(super) fn arm_closing(&mut self, key: u32) {
         let tick = self.tick;
         let slot = &mut self.slots[key as usize];
         let Some(active) = slot.active.as_deref_mut() else {
             return;
         };
-        let (ticks, quota) = match self.servers.get(slot.owner as usize) {
+        let (limit, quota) = match self.servers.get(slot.owner as usize) {
             Some(server) => (ticks_or_never(server.options.write_timeout), server.write_quota),
             None => (ticks_or_never(WRITE_TIMEOUT), quota(WRITE_TIMEOUT, MIN_WRITE_RATE)),
         };
+        let soonest = [limit, active.timeout_ticks].into_iter().filter(|&ticks| ticks != 0).min();
         active.write_pace.note(true, active.output.taken(), quota, tick);
-        slot.deadline = active.write_pace.end(ticks);
+        slot.deadline = active.write_pace.end(soonest.unwrap_or(0));
         if slot.deadline != 0 {
             self.sweep.note(slot.deadline);
         }

@@ -200,12 +200,9 @@ impl Core {
         if ended && complete && active.file.is_none() {
             hold!(!active.output.is_empty(), "the exchange is over, and nobody ends it");
         }
+        let is_left = ended && !complete && active.incoming.paused && !active.incoming.discarding;
         hold!(
-            !ended
-                || complete
-                || !active.incoming.paused
-                || active.incoming.discarding
-                || active.incoming.pipe_to.is_some(),
+            !is_left || active.incoming.pipe_to.is_some(),
             "the response is ended, and nobody drops what is left of the request"
         );
         let server = self.servers.get(slot.owner as usize);
@@ -312,7 +309,8 @@ impl Core {
             let limit = server.is_some_and(|server| {
                 !server.options.write_timeout.is_zero() && !server.is_changed
             });
-            hold!(!limit || slot.deadline != 0, "it is to be closed, and no clock runs");
+            let is_timed = limit || active.timeout_ticks != 0;
+            hold!(!is_timed || slot.deadline != 0, "it is to be closed, and no clock runs");
             return Ok(());
         }
         let has_clock = slot.deadline != 0 || active.inactivity != Inactivity::None;
