@@ -157,6 +157,29 @@ impl Drive<'_> {
                     },
                 )
             }
+            Event::Socket { callback, id } => self.run(
+                id,
+                callback,
+                |callback, _| callback(Connection::new(shell, id)),
+                |core, callback| {
+                    put_more_back(core, id, callback, |more, c| more.socket.put_back(c))
+                },
+            ),
+            Event::ClientUpgrade { callback, id, head, rest } => {
+                let response = IncomingResponse::new(shell, id, head);
+                self.run_once(id, |input| {
+                    callback(response, Socket::new(shell, id), input.slice(rest))
+                })
+            }
+            event => self.handle_agents(event),
+        }
+    }
+
+    /// What an agent asks the program for.
+    #[cold]
+    fn handle_agents(&mut self, event: Event) -> Event {
+        let shell = self.shell;
+        match event {
             Event::CreateConnection { handler, agent, id, question, target } => self.run(
                 id,
                 handler,
@@ -175,20 +198,6 @@ impl Drive<'_> {
                     core.put_hook_back(agent, handler, |hooks, h| hooks.lookup.put_back(h))
                 },
             ),
-            Event::Socket { callback, id } => self.run(
-                id,
-                callback,
-                |callback, _| callback(Connection::new(shell, id)),
-                |core, callback| {
-                    put_more_back(core, id, callback, |more, c| more.socket.put_back(c))
-                },
-            ),
-            Event::ClientUpgrade { callback, id, head, rest } => {
-                let response = IncomingResponse::new(shell, id, head);
-                self.run_once(id, |input| {
-                    callback(response, Socket::new(shell, id), input.slice(rest))
-                })
-            }
             event => self.handle_server(event),
         }
     }
