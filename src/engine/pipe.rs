@@ -66,20 +66,28 @@ impl Core {
     }
 
     /// The content came to its end.
+    #[inline]
     pub(crate) fn pipe_end(&mut self, key: u32, target: ExchangeId) {
-        let trailers = self.active(key).incoming.trailers.take();
-        if let Some(trailers) = trailers {
-            if let Some(active) = self.exchange(target) {
-                for (name, value) in trailers.fields() {
-                    // They were valid when they came in.
-                    let _ = active.outgoing.trailers().append(name.as_bytes(), value);
-                }
-            }
-            self.active(key).incoming.trailers = Some(trailers);
+        if self.active(key).incoming.trailers.is_some() {
+            self.pipe_trailers(key, target);
         }
         if let Err(refusal) = self.try_end(target, Chunk::Borrowed(b"")) {
             self.pipe_refused(target, refusal);
         }
+    }
+
+    #[cold]
+    fn pipe_trailers(&mut self, key: u32, target: ExchangeId) {
+        let Some(trailers) = self.active(key).incoming.trailers.take() else {
+            return;
+        };
+        if let Some(active) = self.exchange(target) {
+            for (name, value) in trailers.fields() {
+                // They were valid when they came in.
+                let _ = active.outgoing.trailers().append(name.as_bytes(), value);
+            }
+        }
+        self.active(key).incoming.trailers = Some(trailers);
     }
 
     /// Piped content does not fit. Nobody is there to be told, and it cannot be had again: the message cannot

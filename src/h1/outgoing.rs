@@ -128,6 +128,7 @@ impl Outgoing {
         self.delimiter = Delimiter::Close;
     }
 
+    #[inline]
     fn reset(&mut self, minor: u8, contentless: bool, persistent: bool) {
         self.fields.clear();
         if self.trailers.is_some() {
