@@ -110,6 +110,26 @@ fn no_time_passes_while_the_handler_does_not_read() {
 }
 
 #[test]
+#[test]
+fn no_time_passes_after_a_pause_that_was_made_elsewhere() {
+    let mut clocked = Clocked::new();
+    let lp = clocked.event_loop.handle();
+    clocked.serve(ServerOptions::new().request_timeout(Duration::ZERO), move |req, res| {
+        let body = req.body();
+        body.on_data(|_| {});
+        body.on_end(move || res.end("all"));
+        // Nothing comes on the connection then.
+        lp.set_timeout(seconds(5), move || body.pause());
+        lp.set_timeout(seconds(100), move || body.resume());
+    });
+    let peer = clocked.send(&(post(2) + "a"));
+    clocked.pass(seconds(110));
+    assert_eq!(String::from_utf8_lossy(&peer.read()), "");
+    peer.write(b"b");
+    clocked.pass(seconds(1));
+    assert!(String::from_utf8_lossy(&peer.read()).ends_with("\r\n\r\nall"));
+}
+
 fn the_rate_of_content_can_be_set_and_turned_off() {
     for (rate, expected) in [(0, None), (1, Some(SPAN * 2)), (100_000, Some(SPAN))] {
         let mut clocked = Clocked::new();
