@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use common::clocked::{Clocked, assert_about, seconds};
 use common::{Log, get};
 use onloop::http::{self, ServerOptions};
 use onloop::sim::{self, SimNet, SimOptions};
-use onloop::{Clock, ErrorKind, LoopOptions};
+use onloop::{Clock, ErrorKind, Limits, LoopOptions};
 
 /// The span over which the rate of content is taken.
 const SPAN: Duration = Duration::from_secs(30);
@@ -110,7 +111,6 @@ fn no_time_passes_while_the_handler_does_not_read() {
 }
 
 #[test]
-#[test]
 fn no_time_passes_after_a_pause_that_was_made_elsewhere() {
     let mut clocked = Clocked::new();
     let lp = clocked.event_loop.handle();
@@ -130,6 +130,7 @@ fn no_time_passes_after_a_pause_that_was_made_elsewhere() {
     assert!(String::from_utf8_lossy(&peer.read()).ends_with("\r\n\r\nall"));
 }
 
+#[test]
 fn the_rate_of_content_can_be_set_and_turned_off() {
     for (rate, expected) in [(0, None), (1, Some(SPAN * 2)), (100_000, Some(SPAN))] {
         let mut clocked = Clocked::new();
@@ -270,4 +271,74 @@ fn the_side_of_the_client_does_not_wait_for_ever_either() {
         clocked.pass(seconds(1));
     }
     assert_eq!(clocked.connections(), 0);
+}
+
+/// Writes whenever there is room, which there always is, so often.
+macro_rules! write_on {
+    ($target:expr, $count:expr, $log:expr) => {{
+        let (target, left) = ($target, Cell::new($count));
+        target.set_timeout(seconds(1));
+        target.on_timeout($log.noting("timeout"));
+        target.on_drain(move || {
+            left.set(left.get() - 1);
+            match left.get() {
+                0 => target.end("the end"),
+                _ => {
+                    target.write("x");
+                }
+            }
+        });
+        target.write("x");
+    }};
+}
+
+/// More than are called in 30 turns, which are three seconds here.
+const CALLS: usize = 30 * 64;
+
+#[test]
+fn bytes_that_always_find_room_are_no_silence() {
+    for role in ["response", "socket", "request"] {
+        let net = SimNet::new(1);
+        let limits = Limits::new().high_water_mark(1);
+        let event_loop = net.event_loop(LoopOptions::new().limits(limits));
+        let mut clocked = Clocked { net, event_loop, turns: 0 };
+        let log = Log::new();
+        let (notes, upgraded) = (log.clone(), log.clone());
+        let server = clocked.serve(ServerOptions::new(), move |_req, res| {
+            write_on!(res, CALLS, notes);
+        });
+        server.on_upgrade(move |_req, socket, _head| write_on!(socket, CALLS, upgraded));
+        let address = SocketAddr::from(([127, 0, 0, 1], 81));
+        let listener = clocked.net.listen(&address.into()).expect("a port");
+        let peer = match role {
+            "response" => clocked.send(&get("/", "")),
+            "socket" => clocked.send(&get("/", "Connection: upgrade\r\nUpgrade: x\r\n")),
+            _ => {
+                let lp = clocked.event_loop.handle();
+                let request = http::request(lp, "PUT", "http://127.0.0.1:81/").expect("a request");
+                write_on!(request, CALLS, log);
+                loop {
+                    clocked.event_loop.turn(Some(Duration::ZERO)).expect("a turn");
+                    clocked.net.advance(Duration::from_millis(1));
+                    if let Some(peer) = listener.accept() {
+                        break peer;
+                    }
+                }
+            }
+        };
+        let mut received = Vec::new();
+        for _ in 0..100 {
+            clocked.event_loop.turn(Some(Duration::ZERO)).expect("a turn");
+            sim::check(&clocked.event_loop).expect("it is in order");
+            received.extend(peer.read());
+            if received.windows(7).any(|window| window == b"the end") {
+                break;
+            }
+            clocked.net.advance(Duration::from_millis(100));
+        }
+        let text = String::from_utf8_lossy(&received);
+        assert!(text.contains("the end"), "{role}: {} bytes", received.len());
+        assert!(clocked.net.now() >= seconds(2), "{role}: it is too short to tell");
+        assert_eq!(log.all(), [""; 0], "{role}");
+    }
 }

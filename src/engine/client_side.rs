@@ -531,8 +531,10 @@ impl Core {
             return Event::Done;
         }
         self.flush(key);
-        if let Some(event) = self.outgoing_event(key) {
-            return event;
+        match self.outgoing_event(key) {
+            // What is left for the next turn is no reason to let the clocks stand.
+            None | Some(Event::Done) => {}
+            Some(event) => return event,
         }
         self.arm_inactivity(key);
         Event::Done

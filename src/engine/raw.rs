@@ -82,8 +82,10 @@ impl Core {
         if self.slots[key as usize].flags.has(Flags::BROKEN) {
             return Event::Continue;
         }
-        if let Some(event) = self.outgoing_event(key) {
-            return event;
+        match self.outgoing_event(key) {
+            None => {}
+            Some(Event::Done) => return self.raw_waits(key),
+            Some(event) => return event,
         }
         let active = self.active(key);
         let sent = active.is_request_sent();
@@ -120,6 +122,11 @@ impl Core {
             self.discard_if_unclaimed(id);
             return Event::Continue;
         }
+        self.raw_waits(key)
+    }
+
+    /// Nothing more can be done now: the clock that the state calls for runs.
+    fn raw_waits(&mut self, key: u32) -> Event {
         match self.slots[key as usize].flags.has(Flags::CLOSING) {
             true => self.arm_closing(key),
             false => self.arm_inactivity(key),
