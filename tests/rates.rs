@@ -273,6 +273,25 @@ fn the_side_of_the_client_does_not_wait_for_ever_either() {
     assert_eq!(clocked.connections(), 0);
 }
 
+#[test]
+fn a_byte_stream_that_is_to_end_may_be_slow_where_its_own_timeout_is_short() {
+    let net = SimNet::with_options(1, SimOptions::default().capacity(1_000));
+    let event_loop = net.event_loop(LoopOptions::default());
+    let mut clocked = Clocked { net, event_loop, turns: 0 };
+    let server = clocked.serve(ServerOptions::new(), |_req, res| res.end(""));
+    server.on_upgrade(|_req, socket, _head| {
+        socket.set_timeout(seconds(2));
+        socket.write(vec![b'x'; 100_000]);
+        socket.destroy_soon();
+    });
+    let peer = clocked.send(&get("/", "Connection: upgrade\r\nUpgrade: x\r\n"));
+    // Far more than the least rate, and never nothing for two seconds.
+    assert_eq!(clocked.read_slowly(&peer, 1_000, 30_000).len(), 30_000);
+    // Then nothing.
+    clocked.pass(seconds(3));
+    assert_eq!(clocked.connections(), 0);
+}
+
 /// Writes whenever there is room, which there always is, so often.
 macro_rules! write_on {
     ($target:expr, $count:expr, $log:expr) => {{
