@@ -213,7 +213,9 @@ impl Core {
         }
         self.for_each_connection(server_key, |core, key| {
             let slot = core.slot(key);
-            if slot.kind == Kind::Server && slot.active.as_deref().is_none_or(Active::is_idle) {
+            // One whose last answer is under way is over soon by itself.
+            let is_candidate = slot.kind == Kind::Server && !slot.flags.has(Flags::LINGERING);
+            if is_candidate && slot.active.as_deref().is_none_or(Active::is_idle) {
                 // Both, and not known to be without bytes: see `closed_as_idle`.
                 slot.flags.set(Flags::DESTROYED.and(Flags::CLOSING).and(Flags::READABLE));
                 core.mark_dirty(key);
