@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onloop::sim::{self, SimNet};
+use onloop::sim::{self, SimNet, SimOptions};
 use onloop::{EventLoop, LoopOptions, http};
 
 #[test]
@@ -93,6 +93,29 @@ fn an_answer_that_is_under_way_is_not_destroyed_by_closing_idle_connections() {
     drop(peer);
     pass(&net, &mut event_loop);
     assert_eq!(sim::stats(&event_loop).lingering, 0);
+}
+
+#[test]
+fn an_answer_of_which_a_part_is_given_up_does_not_look_whole() {
+    let net = SimNet::with_options(1, SimOptions::default().capacity(1_000));
+    let mut event_loop = net.event_loop(LoopOptions::new());
+    let server = http::create_server(event_loop.handle(), |_req, res| {
+        // To a client of HTTP/1.0 the end of the connection is the end of this.
+        res.write(vec![b'x'; 50_000]);
+        res.end("");
+    });
+    server.listen("127.0.0.1:80").expect("a free address");
+    let peer = net.connect(&server.address().expect("it listens"));
+    peer.write(b"GET / HTTP/1.0\r\n\r\n");
+    pass(&net, &mut event_loop);
+    server.close_all_connections();
+    pass(&net, &mut event_loop);
+    let mut received = 0;
+    while !peer.is_eof() && !peer.is_reset() {
+        received += peer.read().len();
+        pass(&net, &mut event_loop);
+    }
+    assert!(received < 50_000 && peer.is_reset(), "{received}");
 }
 
 fn pass(net: &SimNet, event_loop: &mut EventLoop) {
