@@ -118,6 +118,29 @@ fn an_answer_of_which_a_part_is_given_up_does_not_look_whole() {
     assert!(received < 50_000 && peer.is_reset(), "{received}");
 }
 
+#[test]
+fn a_refusal_is_not_reset_for_what_another_connection_has_not_ended() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::new());
+    let server = http::create_server(event_loop.handle(), |_req, res| {
+        res.write("a part");
+    });
+    server.listen("127.0.0.1:80").expect("a free address");
+    let address = server.address().expect("it listens");
+    let former = net.connect(&address);
+    former.write(b"GET / HTTP/1.0\r\n\r\n");
+    pass(&net, &mut event_loop);
+    server.close_all_connections();
+    pass(&net, &mut event_loop);
+    assert!(former.is_reset());
+    let peer = net.connect(&address);
+    peer.write(b"GET / HT");
+    peer.shutdown_write();
+    pass(&net, &mut event_loop);
+    assert!(!peer.is_reset());
+    assert!(peer.read().starts_with(b"HTTP/1.1 400 "));
+}
+
 fn pass(net: &SimNet, event_loop: &mut EventLoop) {
     let end = net.now() + Duration::from_millis(10);
     while net.now() < end {

@@ -59,6 +59,8 @@ impl Active {
         let over = self.progress_of(id);
         // Only now: with its file the message counted as unsent.
         self.file = None;
+        // Nor is it what the next connection that this state serves has not ended.
+        self.outgoing.abandon();
         Remains {
             over,
             corked: self.corked.take(),
