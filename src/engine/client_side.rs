@@ -565,7 +565,11 @@ impl Core {
             }
             Kind::Server => self.server_deadline(id.key),
             _ if stage == Stage::Unconnected => self.arm_connecting(id.key),
-            _ => self.arm(id.key, ticks),
+            _ => {
+                // The former one may have run out, and just be told of.
+                self.slot(id.key).flags.unset(Flags::EXPIRED);
+                self.arm(id.key, ticks);
+            }
         }
     }
 }
