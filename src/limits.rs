@@ -232,8 +232,8 @@ limits! {
     /// Names whose addresses are remembered for [`LoopOptions::lookup_cache`](crate::LoopOptions::lookup_cache).
     fn cached_names_max(count: usize) -> usize = 256, count;
 
-    /// Readiness events that are taken from the system in one turn; at least 1.
-    fn events_per_turn(count: usize) -> usize = 1024, count.max(1);
+    /// Readiness events that are taken from the system in one turn; at least 1, at most 65,536.
+    fn events_per_turn(count: usize) -> usize = 1024, count.clamp(1, 65_536);
 
     /// Connections that one listener accepts in one go, so that a flood of new ones does not starve the others; at
     /// least 1. A turn has two goes: one for what the system tells, and one for what was left over.
@@ -251,8 +251,8 @@ limits! {
     fn write_bytes_per_turn(bytes: usize) -> usize = 512 * 1024, bytes.max(1);
 
     /// Bytes of the one buffer that all connections are read into, which is also the largest chunk that `on_data` is
-    /// given; at least 1,024.
-    fn read_buffer(bytes: usize) -> usize = 64 * 1024, bytes.max(1024);
+    /// given; at least 1,024, at most 64 MiB.
+    fn read_buffer(bytes: usize) -> usize = 64 * 1024, bytes.clamp(1024, 64 * 1024 * 1024);
 
     /// Posts that wait for the loop; at least 1.
     fn posts_max(count: usize) -> usize = 16_384, count.max(1);

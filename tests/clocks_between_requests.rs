@@ -3,9 +3,12 @@
 
 mod common;
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use common::clocked::{Clocked, LATE, assert_about, seconds};
 use common::{Log, get};
-use onloop::http::ServerOptions;
+use onloop::http::{ServerOptions, Socket};
 
 const LARGE: usize = 1_000_000;
 
@@ -158,4 +161,29 @@ fn a_socket_that_is_to_be_destroyed_soon_does_not_wait_for_ever() {
     assert!(received.len() >= 500_000);
     clocked.pass(seconds(11) + LATE);
     assert_eq!(clocked.connections(), 0);
+}
+
+#[test]
+fn the_last_words_of_a_socket_are_sent_although_its_timeout_has_passed() {
+    let mut clocked = Clocked::new();
+    let sockets: Rc<RefCell<Vec<Socket>>> = Rc::default();
+    let server = clocked.serve(ServerOptions::new(), |_req, res| res.end(""));
+    let kept = Rc::clone(&sockets);
+    server.on_upgrade(move |_req, socket, _head| kept.borrow_mut().push(socket));
+    let peers: [_; 2] = std::array::from_fn(|_| {
+        let peer = clocked.send(&get("/", "Connection: upgrade\r\nUpgrade: x\r\n"));
+        clocked.pass(seconds(1));
+        peer
+    });
+    let (first, second) = (sockets.borrow()[0], sockets.borrow()[1]);
+    // Both have passed when the first of them is told.
+    first.set_timeout(seconds(5));
+    second.set_timeout(seconds(5));
+    first.on_timeout(move || {
+        second.write("last words");
+        second.destroy_soon();
+    });
+    clocked.pass(seconds(6));
+    assert_eq!(String::from_utf8_lossy(&peers[1].read()), "last words");
+    assert!(peers[1].is_eof() && !peers[0].is_eof());
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::clocked::{Clocked, assert_about, seconds};
 use common::{Log, get};
-use onloop::http::ServerOptions;
+use onloop::http::{self, ServerOptions};
 
 /// Notes with the second in which it is called.
 fn noting(log: &Log, clocked: &Clocked, line: &'static str) -> impl Fn() + 'static {
@@ -305,4 +305,31 @@ fn a_connection_that_is_closing_has_no_timeout_to_be_set() {
     clocked.pass(seconds(5));
     assert!(!connection.is_open(), "it waits for its peer for ever");
     server.close();
+}
+
+#[test]
+fn a_clients_timeout_that_is_set_anew_when_it_has_passed_passes_anew() {
+    let mut clocked = Clocked::new();
+    let log = Log::new();
+    clocked.serve(ServerOptions::new(), |_req, res| {
+        res.write("a part");
+    });
+    let request = http::request(clocked.event_loop.handle(), "GET", "http://127.0.0.1/");
+    let request = request.expect("a request");
+    let told = noting(&log, &clocked, "told");
+    let notes = log.clone();
+    request.on_response(move |response| {
+        response.resume();
+        request.set_timeout(seconds(5));
+        response.on_timeout(move || {
+            told();
+            // A test that fails shall end.
+            if notes.len() < 10 {
+                request.set_timeout(seconds(5));
+            }
+        });
+    });
+    request.end("");
+    clocked.pass(seconds(17));
+    assert_eq!(log.all(), ["told 5", "told 10", "told 15"]);
 }

@@ -194,3 +194,62 @@ fn shorthands_of_the_loops_options_set_the_same_table() {
     // The whole table takes the place of what was set before.
     assert_eq!(table(options.limits(Limits::new())), table(LoopOptions::new()));
 }
+
+#[test]
+fn the_largest_limits_there_are_can_be_asked_for() {
+    let limits = Limits::new()
+        .events_per_turn(usize::MAX)
+        .accepts_per_turn(usize::MAX)
+        .reads_per_turn(usize::MAX)
+        .requests_per_turn(usize::MAX)
+        .write_bytes_per_turn(usize::MAX)
+        .read_buffer(usize::MAX)
+        .posts_max(usize::MAX)
+        .posts_per_turn(usize::MAX)
+        .file_reads_max(usize::MAX)
+        .high_water_mark(usize::MAX)
+        .max_buffered(usize::MAX)
+        .max_header_size(usize::MAX)
+        .max_headers_count(usize::MAX)
+        .max_target_size(usize::MAX)
+        .max_method_size(usize::MAX)
+        .max_empty_lines(usize::MAX)
+        .max_partial_heads(usize::MAX)
+        .max_extensions_per_chunk(usize::MAX)
+        .max_extensions_per_message(usize::MAX)
+        .max_body_size(u64::MAX)
+        .max_discarded(usize::MAX)
+        .max_informational(u16::MAX)
+        .max_requests_per_socket(u32::MAX)
+        .max_connections(usize::MAX)
+        .max_connections_per_address(usize::MAX)
+        .backlog(u32::MAX)
+        .max_written_callbacks(usize::MAX)
+        .max_kept_for_repetition(usize::MAX)
+        .max_sockets(usize::MAX)
+        .max_total_sockets(usize::MAX)
+        .max_queued_requests(usize::MAX)
+        .free_connections_per_origin(usize::MAX)
+        .connection_attempts_max(usize::MAX)
+        .addresses_per_name(usize::MAX)
+        .lookups_max(usize::MAX)
+        .lookup_threads(usize::MAX)
+        .cached_names_max(usize::MAX);
+    let mut world = world(limits);
+    let server = world.serve(|req, res| {
+        req.resume();
+        req.on_end(move || res.end("all"));
+    });
+    let mut peer =
+        world.send(&server, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    peer.send("3;a=b\r\nabc\r\n0\r\nt: v\r\n\r\n");
+    assert_eq!(world.answer(&mut peer).text(), "all");
+    let (log, port) = (Log::new(), server.address().and_then(|address| address.port()));
+    let noted = log.clone();
+    http::get(world.lp, format!("http://localhost:{}/", port.expect("a port")), move |response| {
+        response.resume();
+        response.on_end(noted.noting("answered"));
+    })
+    .expect("a request");
+    world.until("the answer", || log.has("answered"));
+}

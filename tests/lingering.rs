@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use onloop::sim::{self, SimNet};
-use onloop::{LoopOptions, http};
+use onloop::sim::{self, SimNet, SimOptions};
+use onloop::{EventLoop, LoopOptions, http};
 
 #[test]
 fn a_clients_end_that_came_with_its_last_request_is_not_waited_for() {
@@ -71,4 +71,80 @@ fn the_end_that_comes_with_a_refused_request_ends_the_lingering() {
     assert!(peer.is_eof());
     let stats = sim::stats(&event_loop);
     assert_eq!((stats.server_connections, stats.lingering), (0, 0));
+}
+
+#[test]
+fn an_answer_that_is_under_way_is_not_destroyed_by_closing_idle_connections() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::new());
+    let server = http::create_server(event_loop.handle(), |_req, res| res.end("the last"));
+    server.listen("127.0.0.1:80").expect("a free address");
+    let peer = net.connect(&server.address().expect("it listens"));
+    peer.write(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    pass(&net, &mut event_loop);
+    assert_eq!(sim::stats(&event_loop).lingering, 1);
+    server.close_idle_connections();
+    pass(&net, &mut event_loop);
+    // Something that was sent before the answer was read.
+    peer.write(b"GET /next HTTP/1.1\r\nHost: h\r\n\r\n");
+    pass(&net, &mut event_loop);
+    assert!(!peer.is_reset());
+    assert!(peer.read().ends_with(b"the last"));
+    drop(peer);
+    pass(&net, &mut event_loop);
+    assert_eq!(sim::stats(&event_loop).lingering, 0);
+}
+
+#[test]
+fn an_answer_of_which_a_part_is_given_up_does_not_look_whole() {
+    let net = SimNet::with_options(1, SimOptions::default().capacity(1_000));
+    let mut event_loop = net.event_loop(LoopOptions::new());
+    let server = http::create_server(event_loop.handle(), |_req, res| {
+        // To a client of HTTP/1.0 the end of the connection is the end of this.
+        res.write(vec![b'x'; 50_000]);
+        res.end("");
+    });
+    server.listen("127.0.0.1:80").expect("a free address");
+    let peer = net.connect(&server.address().expect("it listens"));
+    peer.write(b"GET / HTTP/1.0\r\n\r\n");
+    pass(&net, &mut event_loop);
+    server.close_all_connections();
+    pass(&net, &mut event_loop);
+    let mut received = 0;
+    while !peer.is_eof() && !peer.is_reset() {
+        received += peer.read().len();
+        pass(&net, &mut event_loop);
+    }
+    assert!(received < 50_000 && peer.is_reset(), "{received}");
+}
+
+#[test]
+fn a_refusal_is_not_reset_for_what_another_connection_has_not_ended() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::new());
+    let server = http::create_server(event_loop.handle(), |_req, res| {
+        res.write("a part");
+    });
+    server.listen("127.0.0.1:80").expect("a free address");
+    let address = server.address().expect("it listens");
+    let former = net.connect(&address);
+    former.write(b"GET / HTTP/1.0\r\n\r\n");
+    pass(&net, &mut event_loop);
+    server.close_all_connections();
+    pass(&net, &mut event_loop);
+    assert!(former.is_reset());
+    let peer = net.connect(&address);
+    peer.write(b"GET / HT");
+    peer.shutdown_write();
+    pass(&net, &mut event_loop);
+    assert!(!peer.is_reset());
+    assert!(peer.read().starts_with(b"HTTP/1.1 400 "));
+}
+
+fn pass(net: &SimNet, event_loop: &mut EventLoop) {
+    let end = net.now() + Duration::from_millis(10);
+    while net.now() < end {
+        event_loop.turn(Some(end - net.now())).expect("a turn");
+        sim::check(event_loop).unwrap();
+    }
 }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use common::clocked::{Clocked, assert_about, seconds};
 use common::{Log, get};
 use onloop::http::{self, ServerOptions};
 use onloop::sim::{self, SimNet, SimOptions};
-use onloop::{Clock, ErrorKind, LoopOptions};
+use onloop::{Clock, ErrorKind, Limits, LoopOptions};
 
 /// The span over which the rate of content is taken.
 const SPAN: Duration = Duration::from_secs(30);
@@ -106,6 +107,26 @@ fn no_time_passes_while_the_handler_does_not_read() {
     clocked.pass(seconds(110));
     peer.write(b"c");
     clocked.pass(seconds(110));
+    assert!(String::from_utf8_lossy(&peer.read()).ends_with("\r\n\r\nall"));
+}
+
+#[test]
+fn no_time_passes_after_a_pause_that_was_made_elsewhere() {
+    let mut clocked = Clocked::new();
+    let lp = clocked.event_loop.handle();
+    clocked.serve(ServerOptions::new().request_timeout(Duration::ZERO), move |req, res| {
+        let body = req.body();
+        body.on_data(|_| {});
+        body.on_end(move || res.end("all"));
+        // Nothing comes on the connection then.
+        lp.set_timeout(seconds(5), move || body.pause());
+        lp.set_timeout(seconds(100), move || body.resume());
+    });
+    let peer = clocked.send(&(post(2) + "a"));
+    clocked.pass(seconds(110));
+    assert_eq!(String::from_utf8_lossy(&peer.read()), "");
+    peer.write(b"b");
+    clocked.pass(seconds(1));
     assert!(String::from_utf8_lossy(&peer.read()).ends_with("\r\n\r\nall"));
 }
 
@@ -250,4 +271,93 @@ fn the_side_of_the_client_does_not_wait_for_ever_either() {
         clocked.pass(seconds(1));
     }
     assert_eq!(clocked.connections(), 0);
+}
+
+#[test]
+fn a_byte_stream_that_is_to_end_may_be_slow_where_its_own_timeout_is_short() {
+    let net = SimNet::with_options(1, SimOptions::default().capacity(1_000));
+    let event_loop = net.event_loop(LoopOptions::default());
+    let mut clocked = Clocked { net, event_loop, turns: 0 };
+    let server = clocked.serve(ServerOptions::new(), |_req, res| res.end(""));
+    server.on_upgrade(|_req, socket, _head| {
+        socket.set_timeout(seconds(2));
+        socket.write(vec![b'x'; 100_000]);
+        socket.destroy_soon();
+    });
+    let peer = clocked.send(&get("/", "Connection: upgrade\r\nUpgrade: x\r\n"));
+    // Far more than the least rate, and never nothing for two seconds.
+    assert_eq!(clocked.read_slowly(&peer, 1_000, 30_000).len(), 30_000);
+    // Then nothing.
+    clocked.pass(seconds(3));
+    assert_eq!(clocked.connections(), 0);
+}
+
+/// Writes whenever there is room, which there always is, so often.
+macro_rules! write_on {
+    ($target:expr, $count:expr, $log:expr) => {{
+        let (target, left) = ($target, Cell::new($count));
+        target.set_timeout(seconds(1));
+        target.on_timeout($log.noting("timeout"));
+        target.on_drain(move || {
+            left.set(left.get() - 1);
+            match left.get() {
+                0 => target.end("the end"),
+                _ => {
+                    target.write("x");
+                }
+            }
+        });
+        target.write("x");
+    }};
+}
+
+/// More than are called in 30 turns, which are three seconds here.
+const CALLS: usize = 30 * 64;
+
+#[test]
+fn bytes_that_always_find_room_are_no_silence() {
+    for role in ["response", "socket", "request"] {
+        let net = SimNet::new(1);
+        let limits = Limits::new().high_water_mark(1);
+        let event_loop = net.event_loop(LoopOptions::new().limits(limits));
+        let mut clocked = Clocked { net, event_loop, turns: 0 };
+        let log = Log::new();
+        let (notes, upgraded) = (log.clone(), log.clone());
+        let server = clocked.serve(ServerOptions::new(), move |_req, res| {
+            write_on!(res, CALLS, notes);
+        });
+        server.on_upgrade(move |_req, socket, _head| write_on!(socket, CALLS, upgraded));
+        let address = SocketAddr::from(([127, 0, 0, 1], 81));
+        let listener = clocked.net.listen(&address.into()).expect("a port");
+        let peer = match role {
+            "response" => clocked.send(&get("/", "")),
+            "socket" => clocked.send(&get("/", "Connection: upgrade\r\nUpgrade: x\r\n")),
+            _ => {
+                let lp = clocked.event_loop.handle();
+                let request = http::request(lp, "PUT", "http://127.0.0.1:81/").expect("a request");
+                write_on!(request, CALLS, log);
+                loop {
+                    clocked.event_loop.turn(Some(Duration::ZERO)).expect("a turn");
+                    clocked.net.advance(Duration::from_millis(1));
+                    if let Some(peer) = listener.accept() {
+                        break peer;
+                    }
+                }
+            }
+        };
+        let mut received = Vec::new();
+        for _ in 0..100 {
+            clocked.event_loop.turn(Some(Duration::ZERO)).expect("a turn");
+            sim::check(&clocked.event_loop).expect("it is in order");
+            received.extend(peer.read());
+            if received.windows(7).any(|window| window == b"the end") {
+                break;
+            }
+            clocked.net.advance(Duration::from_millis(100));
+        }
+        let text = String::from_utf8_lossy(&received);
+        assert!(text.contains("the end"), "{role}: {} bytes", received.len());
+        assert!(clocked.net.now() >= seconds(2), "{role}: it is too short to tell");
+        assert_eq!(log.all(), [""; 0], "{role}");
+    }
 }

@@ -531,8 +531,10 @@ impl Core {
             return Event::Done;
         }
         self.flush(key);
-        if let Some(event) = self.outgoing_event(key) {
-            return event;
+        match self.outgoing_event(key) {
+            // What is left for the next turn is no reason to let the clocks stand.
+            None | Some(Event::Done) => {}
+            Some(event) => return event,
         }
         self.arm_inactivity(key);
         Event::Done
@@ -563,7 +565,11 @@ impl Core {
             }
             Kind::Server => self.server_deadline(id.key),
             _ if stage == Stage::Unconnected => self.arm_connecting(id.key),
-            _ => self.arm(id.key, ticks),
+            _ => {
+                // The former one may have run out, and just be told of.
+                self.slot(id.key).flags.unset(Flags::EXPIRED);
+                self.arm(id.key, ticks);
+            }
         }
     }
 }

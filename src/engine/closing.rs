@@ -47,11 +47,10 @@ impl Active {
         }
     }
 
-    /// A response whose end is told by that of the connection, and which is not ended.
+    /// A response whose end is told by that of the connection, and which is not ended, or not out.
     pub(super) fn would_look_whole(&self) -> bool {
-        self.outgoing.head_is_sent()
-            && !self.outgoing.is_ended()
-            && self.outgoing.delimiter() == Delimiter::Close
+        let is_out = self.outgoing.is_ended() && self.output.is_empty() && self.file.is_none();
+        self.outgoing.head_is_sent() && !is_out && self.outgoing.delimiter() == Delimiter::Close
     }
 
     /// Ends the exchange wherever it stands: nothing of it may go along to the next one that this state
@@ -60,6 +59,8 @@ impl Active {
         let over = self.progress_of(id);
         // Only now: with its file the message counted as unsent.
         self.file = None;
+        // Nor is it what the next connection that this state serves has not ended.
+        self.outgoing.abandon();
         Remains {
             over,
             corked: self.corked.take(),
@@ -103,8 +104,8 @@ impl Core {
         self.finale_of(remains, error).map_or(Event::Done, Event::Final)
     }
 
-    /// A response whose end is told by that of the connection, and which is not ended, is cut off by a reset:
-    /// an end of stream would make it look whole (RFC 9112 §8).
+    /// A response whose end is told by that of the connection, and which is not ended or not out, is cut off by a
+    /// reset: an end of stream would make it look whole (RFC 9112 §8).
     fn reset_what_would_look_whole(&mut self, key: u32) {
         let Core { slots, net, .. } = self;
         let slot = &mut slots[key as usize];
@@ -213,7 +214,9 @@ impl Core {
         }
         self.for_each_connection(server_key, |core, key| {
             let slot = core.slot(key);
-            if slot.kind == Kind::Server && slot.active.as_deref().is_none_or(Active::is_idle) {
+            // One whose last answer is under way is over soon by itself.
+            let is_candidate = slot.kind == Kind::Server && !slot.flags.has(Flags::LINGERING);
+            if is_candidate && slot.active.as_deref().is_none_or(Active::is_idle) {
                 // Both, and not known to be without bytes: see `closed_as_idle`.
                 slot.flags.set(Flags::DESTROYED.and(Flags::CLOSING).and(Flags::READABLE));
                 core.mark_dirty(key);

@@ -82,8 +82,10 @@ impl Core {
         if self.slots[key as usize].flags.has(Flags::BROKEN) {
             return Event::Continue;
         }
-        if let Some(event) = self.outgoing_event(key) {
-            return event;
+        match self.outgoing_event(key) {
+            None => {}
+            Some(Event::Done) => return self.raw_waits(key),
+            Some(event) => return event,
         }
         let active = self.active(key);
         let sent = active.is_request_sent();
@@ -120,6 +122,11 @@ impl Core {
             self.discard_if_unclaimed(id);
             return Event::Continue;
         }
+        self.raw_waits(key)
+    }
+
+    /// Nothing more can be done now: the clock that the state calls for runs.
+    fn raw_waits(&mut self, key: u32) -> Event {
         match self.slots[key as usize].flags.has(Flags::CLOSING) {
             true => self.arm_closing(key),
             false => self.arm_inactivity(key),
@@ -128,21 +135,28 @@ impl Core {
     }
 
     /// A stream that ends once everything is out waits for its peer as long as a response does: the server's
-    /// `write_timeout` and `min_write_rate`, and on the side of the client the defaults of both; or for its own timeout,
-    /// where that is shorter.
+    /// `write_timeout` and `min_write_rate`, and on the side of the client the defaults of both. Its own timeout, in which
+    /// nothing moves at all, runs as well.
     pub(super) fn arm_closing(&mut self, key: u32) {
-        let tick = self.tick;
+        let (tick, activity) = (self.tick, self.activity);
         let slot = &mut self.slots[key as usize];
         let Some(active) = slot.active.as_deref_mut() else {
             return;
         };
+        if activity {
+            active.moved = tick;
+        }
         let (limit, quota) = match self.servers.get(slot.owner as usize) {
             Some(server) => (ticks_or_never(server.options.write_timeout), server.write_quota),
             None => (ticks_or_never(WRITE_TIMEOUT), quota(WRITE_TIMEOUT, MIN_WRITE_RATE)),
         };
-        let soonest = [limit, active.timeout_ticks].into_iter().filter(|&ticks| ticks != 0).min();
         active.write_pace.note(true, active.output.taken(), quota, tick);
-        slot.deadline = active.write_pace.end(soonest.unwrap_or(0));
+        let silence = match active.timeout_ticks {
+            0 => 0,
+            ticks => active.moved.saturating_add(ticks),
+        };
+        let ends = [active.write_pace.end(limit), silence];
+        slot.deadline = ends.into_iter().filter(|&tick| tick != 0).min().unwrap_or(0);
         if slot.deadline != 0 {
             self.sweep.note(slot.deadline);
         }
@@ -156,11 +170,18 @@ impl Core {
         if !active.outgoing.is_ended() {
             self.end(id, Chunk::Borrowed(b""));
         }
+        self.catch_up();
+        let tick = self.tick;
         let slot = self.slot(id.key);
         if !slot.flags.has(Flags::CLOSING) {
             slot.flags.set(Flags::CLOSING);
-            // Another clock runs from now on.
+            // Other clocks run from now on, and one that has run out is of no consequence any more.
+            slot.flags.unset(Flags::EXPIRED);
             slot.deadline = 0;
+            if let Some(active) = slot.active.as_deref_mut() {
+                active.write_pace = Default::default();
+                active.moved = tick;
+            }
         }
         self.mark_dirty(id.key);
     }

@@ -190,6 +190,8 @@ impl Core {
         if !matches!(active.inactivity, Inactivity::None | Inactivity::Told) {
             return self.server_inactive(key);
         }
+        // What was done from elsewhere, as a pause is, has not been noted.
+        active.note_pace(server, self.tick);
         let awaited = is_head_awaited(active, slot.flags, slot.sequence);
         let expired =
             clocks(active, server, awaited).into_iter().find(|&(_, at)| at != 0 && at <= now);

@@ -133,7 +133,10 @@ impl Core {
             return self.drop_connection(key, Some(error));
         };
         active.drop_unended(trash);
-        if active.would_look_whole() || slot.flags.has(Flags::BROKEN) {
+        self.flush(key);
+        let slot = &self.slots[key as usize];
+        let would_look_whole = slot.active.as_deref().is_some_and(Active::would_look_whole);
+        if would_look_whole || slot.flags.has(Flags::BROKEN) {
             return self.drop_connection(key, Some(error));
         }
         let finale = self.take_finale(key, Some(error));

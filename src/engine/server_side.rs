@@ -531,8 +531,10 @@ impl Core {
                 return Event::Done;
             }
         }
-        if let Some(event) = self.outgoing_event(key) {
-            return event;
+        match self.outgoing_event(key) {
+            // What is left for the next turn is no reason to let the clocks stand.
+            None | Some(Event::Done) => {}
+            Some(event) => return event,
         }
         self.server_deadline(key);
         Event::Done

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use super::Net;
@@ -129,7 +129,8 @@ pub(crate) struct FileReader<T> {
 
 /// The channels of the thread, which ends when the first of them is dropped.
 struct ReaderThread<T> {
-    jobs: SyncSender<(T, Job)>,
+    /// Holds as many as [`FileReader::has_room`] lets in.
+    jobs: Sender<(T, Job)>,
     results: Receiver<(T, io::Result<Vec<u8>>)>,
 }
 
@@ -148,7 +149,7 @@ impl<T: Send + 'static> FileReader<T> {
     /// Starts a job; the loop is woken when it is done. To be called where there is room.
     pub(crate) fn start(&mut self, tag: T, job: Job) {
         if self.thread.is_none() {
-            match ReaderThread::start(self.waker.clone(), self.jobs_max) {
+            match ReaderThread::start(self.waker.clone()) {
                 Ok(thread) => self.thread = Some(thread),
                 Err(error) => log::error!(
                     target: "onloop::loop",
@@ -157,10 +158,7 @@ impl<T: Send + 'static> FileReader<T> {
             }
         }
         let unsent = match &self.thread {
-            Some(thread) => thread.jobs.try_send((tag, job)).err().map(|error| match error {
-                std::sync::mpsc::TrySendError::Full(unsent)
-                | std::sync::mpsc::TrySendError::Disconnected(unsent) => unsent,
-            }),
+            Some(thread) => thread.jobs.send((tag, job)).err().map(|error| error.0),
             None => Some((tag, job)),
         };
         match unsent {
@@ -190,8 +188,8 @@ impl<T> std::fmt::Debug for FileReader<T> {
 }
 
 impl<T: Send + 'static> ReaderThread<T> {
-    fn start(waker: Waker, jobs_max: usize) -> io::Result<ReaderThread<T>> {
-        let (jobs, jobs_in) = sync_channel::<(T, Job)>(jobs_max);
+    fn start(waker: Waker) -> io::Result<ReaderThread<T>> {
+        let (jobs, jobs_in) = channel::<(T, Job)>();
         let (results_out, results) = channel();
         // Detached on purpose: a disk that does not answer must not keep a program from ending.
         thread::Builder::new()
@@ -292,6 +290,15 @@ mod tests {
             assert_eq!(wait(&mut net, &mut reader).0, tag);
         }
         assert!(reader.has_room());
+    }
+
+    #[test]
+    fn a_limit_of_any_size_costs_nothing() {
+        let mut net = Net::system(8).unwrap();
+        let mut reader = FileReader::new(&net, usize::MAX);
+        let file = Arc::new(file_of(b"abc"));
+        reader.start(1, Job { file, offset: 0, length: 3, keep: true });
+        assert_eq!(wait(&mut net, &mut reader).0, 1);
     }
 
     #[cfg(target_os = "linux")]
