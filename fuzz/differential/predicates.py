@@ -94,7 +94,7 @@ def we_refuse_unasked_upgrade(d):
 
 
 def we_refuse_many_empty_lines(d):
-    return is_ours(d, "too many empty lines") and (before(d, 9) + wrong(d)).endswith(b"\r\n" * 5)
+    return is_ours(d, "more empty lines before the request line") and (before(d, 9) + wrong(d)).endswith(b"\r\n" * 5)
 
 
 def we_refuse_space_before_fields(d):
@@ -109,7 +109,7 @@ def we_refuse_fold(d):
 
 
 def we_refuse_method(d):
-    if not is_ours(d, "does not begin with a method"):
+    if not (is_ours(d, "does not begin with a method") or is_ours(d, "method is longer than")):
         return False
     long = re.search(TOKEN + rb"$", before(d, 32))
     return (

@@ -51,7 +51,8 @@ impl Tally {
     fn take(&mut self, slot: &Slot) {
         self.referenced += usize::from(!slot.flags.has(Flags::UNREFERENCED));
         let owner = slot.owner;
-        self.partial_heads += slot.active.as_deref().map_or(0, |active| active.partial_bytes);
+        self.partial_heads +=
+            slot.active.as_deref().map_or(0, |active| active.partial_bytes as usize);
         match slot.kind {
             Kind::Listener => *self.listeners.entry(owner).or_default() += 1,
             Kind::Server | Kind::Raw => *self.connections.entry(owner).or_default() += 1,
@@ -171,7 +172,7 @@ impl Core {
                 continue;
             };
             hold!(
-                slot.kind == Kind::Server && active.partial_bytes == active.input.len(),
+                slot.kind == Kind::Server && active.partial_bytes as usize == active.input.len(),
                 "slot {key} has a share of {} in partial heads: {}",
                 active.partial_bytes,
                 describe(slot)

@@ -68,7 +68,7 @@ pub(crate) struct Output {
     lost: bool,
     /// What is written stays here, so that it can be written again, as long as it is not more than that.
     kept: bool,
-    kept_max: usize,
+    kept_max: u32,
 }
 
 impl Output {
@@ -232,7 +232,7 @@ impl Output {
         self.position += written;
         self.taken += written as u64;
         if self.kept {
-            if self.position > self.kept_max {
+            if self.position > self.kept_max as usize {
                 self.release(trash);
             }
             return;
@@ -290,7 +290,7 @@ impl Output {
     pub(crate) fn keep(&mut self, most: usize) {
         debug_assert_eq!(self.position, 0, "what went before cannot be written again");
         self.kept = true;
-        self.kept_max = most;
+        self.kept_max = u32::try_from(most).unwrap_or(u32::MAX);
     }
 
     /// Everything that was written since [`Output::keep`] is still here.

@@ -24,7 +24,8 @@ impl Core {
         }
         self.partial_heads = all;
         self.keep_input(key, input);
-        self.active(key).partial_bytes = bytes;
+        // A head has less than 64 KiB, whatever the limits are: more of it would have been refused.
+        self.active(key).partial_bytes = bytes as u32;
         Step::Again
     }
 
@@ -41,7 +42,7 @@ impl Active {
     /// Takes this connection's share from all.
     #[inline]
     pub(super) fn release_partial_head(&mut self, all: &mut usize) {
-        let share = std::mem::take(&mut self.partial_bytes);
+        let share = std::mem::take(&mut self.partial_bytes) as usize;
         debug_assert!(share <= *all, "a share is part of the whole");
         *all = all.saturating_sub(share);
     }

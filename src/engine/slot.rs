@@ -144,7 +144,7 @@ pub(crate) struct Active {
     /// `input` is a head that was parsed as far as it is here: more bytes are needed, not another look.
     pub(crate) partial: bool,
     /// Its share in what partial heads take of the loop: see `partial_heads`.
-    pub(crate) partial_bytes: usize,
+    pub(crate) partial_bytes: u32,
     /// When the message that is being received began.
     pub(crate) started: Time,
     pub(crate) incoming: Incoming,
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn state_in_flight_is_small() {
-        assert!(size_of::<Active>() <= 464, "{}", size_of::<Active>());
+        assert!(size_of::<Active>() <= 472, "{}", size_of::<Active>());
         assert!(size_of::<Callbacks>() <= 200, "{}", size_of::<Callbacks>());
     }
 }

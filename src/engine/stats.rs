@@ -82,8 +82,10 @@ impl Core {
             };
             let client = active.client.as_deref();
             stats.waiting_requests += usize::from(client.is_some_and(|client| client.queued));
-            debug_assert!(active.partial_bytes == 0 || active.partial_bytes == active.input.len());
-            partial_heads += active.partial_bytes;
+            debug_assert!(
+                active.partial_bytes == 0 || active.partial_bytes as usize == active.input.len()
+            );
+            partial_heads += active.partial_bytes as usize;
             stats.bytes_received += active.input.len();
             stats.bytes_unsent += active.output.len();
             if slot.kind != Kind::Server || active.stage == Stage::Exchange {

@@ -62,7 +62,7 @@ fn sum_up<T: Default + Send>(
 #[test]
 fn every_exchange_ends_once_and_nothing_leaks_whatever_the_network_does() {
     let test = |seed| run::run(seed, requests_of(seed));
-    let Some(all) = sum_up(150, "every_exchange", test, run::Outcome::add) else {
+    let Some(all) = sum_up(60, "every_exchange", test, run::Outcome::add) else {
         return;
     };
     println!("{all:?}");
@@ -74,7 +74,7 @@ fn every_exchange_ends_once_and_nothing_leaks_whatever_the_network_does() {
 #[test]
 fn agents_keep_their_limits_and_their_order_whatever_happens() {
     let test = |seed| agents::sweep(seed, if seed % 50 == 0 { 400 } else { 60 });
-    let Some(all) = sum_up(150, "agents_keep", test, agents::Outcome::add) else {
+    let Some(all) = sum_up(60, "agents_keep", test, agents::Outcome::add) else {
         return;
     };
     println!("{all:?}");
@@ -84,7 +84,7 @@ fn agents_keep_their_limits_and_their_order_whatever_happens() {
 
 #[test]
 fn whatever_is_done_to_whatever_everything_ends_once_and_nothing_is_left() {
-    let Some(all) = sum_up(300, "whatever_is_done", storm::run, storm::Outcome::add) else {
+    let Some(all) = sum_up(120, "whatever_is_done", storm::run, storm::Outcome::add) else {
         return;
     };
     println!("{all:?}");
