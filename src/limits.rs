@@ -121,6 +121,7 @@ limits! {
     /// # Fixed
     /// | what | most | where it is more |
     /// |---|---|---|
+    /// | digits of a `Content-Length` | 20, leading zeros included | 400 `HPE_INVALID_CONTENT_LENGTH` and close |
     /// | digits of a chunk size | 16, behind 16 leading zeros | 400 `HPE_INVALID_CHUNK_SIZE` and close |
     /// | bytes of the fields of a head or trailer section that we send | 65,535 | the call fails with `ERR_HTTP_HEADERS_TOO_LARGE`, `Limit::HeaderSize` |
     /// | bytes that wait behind the request of a connection | a head and two reads | the rest stays with the system, and then with the peer |
@@ -129,6 +130,7 @@ limits! {
     /// | origins of a loop with connections or requests | 65,535 | `ERR_AGENT_QUEUE_FULL` from `request`, `Limit::Requests` |
     /// | times that an origin takes its agent's next place while others wait | 64 | the others have their turn |
     /// | bytes of one request or response that `writev` is given | 448 KiB in 32 pieces | the next call takes the rest |
+    /// | bytes of one output buffer | 256 KiB and the piece that goes beyond | another one is begun behind it |
     /// | bytes of a file in one slice | 256 KiB, copied 64 KiB | the next slice takes the rest |
     /// | slices of a file for one connection in one turn | 8 | the next turn takes the rest |
     /// | URLs whose parts are remembered | 16 of 256 bytes | the URL is read again |

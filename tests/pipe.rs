@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onloop::sim::{SimNet, SimOptions, SimPeer};
+use onloop::sim::{SimListener, SimNet, SimOptions, SimPeer};
 use onloop::{EventLoop, LoopOptions, http};
 
 /// Turns the loop until `is_done`, or until nothing can happen any more.
@@ -123,12 +123,17 @@ fn the_end_of_piped_content_is_told() {
     assert_eq!(ended.get(), 1);
 }
 
+/// A raw server at `10.0.0.2:80`.
+fn upstream(net: &SimNet) -> SimListener {
+    let address: std::net::SocketAddr = ([10, 0, 0, 2], 80).into();
+    net.listen(&address.into()).expect("the address is free")
+}
+
 /// A server whose handler pipes each request on to `10.0.0.2:80` and answers at once, a raw server there, and a client
 /// that has sent `request`.
 fn answered_while_piped(request: &[u8]) -> (SimNet, EventLoop, SimPeer, SimPeer) {
     let net = SimNet::with_options(1, SimOptions::default().capacity(50_000));
-    let upstream = net.listen(&"10.0.0.2:80".parse::<std::net::SocketAddr>().expect("one").into());
-    let upstream = upstream.expect("the address is free");
+    let upstream = upstream(&net);
     let mut event_loop = net.event_loop(LoopOptions::default());
     let lp = event_loop.handle();
     let server = http::create_server(lp, move |req, res| {
@@ -185,8 +190,7 @@ fn what_is_piped_on_goes_on_to_its_end_behind_an_early_answer() {
 #[test]
 fn a_request_that_was_dropped_in_part_does_not_look_whole_where_it_is_piped_later() {
     let net = SimNet::new(1);
-    let upstream = net.listen(&"10.0.0.2:80".parse::<std::net::SocketAddr>().expect("one").into());
-    let upstream = upstream.expect("the address is free");
+    let upstream = upstream(&net);
     let mut event_loop = net.event_loop(LoopOptions::default());
     let lp = event_loop.handle();
     let server = http::create_server(lp, move |req, res| {
@@ -219,8 +223,7 @@ fn a_request_that_was_dropped_in_part_does_not_look_whole_where_it_is_piped_late
 #[test]
 fn what_is_paused_behind_its_last_byte_is_whole_where_it_is_piped() {
     let net = SimNet::new(1);
-    let upstream = net.listen(&"10.0.0.2:80".parse::<std::net::SocketAddr>().expect("one").into());
-    let upstream = upstream.expect("the address is free");
+    let upstream = upstream(&net);
     let mut event_loop = net.event_loop(LoopOptions::default());
     let lp = event_loop.handle();
     let server = http::create_server(lp, move |req, res| {
@@ -273,8 +276,7 @@ fn a_response_that_is_piped_into_its_own_request_ends_both() {
     let net = SimNet::new(1);
     let mut event_loop = net.event_loop(LoopOptions::default());
     let lp = event_loop.handle();
-    let upstream = net.listen(&"10.0.0.2:80".parse::<std::net::SocketAddr>().expect("one").into());
-    let upstream = upstream.expect("the address is free");
+    let upstream = upstream(&net);
     let closed = std::rc::Rc::new(std::cell::Cell::new(false));
     let request = http::request(lp, "POST", "http://10.0.0.2/").expect("a request");
     let own = closed.clone();

@@ -4,7 +4,8 @@
 //! connections, an agent, timers, raw peers on both sides), the network's faults, the loop's options. Each callback that
 //! is called takes the next operations from the tape, and so does the program between two turns; where the tape ends,
 //! everything is destroyed. Asserted: nothing of ours panics; no callback runs inside a call; every exchange is closed
-//! once and told of at most one error before, and of nothing after; in the end the loop ends and nothing is left.
+//! once and told of at most one error before, and of nothing after; the engine is in order after every turn
+//! (`sim::check`); in the end the loop ends and nothing is left.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -16,7 +17,7 @@ use onloop::http::{
     self, Agent, AgentOptions, Body, ClientRequest, Connection, RequestOptions, Response, Retries,
     Server, ServerOptions, Socket,
 };
-use onloop::sim::{SimListener, SimNet, SimOptions, SimPeer, stats};
+use onloop::sim::{self, SimListener, SimNet, SimOptions, SimPeer, stats};
 use onloop::{Address, Error, EventLoop, LoopHandle, LoopOptions, PanicPolicy, Timer};
 
 use crate::perform::perform;
@@ -374,6 +375,9 @@ fn intended(result: Result<(), Box<dyn std::any::Any + Send>>) {
 fn turn(event_loop: &mut EventLoop, max: Duration) {
     let turned = catch_unwind(AssertUnwindSafe(|| made(event_loop.turn(Some(max)))));
     intended(turned.map(drop));
+    if let Err(why) = sim::check(event_loop) {
+        panic!("after a turn: {why}");
+    }
 }
 
 /// Ends what can be ended.

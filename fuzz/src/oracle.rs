@@ -1,5 +1,7 @@
 //! A second reader of HTTP/1.1, written from RFC 9112 and slow on purpose: one byte after the other, everything
-//! copied. It shares no code with the crate, so where both agree on every input, neither is alone in its error.
+//! copied. It shares no code with the crate, so where both agree on every input, neither is alone in its error. Nor does
+//! it share any with `tests/model`, a third reader, which judges conversations as a whole: they are two on purpose, since
+//! what one of them has misread the other has not, and `connections` holds the crate against both. Keep them apart.
 //!
 //! What the RFC leaves to us is decided here as the crate's documentation says: no bare LF, no folding, at most four
 //! empty lines before a request, methods of at most 32 bytes, chunk sizes of at most 16 digits behind at most 16

@@ -149,8 +149,9 @@ impl Server {
         self.with(|entry| Some(entry.connections)).unwrap_or(0)
     }
 
-    /// Stops accepting. Idle connections are closed; busy ones finish their exchange, whose response says
-    /// `Connection: close`. Then `on_close` is called and the handle is dead. (Node: `close`)
+    /// Stops accepting. Idle connections are closed, where a request has come already it is answered first; busy ones
+    /// finish their exchange. Each of these responses says `Connection: close`. Then `on_close` is called and the handle
+    /// is dead. (Node: `close`)
     pub fn close(&self) {
         self.shell.with(|core| core.close_server(self.key, self.generation));
     }

@@ -69,6 +69,13 @@ fn what_cannot_be_is_told_once_when_the_request_is_made() {
         (get(url).header("A", "b\0"), "ERR_INVALID_CHAR"),
         (get(url).header("Content-Length", "1, 2"), invalid_value),
         (get(url).header("Transfer-Encoding", "gzip"), invalid_value),
+        // RFC 7617 §2: neither user nor password has any, however they are written.
+        (get(url).auth("user\n:password"), "ERR_INVALID_CHAR"),
+        (get(url).auth("user:pass\0word"), "ERR_INVALID_CHAR"),
+        (get(url).auth("user:password\x7f"), "ERR_INVALID_CHAR"),
+        (get("http://user%0A:password@localhost/"), "ERR_INVALID_URL"),
+        (get("http://user:pass%00word@localhost/"), "ERR_INVALID_URL"),
+        (get("http://user:password%7f@localhost/"), "ERR_INVALID_URL"),
         // Two of them would be two places for one request (RFC 9112 §3.2).
         (get(url).header("Host", "a.test").header("host", "b.test"), invalid_value),
         // The first fault counts.

@@ -173,6 +173,18 @@ impl World {
         String::from_utf8_lossy(&taken).into_owned()
     }
 
+    /// A client that has the head of its answer, and reads no more; the server has sent what sockets take.
+    #[track_caller]
+    pub(crate) fn stalled(&mut self, server: &Server) -> Peer {
+        let mut peer = self.send(server, get("/", ""));
+        self.expect(&mut peer, "\r\n\r\n");
+        peer.stop_reading();
+        for _ in 0..20 {
+            self.turn();
+        }
+        peer
+    }
+
     /// Turns the loop until everything given to the peer has been taken by the system.
     #[track_caller]
     pub(crate) fn until_sent(&mut self, peer: &mut Peer) {
@@ -403,6 +415,13 @@ impl Log {
     pub(crate) fn noting_error(&self, line: &'static str) -> impl Fn(onloop::Error) + 'static {
         let log = self.clone();
         move |error| log.note(format!("{line} {}", error.code()))
+    }
+
+    /// Notes how a response ends: `finish`, `error` with its code, `close`.
+    pub(crate) fn note_end_of(&self, response: Response) {
+        response.on_finish(self.noting("finish"));
+        response.on_error(self.noting_error("error"));
+        response.on_close(self.noting("close"));
     }
 
     /// A callback that notes the status of a response.

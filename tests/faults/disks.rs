@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use onloop::http::{Response, Server};
+use onloop::http::Server;
 
 use crate::common::{Ending, Log, Peer, World, get};
 
@@ -46,32 +46,15 @@ impl Drop for Place {
     }
 }
 
-fn note_all(log: &Log, res: Response) {
-    res.on_finish(log.noting("finish"));
-    res.on_error(log.noting_error("error"));
-    res.on_close(log.noting("close"));
-}
-
 /// Sends the file at `path` to each request, noting what becomes of it.
 fn sending(world: &World, path: &Path) -> (Server, Log) {
     let (log, path) = (Log::new(), path.to_owned());
     let noted = log.clone();
     let server = world.serve(move |_, res| {
-        note_all(&noted, res);
+        noted.note_end_of(res);
         res.send_file(File::open(&path)?, ..)
     });
     (server, log)
-}
-
-/// A client that has the head, and reads no more; the server has sent what sockets take.
-fn stalled(world: &mut World, server: &Server) -> Peer {
-    let mut peer = world.send(server, get("/", ""));
-    world.expect(&mut peer, "\r\n\r\n");
-    peer.stop_reading();
-    for _ in 0..20 {
-        world.turn();
-    }
-    peer
 }
 
 /// Everything that is left of an answer of this length.
@@ -91,7 +74,7 @@ fn a_file_that_grows_is_sent_as_long_as_it_was() {
     let mut world = World::new();
     let place = Place::sparse(LARGE);
     let (server, log) = sending(&world, &place.0);
-    let peer = stalled(&mut world, &server);
+    let peer = world.stalled(&server);
     let mut file = File::options().append(true).open(&place.0).expect("it is there");
     file.write_all(&[b'x'; 100_000]).expect("there is room");
     assert!(rest(&mut world, peer, LARGE).iter().all(|byte| *byte == 0));
@@ -105,7 +88,7 @@ fn a_file_that_is_deleted_or_replaced_is_sent_as_it_was() {
         let mut world = World::new();
         let place = Place::sparse(LARGE);
         let (server, log) = sending(&world, &place.0);
-        let peer = stalled(&mut world, &server);
+        let peer = world.stalled(&server);
         match replaced {
             true => {
                 let other = Place::with(&vec![b'x'; LARGE]);
@@ -132,7 +115,7 @@ fn a_file_that_is_written_while_it_is_sent_keeps_its_frame() {
     let mut world = World::new();
     let place = Place::with(&vec![b'a'; LARGE]);
     let (server, log) = sending(&world, &place.0);
-    let peer = stalled(&mut world, &server);
+    let peer = world.stalled(&server);
     fs::File::options()
         .write(true)
         .open(&place.0)
@@ -208,7 +191,7 @@ fn many_files_that_fail_at_a_time_leave_the_others_alone() {
     let log = Log::new();
     let (noted, good_path, bad_file) = (log.clone(), good.0.clone(), Rc::clone(&bad));
     let server = world.serve(move |req, res| {
-        note_all(&noted, res);
+        noted.note_end_of(res);
         match req.url() {
             "/bad" => res.send_file(File::open(&bad_file.0)?, ..),
             _ => res.send_file(File::open(&good_path)?, ..),

@@ -1,6 +1,8 @@
 //! HTTP/1.1 as RFC 9112 and RFC 9110 say it, executable: a whole stream of bytes in, what it means out. It is
 //! the other opinion that tests, mutants and fuzzers hold the crate against, so it shares no code with it and
-//! cares for nothing but being read: recursive descent over slices, copies everywhere, no speed. Only `std`.
+//! cares for nothing but being read: recursive descent over slices, copies everywhere, no speed. Only `std`. Nor
+//! does it share any with `fuzz/src/oracle.rs`, which reads single messages byte by byte: there are two readers on
+//! purpose, and where a rule changes it has to be thought of twice.
 //!
 //! Entry points:
 //! - [`read_connection`]: what a server is asked by a client's bytes, and how the conversation ends.

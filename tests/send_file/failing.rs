@@ -7,34 +7,17 @@ use std::time::Duration;
 use onloop::http::{Response, Server, ServerOptions};
 
 use super::*;
-use crate::common::{Ending, Peer};
+use crate::common::Ending;
 
 /// A server that sends one file, with notes of what becomes of it.
 fn noting(world: &World, file: &Rc<Stored>, options: ServerOptions) -> (Server, Log) {
     let (log, file) = (Log::new(), Rc::clone(file));
     let noted = log.clone();
     let server = world.serve_with(options, move |_, res| {
-        note_all(&noted, res);
+        noted.note_end_of(res);
         res.send_file(file.open(), ..)
     });
     (server, log)
-}
-
-fn note_all(log: &Log, res: Response) {
-    res.on_finish(log.noting("finish"));
-    res.on_error(log.noting_error("error"));
-    res.on_close(log.noting("close"));
-}
-
-/// A client that has the head, and reads no more; the server has sent what sockets take.
-fn stalled(world: &mut World, server: &Server) -> Peer {
-    let mut peer = world.send(server, get("/", ""));
-    world.expect(&mut peer, "\r\n\r\n");
-    peer.stop_reading();
-    for _ in 0..20 {
-        world.turn();
-    }
-    peer
 }
 
 #[test]
@@ -42,7 +25,7 @@ fn a_file_that_becomes_shorter_ends_the_connection() {
     let mut world = World::new();
     let file = Rc::new(Stored::zeros(STALLING));
     let (server, log) = noting(&world, &file, ServerOptions::new());
-    let mut peer = stalled(&mut world, &server);
+    let mut peer = world.stalled(&server);
     let writer = std::fs::File::options().write(true).open(file.path()).expect("it is there");
     writer.set_len(10).expect("it can be cut");
     peer.read_on();
@@ -58,11 +41,11 @@ fn content_in_chunks_that_becomes_shorter_has_no_last_chunk() {
     let (log, file) = (Log::new(), Rc::new(Stored::zeros(STALLING)));
     let (noted, shared) = (log.clone(), Rc::clone(&file));
     let server = world.serve(move |_, res| {
-        note_all(&noted, res);
+        noted.note_end_of(res);
         res.write("first");
         res.send_file(shared.open(), ..)
     });
-    let mut peer = stalled(&mut world, &server);
+    let mut peer = world.stalled(&server);
     let writer = std::fs::File::options().write(true).open(file.path()).expect("it is there");
     writer.set_len(0).expect("it can be cut");
     peer.read_on();
@@ -83,7 +66,7 @@ fn a_file_that_cannot_be_read_fails_the_exchange_and_not_the_one_before() {
                 res.end("text");
                 return Ok(());
             }
-            note_all(&noted, res);
+            noted.note_end_of(res);
             let unreadable = std::fs::File::options().write(true).open(file.path())?;
             res.send_file(unreadable, ..)
         });
@@ -106,11 +89,11 @@ fn destroy_in_the_middle_closes_the_connection_and_the_file() {
     let (log, kept, shared) = (Log::new(), Rc::clone(&response), Rc::clone(&file));
     let noted = log.clone();
     let server = world.serve(move |_, res| {
-        note_all(&noted, res);
+        noted.note_end_of(res);
         kept.set(Some(res));
         res.send_file(shared.open(), ..)
     });
-    let mut peer = stalled(&mut world, &server);
+    let mut peer = world.stalled(&server);
     #[cfg(target_os = "linux")]
     assert_eq!(file.descriptors(), 1);
     response.take().expect("it was called").destroy();
@@ -131,11 +114,11 @@ fn nothing_stays_open_whoever_ends_it() {
     let file = Rc::new(Stored::zeros(STALLING));
     let (server, log) = noting(&world, &file, ServerOptions::new());
     // The client leaves.
-    drop(stalled(&mut world, &server));
+    drop(world.stalled(&server));
     world.until("the first end", || log.count("close") == 1 && file.descriptors() == 0);
     assert!(!log.has("finish"));
     // The server ends all.
-    let _peer = stalled(&mut world, &server);
+    let _peer = world.stalled(&server);
     assert_eq!(file.descriptors(), 1);
     server.close_all_connections();
     world.until("the second end", || log.count("close") == 2 && file.descriptors() == 0);
@@ -149,7 +132,7 @@ fn nothing_stays_open_whoever_ends_it() {
     world.answer_to_head(&mut peer);
     assert_eq!(file.descriptors(), 0);
     // The loop is gone.
-    let _peer = stalled(&mut world, &server);
+    let _peer = world.stalled(&server);
     assert_eq!(file.descriptors(), 1);
     drop(world);
     World::new().until("the file's end", || file.descriptors() == 0);
@@ -161,7 +144,7 @@ fn a_client_that_does_not_read_runs_into_write_timeout() {
     let file = Rc::new(Stored::zeros(STALLING));
     let options = ServerOptions::new().write_timeout(Duration::from_millis(200));
     let (server, log) = noting(&world, &file, options);
-    let _peer = stalled(&mut world, &server);
+    let _peer = world.stalled(&server);
     world.until("the timeout", || log.has("close"));
     assert_eq!(log.all(), ["error ETIMEDOUT", "close"]);
 }
@@ -171,7 +154,7 @@ fn a_server_that_closes_sends_the_file_to_its_end() {
     let mut world = World::new();
     let file = Rc::new(Stored::zeros(STALLING));
     let (server, log) = noting(&world, &file, ServerOptions::new());
-    let mut peer = stalled(&mut world, &server);
+    let mut peer = world.stalled(&server);
     server.close();
     peer.read_on();
     assert_eq!(world.until_end(&mut peer), Ending::End);

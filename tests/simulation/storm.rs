@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use onloop::sim::{self, SimListener, SimNet, SimOptions, stats};
-use onloop::{EventLoop, LoopOptions, PanicPolicy};
+use onloop::{EventLoop, Limits, LoopOptions, PanicPolicy};
 
 use crate::plan::Random;
 use peers::Conversation;
@@ -119,7 +119,9 @@ fn network(random: &mut Random) -> SimOptions {
 
 fn loop_options(random: &mut Random, policy: PanicPolicy) -> LoopOptions {
     let few = |random: &mut Random, usual: usize| [1, 2, usual, usual][random.below(4)];
+    let partial_heads = [0, 60, 64 << 20, 64 << 20][random.below(4)];
     LoopOptions::new()
+        .limits(Limits::new().max_partial_heads(partial_heads))
         .panic_policy(policy)
         .reads_per_turn(few(random, 8))
         .requests_per_turn(few(random, 64))
