@@ -1,14 +1,16 @@
 //! Every byte in every place of a message, both roles: what the grammar allows is taken, all else is refused, and
 //! at once where the byte itself cannot be right.
 
+mod common;
+
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
+use common::clocked::settle;
+use onloop::LoopOptions;
 use onloop::http::{self, Server, ServerOptions};
 use onloop::sim::SimNet;
-use onloop::{EventLoop, LoopOptions};
 
 /// A place of a message.
 struct Place {
@@ -323,17 +325,6 @@ fn play(places: Vec<Place>, refused: &mut dyn FnMut(&[u8]) -> bool) {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-}
-
-/// Lets everything arrive that is under way.
-fn settle(net: &SimNet, event_loop: &mut EventLoop) {
-    let end = net.now() + Duration::from_millis(1);
-    while net.now() < end {
-        event_loop.turn(Some(end - net.now())).expect("a turn");
-        if net.now() < end && net.stalled() {
-            net.advance(end - net.now());
-        }
-    }
 }
 
 #[test]

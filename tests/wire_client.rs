@@ -14,9 +14,9 @@
 mod common;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use common::Log;
+use common::clocked::settle;
 use common::script::{Case, Step, play};
 use onloop::http;
 use onloop::sim::{self, SimNet};
@@ -158,14 +158,4 @@ fn said(log: &Log) -> String {
         _ => words.push(format!("closed {closed} times, ended {ended}, failed {failed}")),
     }
     words.join(" ")
-}
-
-fn settle(net: &SimNet, event_loop: &mut EventLoop) {
-    let end = net.now() + Duration::from_millis(1);
-    while net.now() < end {
-        event_loop.turn(Some(end - net.now())).expect("a turn");
-        if net.now() < end && net.stalled() {
-            net.advance(end - net.now());
-        }
-    }
 }

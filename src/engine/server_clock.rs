@@ -1,7 +1,8 @@
 //! The clocks of a server's connection: which of them runs, and what follows when it has run out.
 //!
-//! A slot has one deadline, the soonest of the clocks that run. When it has passed, each is looked at again. None of
-//! them is extended by single bytes: those of messages are absolute, the others ask for a [`Pace`].
+//! A slot has one deadline, the soonest of the clocks that run. When it has passed, each is looked at again. Single
+//! bytes extend none of those that guard the server: the clocks of messages are absolute, those of slow content and slow
+//! readers ask for a [`Pace`]. Only `timeout`, Node's inactivity, is what its name says, and is off by default.
 
 use std::time::Duration;
 

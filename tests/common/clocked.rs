@@ -91,6 +91,17 @@ impl Clocked {
     }
 }
 
+/// Lets everything arrive that is under way.
+pub(crate) fn settle(net: &SimNet, event_loop: &mut EventLoop) {
+    let end = net.now() + Duration::from_millis(1);
+    while net.now() < end {
+        event_loop.turn(Some(end - net.now())).expect("a turn");
+        if net.now() < end && net.stalled() {
+            net.advance(end - net.now());
+        }
+    }
+}
+
 #[track_caller]
 pub(crate) fn assert_about(took: Duration, expected: Duration) {
     assert!(took >= expected, "{took:?} is earlier than {expected:?}");
