@@ -3,6 +3,7 @@
 mod common;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use common::asked::Asked;
@@ -247,4 +248,26 @@ fn a_deadline_alone_changes_nothing_else() {
     asked.request.on_error(asked.log.noting_error("error"));
     asked.request.end("");
     assert_eq!(asked.done_in(&mut clocked).1, ["error ECONNREFUSED", "closed"]);
+}
+
+#[test]
+fn a_deadline_that_passes_for_a_request_that_is_on_its_way_out_is_counted_no_more() {
+    let mut clocked = Clocked::new();
+    clocked.serve(ServerOptions::new(), |_req, _res| {});
+    let lp = clocked.event_loop.handle();
+    let log = Log::new();
+    let request = http::request_with(lp, options(30)).expect("a request");
+    request.on_error(log.noting_error("error"));
+    request.on_close(log.noting("closed"));
+    request.end("");
+    lp.set_timeout(seconds(29), move || request.destroy());
+    // The turn goes no further, and the request is still there in the next one.
+    lp.set_timeout(seconds(31), || panic!("of the program's own"));
+    clocked.net.advance(seconds(32));
+    let turned = catch_unwind(AssertUnwindSafe(|| clocked.event_loop.turn(Some(seconds(0)))));
+    turned.expect_err("the panic");
+    sim::check(&clocked.event_loop).expect("a timer that has gone off is none");
+    assert!(clocked.event_loop.turn(Some(seconds(0))).is_ok());
+    sim::check(&clocked.event_loop).expect("and it is over");
+    assert_eq!(log.all(), ["error ECONNRESET", "closed"]);
 }

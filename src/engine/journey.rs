@@ -12,7 +12,7 @@ use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Content;
 use crate::engine::output::Trash;
 use crate::engine::redirects::Redirect;
-use crate::engine::slot::{Active, ExchangeId, Flags, Inactivity, Kind, Stage};
+use crate::engine::slot::{Active, ExchangeId, Flags, Inactivity, Kind, Slot, Stage};
 use crate::engine::{Core, TimerTask, token};
 use crate::error::{Clock, Error, ErrorKind, Result};
 use crate::h1::{BodyDecoder, Framing, Head, Plan};
@@ -147,18 +147,28 @@ impl Core {
     /// A request's deadline has passed, or its pause is over.
     pub(crate) fn exchange_timer(&mut self, timer: TimerKey, id: ExchangeId) {
         self.timers.finish(timer);
-        let Some(client) = self.exchange(id).and_then(|active| active.client.as_deref_mut()) else {
+        let is_its =
+            |slot: &&mut Slot| slot.generation == id.generation && slot.sequence == id.sequence;
+        let Some(slot) = self.slots.get_mut(id.key as usize).filter(is_its) else {
+            return;
+        };
+        let is_destroyed = slot.flags.has(Flags::DESTROYED);
+        let Some(client) =
+            slot.active.as_deref_mut().and_then(|active| active.client.as_deref_mut())
+        else {
             return;
         };
         let answered = client.answered;
         let Some(journey) = client.journey.as_deref_mut() else {
             return;
         };
-        if journey.pause.take_if(|pause| *pause == timer).is_some() {
-            return self.resume_journey(id.key);
-        }
-        if journey.deadline.take_if(|deadline| *deadline == timer).is_none() {
+        let is_pause = journey.pause.take_if(|pause| *pause == timer).is_some();
+        let is_deadline = journey.deadline.take_if(|deadline| *deadline == timer).is_some();
+        if is_destroyed || !(is_pause || is_deadline) {
             return;
+        }
+        if is_pause {
+            return self.resume_journey(id.key);
         }
         let message = "the deadline of the request has passed: give it more time, or ask for less";
         let mut error = Error::new(ErrorKind::Timeout(Clock::Deadline), "ETIMEDOUT", message);
