@@ -55,7 +55,7 @@ impl Drive<'_> {
             }
             Event::ClientError { handler, server, id, error } => {
                 let socket = Socket::new(shell, id);
-                self.run(
+                self.run_and(
                     id,
                     handler,
                     |handler, _| {
@@ -70,6 +70,7 @@ impl Drive<'_> {
                             callbacks.client_error.put_back(h)
                         })
                     },
+                    Core::client_error_failed,
                 )
             }
             event => self.handle_connection(event),
@@ -99,7 +100,7 @@ impl Drive<'_> {
             ),
             Event::DropRequest { handler, server, id, head } => {
                 let request = Request::new(shell, id, head);
-                self.run(
+                self.run_and(
                     id,
                     handler,
                     |handler, _| handler(request, Connection::new(shell, id)),
@@ -108,6 +109,8 @@ impl Drive<'_> {
                             callbacks.drop_request.put_back(h)
                         })
                     },
+                    // The connection ends anyway, behind the answers that are under way.
+                    |_, _, error| log_failure(Err(error), "on_drop_request"),
                 )
             }
             Event::Drop { handler, server, info } => self.run(
@@ -138,7 +141,8 @@ impl Drive<'_> {
         let restore = |core: &mut Core, handler| {
             put_back(core, server, handler, |callbacks, h| callbacks.should_upgrade.put_back(h))
         };
-        let mut running = Running { drive: self, id, callback: Some((handler, restore)) };
+        let fail = Core::fail_exchange;
+        let mut running = Running { drive: self, id, callback: Some((handler, restore)), fail };
         let result = running.call(|handler, _| {
             wanted = handler(&request);
             Ok(())

@@ -6,7 +6,7 @@ use crate::engine::callbacks::Finale;
 use crate::engine::event::{Event, Input};
 use crate::engine::server::ClientErrorFn;
 use crate::engine::server_side::Step;
-use crate::engine::slot::{Active, Flags, Stage};
+use crate::engine::slot::{Active, ExchangeId, Flags, Stage};
 use crate::error::{Clock, Error, ErrorKind, Limit};
 use crate::h1::{LimitName, Violation, push_status_line, reason_phrase};
 
@@ -103,6 +103,13 @@ impl Core {
         self.slot(key).sequence = self.slots[key as usize].sequence.wrapping_add(1);
         let id = self.id(key);
         Step::Event(Event::ClientError { handler, server, id, error })
+    }
+
+    /// `on_client_error` has failed. The connection ends as it does without that: behind the answers to earlier requests,
+    /// which have nothing to do with it.
+    pub(crate) fn client_error_failed(&mut self, id: ExchangeId, error: Error) {
+        log::error!(target: "onloop::server", "connection {}: on_client_error: {error}", id.key);
+        self.destroy_soon(id);
     }
 
     /// The exchange breaks off, and its connection ends. An answer that is whole still goes out; one that is not
