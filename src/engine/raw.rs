@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::content::Chunk;
+use crate::engine::agent::NO_ORIGIN;
 use crate::engine::deadlines::duration_of;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Content;
 use crate::engine::server_clock::{MIN_WRITE_RATE, WRITE_TIMEOUT, quota, write_timeout_error};
-use crate::engine::slot::{ExchangeId, Flags, Kind};
+use crate::engine::slot::{Active, ExchangeId, Flags, Kind};
 use crate::engine::{Core, ticks_or_never};
 use crate::error::{Error, Result};
 
@@ -46,7 +47,7 @@ impl Core {
                 return self.linger_next(key, input);
             }
             if slot.active.as_deref().is_none_or(|active| active.failure.is_some()) {
-                return self.drop_connection(key, None);
+                return self.raw_failed(key);
             }
             if flags.has(Flags::EXPIRED) {
                 if flags.has(Flags::CLOSING) {
@@ -72,6 +73,30 @@ impl Core {
                 event => return event,
             }
         }
+    }
+
+    /// The stream ends, by an error out of a callback. Answers to the requests before it come whole all the same, where
+    /// it was handed over behind some that are not out.
+    fn raw_failed(&mut self, key: u32) -> Event {
+        let Core { slots, trash, .. } = self;
+        let slot = &mut slots[key as usize];
+        let is_behind = |active: &&mut Active| active.output.taken() < active.stream_start;
+        let owner = slot.owner;
+        let Some(active) =
+            slot.active.as_deref_mut().filter(|_| owner != NO_ORIGIN).filter(is_behind)
+        else {
+            return self.drop_connection(key, None);
+        };
+        active.output.cut_at(active.stream_start, trash);
+        let finale = self.take_finale(key, None);
+        // No handle reaches it any more.
+        let slot = self.slot(key);
+        slot.sequence = slot.sequence.wrapping_add(1);
+        let id = self.id(key);
+        let incoming = &mut self.active(key).incoming;
+        (incoming.paused, incoming.discarding) = (true, false);
+        self.destroy_soon(id);
+        finale.map_or(Event::Continue, Event::Final)
     }
 
     fn raw_rest(&mut self, key: u32, input: &mut Input<'_>) -> Event {

@@ -436,7 +436,7 @@ impl Core {
         }
         match (allowed, incoming.complete) {
             (true, _) => {}
-            (false, true) => return Step::Event(self.drop_connection(key, None)),
+            (false, true) => return Step::Event(self.cut_off(key, None)),
             // Its end will be read, and the exchange ends then.
             (false, false) => return Step::Rest,
         }

@@ -93,8 +93,9 @@ impl Server {
     /// Sets what is called for a request that cannot be served: malformed ([`Error::raw_packet`] has the
     /// bytes), too large, too slow; and for a connection that broke, as by a reset. The callback may answer on
     /// the socket, which is closed when it returns; where a response had begun or the connection broke the
-    /// socket is over already. Without a callback the default answer is sent ([`Error::status_hint`]). An error out of
-    /// the callback is logged; answers to earlier requests come whole all the same. The exchange's own `on_error` and `on_close` follow. (Node: `'clientError'`)
+    /// socket is over already. Without a callback the default answer is sent ([`Error::status_hint`]). An error
+    /// out of the callback is logged; answers to earlier requests come whole all the same.
+    /// The exchange's own `on_error` and `on_close` follow. (Node: `'clientError'`)
     pub fn on_client_error<R: Outcome>(
         &self,
         mut callback: impl FnMut(Error, Socket) -> R + 'static,
