@@ -134,6 +134,12 @@ impl BodyDecoder {
         if self.state == State::DoneChunked { self.trailers.take() } else { None }
     }
 
+    /// A trailer section, or a part of one, that nobody has taken.
+    #[inline]
+    pub(crate) fn has_trailers(&self) -> bool {
+        self.trailers.is_some()
+    }
+
     /// Finds the next piece of content in `input`, whose bytes follow those consumed before.
     ///
     /// # Errors
