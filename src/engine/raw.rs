@@ -63,6 +63,7 @@ impl Core {
                 Content::CutOff | Content::Broken | Content::Violation(_) => {
                     return self.drop_connection(key, Some(Core::aborted()));
                 }
+                Content::DiscardedTooMuch if self.has_last_words(key) => self.stop_reading(key),
                 Content::DiscardedTooMuch => return self.drop_connection(key, None),
             }
             if flags.has(Flags::BROKEN) {
@@ -73,6 +74,20 @@ impl Core {
                 event => return event,
             }
         }
+    }
+
+    /// Our side has ended, and is not out.
+    fn has_last_words(&mut self, key: u32) -> bool {
+        let active = self.active(key);
+        active.outgoing.is_ended() && !active.is_request_sent()
+    }
+
+    /// What the peer still sends is not read any more: the stream ends once everything is out.
+    fn stop_reading(&mut self, key: u32) {
+        let incoming = &mut self.active(key).incoming;
+        (incoming.paused, incoming.discarding) = (true, false);
+        let id = self.id(key);
+        self.destroy_soon(id);
     }
 
     /// The stream ends, by an error out of a callback. Answers to the requests before it come whole all the same, where
@@ -92,10 +107,7 @@ impl Core {
         // No handle reaches it any more.
         let slot = self.slot(key);
         slot.sequence = slot.sequence.wrapping_add(1);
-        let id = self.id(key);
-        let incoming = &mut self.active(key).incoming;
-        (incoming.paused, incoming.discarding) = (true, false);
-        self.destroy_soon(id);
+        self.stop_reading(key);
         finale.map_or(Event::Continue, Event::Final)
     }
 
