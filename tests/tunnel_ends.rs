@@ -24,11 +24,8 @@ fn connect(net: &SimNet, server: &http::Server) -> SimPeer {
     peer
 }
 
-#[test]
-fn what_one_side_of_a_tunnel_has_said_reaches_the_other_that_still_speaks() {
-    let net = SimNet::with_options(1, SimOptions::default().capacity(1_000));
-    let mut event_loop =
-        net.event_loop(LoopOptions::new().limits(Limits::new().max_discarded(2_000)));
+/// A server that makes a tunnel of the first two connections.
+fn tunnel(event_loop: &EventLoop) -> http::Server {
     let server = http::create_server(event_loop.handle(), |_req, res| res.end(""));
     let first: Rc<Cell<Option<Socket>>> = Rc::default();
     server.on_connect(move |_req, socket, _early| match first.take() {
@@ -39,6 +36,36 @@ fn what_one_side_of_a_tunnel_has_said_reaches_the_other_that_still_speaks() {
         }
     });
     server.listen("127.0.0.1:80").expect("a free address");
+    server
+}
+
+#[test]
+fn what_breaks_off_on_one_side_of_a_tunnel_does_not_look_whole_on_the_other() {
+    for is_client in [false, true] {
+        let net = SimNet::new(1);
+        let mut event_loop = net.event_loop(LoopOptions::new());
+        let server = tunnel(&event_loop);
+        let client = connect(&net, &server);
+        pass(&net, &mut event_loop);
+        let upstream = connect(&net, &server);
+        pass(&net, &mut event_loop);
+        let (breaks, other) = if is_client { (client, upstream) } else { (upstream, client) };
+        breaks.write(b"a part of wh");
+        pass(&net, &mut event_loop);
+        assert_eq!(other.read(), b"a part of wh");
+        breaks.reset();
+        pass(&net, &mut event_loop);
+        assert!(other.is_reset() && !other.is_eof());
+        assert_eq!(server.connections(), 0);
+    }
+}
+
+#[test]
+fn what_one_side_of_a_tunnel_has_said_reaches_the_other_that_still_speaks() {
+    let net = SimNet::with_options(1, SimOptions::default().capacity(1_000));
+    let mut event_loop =
+        net.event_loop(LoopOptions::new().limits(Limits::new().max_discarded(2_000)));
+    let server = tunnel(&event_loop);
     let client = connect(&net, &server);
     pass(&net, &mut event_loop);
     let upstream = connect(&net, &server);
@@ -64,4 +91,52 @@ fn what_one_side_of_a_tunnel_has_said_reaches_the_other_that_still_speaks() {
     drop(client);
     pass(&net, &mut event_loop);
     assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_stream_of_which_a_part_is_given_up_does_not_look_whole() {
+    for (ends, soon) in [(false, false), (true, false), (true, true)] {
+        let net = SimNet::with_options(1, SimOptions::default().capacity(1_000));
+        let mut event_loop = net.event_loop(LoopOptions::new());
+        let server = http::create_server(event_loop.handle(), |_req, res| res.end(""));
+        server.on_connect(move |_req, socket, _early| {
+            socket.write(vec![b'x'; LENGTH]);
+            if ends {
+                socket.end("");
+            }
+            match soon {
+                true => socket.destroy_soon(),
+                false => socket.destroy(),
+            }
+        });
+        server.listen("127.0.0.1:80").expect("a free address");
+        let client = connect(&net, &server);
+        // Longer than `write_timeout`.
+        let end = net.now() + Duration::from_secs(70);
+        while net.now() < end {
+            event_loop.turn(Some(end - net.now())).expect("a turn");
+        }
+        assert_eq!(server.connections(), 0);
+        while !client.is_eof() && !client.is_reset() {
+            client.read();
+            pass(&net, &mut event_loop);
+        }
+        assert!(client.is_reset(), "ended: {ends}, soon: {soon}");
+    }
+}
+
+#[test]
+fn a_stream_that_is_destroyed_when_all_is_out_is_not_reset() {
+    let net = SimNet::new(1);
+    let mut event_loop = net.event_loop(LoopOptions::new());
+    let server = http::create_server(event_loop.handle(), |_req, res| res.end(""));
+    server.on_connect(|_req, socket, _early| {
+        socket.write("HTTP/1.1 403 No\r\n\r\n");
+        socket.destroy();
+    });
+    server.listen("127.0.0.1:80").expect("a free address");
+    let client = connect(&net, &server);
+    pass(&net, &mut event_loop);
+    assert_eq!(client.read(), b"HTTP/1.1 403 No\r\n\r\n");
+    assert!(client.is_eof() && !client.is_reset());
 }
