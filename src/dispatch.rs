@@ -235,16 +235,35 @@ impl Drive<'_> {
             return Event::Done;
         };
         std::mem::forget(running);
-        // Dropped at the end of this function, outside of the borrow.
-        let mut _displaced = None;
+        let mut displaced = None;
         let next = self.shell.with(|core| {
-            _displaced = restore(core, callback);
+            displaced = restore(core, callback);
             if let Err(error) = result {
                 fail(core, id, error);
             }
-            core.next(&mut self.input)
+            match displaced {
+                None => core.next(&mut self.input),
+                // It is dropped first, outside of the borrow.
+                Some(_) => Event::Continue,
+            }
         });
+        if let Some(displaced) = displaced {
+            self.discard(displaced);
+        }
         or_done(next)
+    }
+
+    /// Drops a callback that was replaced or removed while it ran: its destructor is user code, and may panic.
+    #[cold]
+    #[inline(never)]
+    fn discard<T>(&mut self, displaced: T) {
+        let guard = Interrupt { drive: self };
+        let result = invoke(guard.drive.policy, || {
+            drop(displaced);
+            Ok(())
+        });
+        std::mem::forget(guard);
+        log_failure(result, "the destructor of a callback");
     }
 
     /// Calls a callback that runs once.
@@ -328,7 +347,7 @@ where
     }
 }
 
-/// Keeps the connection consistent when a callback panics that belongs to no exchange any more.
+/// Keeps the connection consistent when a callback panics that belongs to no exchange any more, or a destructor.
 struct Interrupt<'d, 'b> {
     drive: &'d mut Drive<'b>,
 }
