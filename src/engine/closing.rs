@@ -61,6 +61,7 @@ impl Active {
         self.file = None;
         // Nor is it what the next connection that this state serves has not ended.
         self.outgoing.abandon();
+        self.incoming.decoder.forget_trailers();
         Remains {
             over,
             corked: self.corked.take(),

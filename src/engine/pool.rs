@@ -49,8 +49,8 @@ impl Pool {
         }
         // What the next connection does not take is not this one's doing.
         active.write_pace = Default::default();
-        if active.incoming.has_trailers() {
-            active.incoming = Default::default();
+        if active.incoming.trailers.is_some() {
+            active.incoming.trailers = None;
         }
         active.input.clear();
         if active.input.capacity() > KEPT_BYTES_MAX {

@@ -227,7 +227,7 @@ impl Incoming {
     }
 
     /// A trailer section is here, or a part of one.
-    #[inline]
+    #[cfg(feature = "sim")]
     pub(crate) fn has_trailers(&self) -> bool {
         self.trailers.is_some() || self.decoder.has_trailers()
     }
