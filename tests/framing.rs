@@ -205,6 +205,33 @@ fn content_beyond_the_announced_length_is_dropped() {
 }
 
 #[test]
+fn a_piece_that_does_not_fit_leaves_no_hole_in_the_content() {
+    let mut world = World::new();
+    let server = world.serve(|req, res| {
+        res.set_header("Content-Length", 5)?;
+        res.write("ab");
+        match req.url() {
+            "/written" => drop(res.write("too much")),
+            "/corked" => {
+                res.cork();
+                res.write("too much");
+            }
+            _ => res.set_strict_content_length(true),
+        }
+        assert_eq!(res.try_write("too much").is_err(), req.url() == "/strict");
+        // It would fit, and the message would look whole.
+        res.end("cde");
+        Ok(())
+    });
+    for (path, expected) in [("/written", "ab"), ("/corked", "ab"), ("/strict", "abcde")] {
+        let mut peer = world.send(&server, get(path, "Connection: close\r\n"));
+        world.until_end(&mut peer);
+        let text = peer.text();
+        assert_eq!(text.split_once("\r\n\r\n").map(|(_, content)| content), Some(expected));
+    }
+}
+
+#[test]
 fn a_response_is_a_writer() {
     let mut world = World::new();
     let server = world.serve(|req, mut res| {

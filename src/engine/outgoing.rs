@@ -382,6 +382,6 @@ impl Active {
     /// Bytes were announced that will not come: the peer must see the end of the connection.
     pub(crate) fn is_truncated(&self) -> bool {
         self.outgoing.is_ended()
-            && matches!(self.outgoing.delimiter(), Delimiter::Length(left) if left > 0)
+            && matches!(self.outgoing.delimiter(), Delimiter::Length(1..) | Delimiter::Spoiled)
     }
 }

@@ -42,6 +42,9 @@ pub(crate) enum Delimiter {
     None,
     /// So many bytes are still to come.
     Length(u64),
+    /// They cannot come any more: a piece did not fit. What is written is dropped, so that what was sent remains a
+    /// beginning of what was meant, and the end is that of the connection.
+    Spoiled,
     /// `Transfer-Encoding: chunked`.
     Chunked,
     /// The connection's end is the content's end.
@@ -204,6 +207,7 @@ impl Outgoing {
         if self.head_is_sent() {
             return match self.delimiter {
                 Delimiter::Length(left) => Some(left),
+                Delimiter::Spoiled => Some(0),
                 _ => None,
             };
         }
@@ -424,7 +428,7 @@ impl Outgoing {
     /// How `length` bytes of content are to be written: what goes before them and after them.
     ///
     /// # Errors
-    /// The bytes are more than was announced; none of them may be sent.
+    /// The bytes are more than was announced; none of them may be sent, and none of what follows.
     #[inline]
     pub(crate) fn frame(&mut self, length: u64) -> Result<Frame, LengthMismatch> {
         match &mut self.delimiter {
@@ -432,9 +436,16 @@ impl Outgoing {
             Delimiter::Close => Ok(Frame::Plain),
             Delimiter::Chunked => Ok(Frame::Chunk),
             Delimiter::Length(left) => {
-                *left = left.checked_sub(length).ok_or(LengthMismatch::TooMuch)?;
-                Ok(Frame::Plain)
+                if let Some(rest) = left.checked_sub(length) {
+                    *left = rest;
+                    return Ok(Frame::Plain);
+                }
+                if *left > 0 {
+                    self.delimiter = Delimiter::Spoiled;
+                }
+                Err(LengthMismatch::TooMuch)
             }
+            Delimiter::Spoiled => Err(LengthMismatch::TooMuch),
         }
     }
 
@@ -455,11 +466,11 @@ impl Outgoing {
                 out.extend_from_slice(b"\r\n");
                 Ok(())
             }
-            Delimiter::Length(left) if left > 0 => {
+            Delimiter::Length(0) | Delimiter::None | Delimiter::Close => Ok(()),
+            Delimiter::Length(_) | Delimiter::Spoiled => {
                 self.persistent = false;
                 Err(LengthMismatch::TooLittle)
             }
-            _ => Ok(()),
         }
     }
 }

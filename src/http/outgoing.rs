@@ -253,8 +253,8 @@ macro_rules! outgoing_methods {
         /// Content that does not fit the `Content-Length` is refused instead of dropped: a `write` of too much,
         /// and an `end` with too little, take nothing, say `ERR_HTTP_CONTENT_LENGTH_MISMATCH` (where they are
         /// [`Self::try_write`] and [`Self::try_end`]; the others log it), and the message goes on. Default:
-        /// false; what is too much is dropped, and with too little the connection is closed, so that the peer
-        /// sees the truncation. (Node: `strictContentLength`)
+        /// false; a piece that is too much is dropped, with all that follows it, and with too little the
+        /// connection is closed, so that the peer sees the truncation. (Node: `strictContentLength`)
         ///
         /// ```
         /// # let mut event_loop = onloop::EventLoop::new()?;

@@ -83,6 +83,7 @@ fn a_declared_length_is_held_to() {
     head_of(&mut outgoing, Plan::Pieces);
     assert_eq!(outgoing.frame(4), Ok(Frame::Plain));
     assert_eq!(outgoing.frame(2), Err(LengthMismatch::TooMuch));
+    assert_eq!(outgoing.frame(1), Err(LengthMismatch::TooMuch));
     assert_eq!(outgoing.finish(&mut Vec::new()), Err(LengthMismatch::TooLittle));
     assert!(!outgoing.is_persistent());
 }
