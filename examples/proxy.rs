@@ -181,6 +181,10 @@ fn copy_fields(req: &Request, up: ClientRequest) -> Result<()> {
             up.append_header(name, value)?;
         }
     }
+    if let Some((authority, _)) = split_absolute(req.url()) {
+        // RFC 9112 §3.2.2: what `Host` says beside it does not count, and must lead nobody elsewhere.
+        up.set_header("Host", authority)?;
+    }
     // RFC 9110 §7.6.3: who forwards a request says so.
     up.append_header("Via", if req.http_version() == "1.0" { "1.0 onloop" } else { "1.1 onloop" })?;
     if let Some(onloop::Address::Ip(client)) = req.remote_address() {
@@ -268,13 +272,15 @@ fn head_of(response: &IncomingResponse) -> Vec<u8> {
     head
 }
 
-/// The target as the upstream is asked for it: without scheme and host, which `Host` says again
-/// (RFC 9112 §3.2.2).
+/// The target as the upstream is asked for it: without scheme and host, which `Host` says.
 fn origin_form(target: &str) -> &str {
-    let Some((_, rest)) = target.split_once("://").filter(|_| !target.starts_with('/')) else {
-        return target;
-    };
-    rest.find(['/', '?']).map_or("/", |start| &rest[start..])
+    split_absolute(target).map_or(target, |(_, path)| if path.is_empty() { "/" } else { path })
+}
+
+/// Authority, and path and query, of a target in the absolute form.
+fn split_absolute(target: &str) -> Option<(&str, &str)> {
+    let (_, rest) = target.split_once("://").filter(|_| !target.starts_with('/'))?;
+    Some(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
 }
 
 /// Through a connection that speaks HTTP/2 requests would pass that nobody here sees.

@@ -216,22 +216,54 @@ impl Drive<'_> {
         call: impl FnOnce(&mut T, &Input<'_>) -> Result<()>,
         restore: impl FnOnce(&mut Core, T) -> Option<T>,
     ) -> Event {
-        let mut running = Running { drive: self, id, callback: Some((callback, restore)) };
+        self.run_and(id, callback, call, restore, Core::fail_exchange)
+    }
+
+    /// The same where `fail` says what follows from an error or a panic.
+    #[inline]
+    fn run_and<T>(
+        &mut self,
+        id: ExchangeId,
+        callback: T,
+        call: impl FnOnce(&mut T, &Input<'_>) -> Result<()>,
+        restore: impl FnOnce(&mut Core, T) -> Option<T>,
+        fail: impl FnOnce(&mut Core, ExchangeId, Error) + Copy,
+    ) -> Event {
+        let mut running = Running { drive: self, id, callback: Some((callback, restore)), fail };
         let result = running.call(call);
         let Some((callback, restore)) = running.callback.take() else {
             return Event::Done;
         };
         std::mem::forget(running);
-        // Dropped at the end of this function, outside of the borrow.
-        let mut _displaced = None;
+        let mut displaced = None;
         let next = self.shell.with(|core| {
-            _displaced = restore(core, callback);
+            displaced = restore(core, callback);
             if let Err(error) = result {
-                core.fail_exchange(id, error);
+                fail(core, id, error);
             }
-            core.next(&mut self.input)
+            match displaced {
+                None => core.next(&mut self.input),
+                // It is dropped first, outside of the borrow.
+                Some(_) => Event::Continue,
+            }
         });
+        if let Some(displaced) = displaced {
+            self.discard(displaced);
+        }
         or_done(next)
+    }
+
+    /// Drops a callback that was replaced or removed while it ran: its destructor is user code, and may panic.
+    #[cold]
+    #[inline(never)]
+    fn discard<T>(&mut self, displaced: T) {
+        let guard = Interrupt { drive: self };
+        let result = invoke(guard.drive.policy, || {
+            drop(displaced);
+            Ok(())
+        });
+        std::mem::forget(guard);
+        log_failure(result, "the destructor of a callback");
     }
 
     /// Calls a callback that runs once.
@@ -270,13 +302,23 @@ fn put_more_back<T>(
 
 /// A callback while it runs. Dropped by a panic, it leaves the engine consistent: the callback is put back,
 /// its exchange fails, the connection is driven again by the next turn.
-struct Running<'d, 'b, T, R: FnOnce(&mut Core, T) -> Option<T>> {
+struct Running<'d, 'b, T, R, F>
+where
+    R: FnOnce(&mut Core, T) -> Option<T>,
+    F: FnOnce(&mut Core, ExchangeId, Error) + Copy,
+{
     drive: &'d mut Drive<'b>,
     id: ExchangeId,
     callback: Option<(T, R)>,
+    /// What follows from a failure: nearly always [`Core::fail_exchange`].
+    fail: F,
 }
 
-impl<T, R: FnOnce(&mut Core, T) -> Option<T>> Running<'_, '_, T, R> {
+impl<T, R, F> Running<'_, '_, T, R, F>
+where
+    R: FnOnce(&mut Core, T) -> Option<T>,
+    F: FnOnce(&mut Core, ExchangeId, Error) + Copy,
+{
     #[inline]
     fn call(&mut self, call: impl FnOnce(&mut T, &Input<'_>) -> Result<()>) -> Result<()> {
         let Some((callback, _)) = &mut self.callback else {
@@ -287,13 +329,17 @@ impl<T, R: FnOnce(&mut Core, T) -> Option<T>> Running<'_, '_, T, R> {
     }
 }
 
-impl<T, R: FnOnce(&mut Core, T) -> Option<T>> Drop for Running<'_, '_, T, R> {
+impl<T, R, F> Drop for Running<'_, '_, T, R, F>
+where
+    R: FnOnce(&mut Core, T) -> Option<T>,
+    F: FnOnce(&mut Core, ExchangeId, Error) + Copy,
+{
     fn drop(&mut self) {
-        let (id, taken) = (self.id, self.callback.take());
+        let (id, taken, fail) = (self.id, self.callback.take(), self.fail);
         let shell = self.drive.shell;
         let displaced = shell.with(|core| {
             let displaced = taken.and_then(|(callback, restore)| restore(core, callback));
-            core.fail_exchange(id, panicked());
+            fail(core, id, panicked());
             core.interrupt_drive(&mut self.drive.input);
             displaced
         });
@@ -301,7 +347,7 @@ impl<T, R: FnOnce(&mut Core, T) -> Option<T>> Drop for Running<'_, '_, T, R> {
     }
 }
 
-/// Keeps the connection consistent when a callback panics that belongs to no exchange any more.
+/// Keeps the connection consistent when a callback panics that belongs to no exchange any more, or a destructor.
 struct Interrupt<'d, 'b> {
     drive: &'d mut Drive<'b>,
 }

@@ -93,3 +93,27 @@ fn a_connection_that_breaks_as_it_comes_to_rest_leaves_nothing_to_the_next() {
     assert!(peers.iter().all(|peer| peer.read().ends_with(b"whole")));
     assert_eq!(*finished.borrow(), 4, "answers that were sent as a whole");
 }
+
+#[test]
+fn trailers_are_not_kept_for_the_next_connection() {
+    for trailers in ["A: b\r\n\r\n", "A: b\r\nnot all of th"] {
+        let net = SimNet::new(1);
+        let mut event_loop = net.event_loop(LoopOptions::default());
+        let server = http::create_server(event_loop.handle(), |req, res| {
+            req.resume();
+            let body = req.body();
+            body.on_end(move || res.end(body.trailers().len().to_string()));
+        });
+        server.listen("10.0.0.1:80").unwrap();
+        let peer = net.connect(&server.address().expect("it listens"));
+        peer.write(b"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
+        peer.write(trailers.as_bytes());
+        turn_for(&mut event_loop, &net, Duration::from_secs(1));
+        assert_eq!(peer.read().ends_with(b"1"), trailers.ends_with("\r\n"));
+        drop(peer);
+        turn_for(&mut event_loop, &net, Duration::from_secs(1));
+        assert_eq!(sim::stats(&event_loop).server_connections, 0);
+        // It looks into the pools, too.
+        sim::check(&event_loop).unwrap();
+    }
+}

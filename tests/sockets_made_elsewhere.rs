@@ -148,3 +148,24 @@ fn a_connection_may_come_back_by_another_descriptor() {
         world.until("the end of it here", || server.connections() == 0);
     }
 }
+
+#[test]
+fn a_connection_that_is_over_does_not_wake_the_loop_by_another_descriptor() {
+    let mut world = World::new();
+    let server = server(&world);
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let other = ours.try_clone().expect("a descriptor");
+    server.serve_connection(ours).expect("a stream");
+    let mut peer = Peer::of_unix(theirs);
+    peer.send(get("/", ""));
+    world.answer(&mut peer);
+    server.close_all_connections();
+    world.until("the end of the connection", || server.connections() == 0);
+    world.turn();
+    for _ in 0..3 {
+        peer.send("nobody listens");
+        let handled = world.event_loop.turn(Some(Duration::from_millis(1))).expect("a turn");
+        assert_eq!(handled, 0);
+    }
+    drop(other);
+}

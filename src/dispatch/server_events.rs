@@ -1,6 +1,6 @@
 //! The callbacks of a server, but for `on_request`, which is on the way of every request.
 
-use crate::dispatch::{Drive, Running};
+use crate::dispatch::{Drive, Running, invoke, or_done};
 use crate::engine::event::Event;
 use crate::engine::server::{ServerCallbacks, ShouldUpgradeFn};
 use crate::engine::{Core, ExchangeId, log_failure};
@@ -55,7 +55,7 @@ impl Drive<'_> {
             }
             Event::ClientError { handler, server, id, error } => {
                 let socket = Socket::new(shell, id);
-                self.run(
+                self.run_and(
                     id,
                     handler,
                     |handler, _| {
@@ -70,6 +70,7 @@ impl Drive<'_> {
                             callbacks.client_error.put_back(h)
                         })
                     },
+                    Core::client_error_failed,
                 )
             }
             event => self.handle_connection(event),
@@ -99,7 +100,7 @@ impl Drive<'_> {
             ),
             Event::DropRequest { handler, server, id, head } => {
                 let request = Request::new(shell, id, head);
-                self.run(
+                self.run_and(
                     id,
                     handler,
                     |handler, _| handler(request, Connection::new(shell, id)),
@@ -108,6 +109,8 @@ impl Drive<'_> {
                             callbacks.drop_request.put_back(h)
                         })
                     },
+                    // The connection ends anyway, behind the answers that are under way.
+                    |_, _, error| log_failure(Err(error), "on_drop_request"),
                 )
             }
             Event::Drop { handler, server, info } => self.run(
@@ -133,12 +136,14 @@ impl Drive<'_> {
         id: ExchangeId,
         head: Box<crate::h1::Head>,
     ) -> Event {
-        let request = Request::new(self.shell, id, head);
+        let shell = self.shell;
+        let request = Request::new(shell, id, head);
         let mut wanted = false;
         let restore = |core: &mut Core, handler| {
             put_back(core, server, handler, |callbacks, h| callbacks.should_upgrade.put_back(h))
         };
-        let mut running = Running { drive: self, id, callback: Some((handler, restore)) };
+        let fail = Core::fail_exchange;
+        let mut running = Running { drive: self, id, callback: Some((handler, restore)), fail };
         let result = running.call(|handler, _| {
             wanted = handler(&request);
             Ok(())
@@ -146,26 +151,23 @@ impl Drive<'_> {
         let Some((handler, restore)) = running.callback.take() else {
             return Event::Done;
         };
-        std::mem::forget(running);
-        let head = request.into_head();
-        let after = self.shell.with(|core| {
-            let displaced = restore(core, handler);
-            let event = match (result, head) {
-                (Ok(()), Some(head)) => core.upgrade_decided(id, head, wanted, &mut self.input),
-                (Err(error), _) => {
-                    core.fail_exchange(id, error);
-                    Event::Continue
-                }
-                (Ok(()), None) => Event::Continue,
-            };
-            (event, displaced)
+        // Its destructor is user code, and may panic, as itself.
+        let displaced = shell.with(|core| restore(core, handler)).flatten();
+        let dropped = invoke(running.drive.policy, || {
+            drop(displaced);
+            Ok(())
         });
-        match after {
-            Some((event, displaced)) => {
-                drop(displaced);
-                event
+        std::mem::forget(running);
+        log_failure(dropped, "the destructor of a callback");
+        let head = request.into_head();
+        let next = shell.with(|core| match (result, head) {
+            (Ok(()), Some(head)) => core.upgrade_decided(id, head, wanted, &mut self.input),
+            (Err(error), _) => {
+                core.fail_exchange(id, error);
+                Event::Continue
             }
-            None => Event::Done,
-        }
+            (Ok(()), None) => Event::Continue,
+        });
+        or_done(next)
     }
 }

@@ -87,7 +87,7 @@ impl Core {
             match self.net.accept(&mut slot.source) {
                 Ok(source) => {
                     let owner = slot.owner;
-                    if let Some(event) = self.accepted(source, owner) {
+                    if let Some(event) = self.accepted(source, owner, Flags::default()) {
                         return event;
                     }
                 }
@@ -137,8 +137,8 @@ impl Core {
         Event::Done
     }
 
-    /// A connection is here: it becomes a slot, or is closed where there are too many.
-    fn accepted(&mut self, mut source: Source, owner: u16) -> Option<Event> {
+    /// A connection is here: it becomes a slot with these flags, or is closed where there are too many.
+    fn accepted(&mut self, mut source: Source, owner: u16, flags: Flags) -> Option<Event> {
         let Some(server) = self.servers.get_mut(owner as usize) else {
             self.net.close(source);
             return None;
@@ -176,6 +176,7 @@ impl Core {
             }
         };
         log::debug!(target: "onloop::server", "connection {key} accepted");
+        self.slot(key).flags = flags;
         if let (Some(counts), Some(address)) =
             (self.servers[owner as usize].addresses.as_deref_mut(), address)
         {
@@ -218,7 +219,7 @@ impl Core {
         let before = self.running_server(server_key, generation)?.connections;
         let source = self.net.adopt_stream(stream).map_err(|error| Error::io(&error, "adopt"))?;
         self.catch_up();
-        let event = self.accepted(source, server_key as u16);
+        let event = self.accepted(source, server_key as u16, Flags::ADOPTED);
         if let Some(Event::Drop { handler, .. }) = event {
             // The call itself tells.
             let displaced = self.servers[server_key as usize].callbacks.drop.put_back(handler);

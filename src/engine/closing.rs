@@ -61,6 +61,7 @@ impl Active {
         self.file = None;
         // Nor is it what the next connection that this state serves has not ended.
         self.outgoing.abandon();
+        self.incoming.decoder.forget_trailers();
         Remains {
             over,
             corked: self.corked.take(),
@@ -90,6 +91,8 @@ impl Core {
             // `destroy`, which refuses an upload with a reason. What the system does not take at once is given
             // up.
             self.flush(key);
+        }
+        if matches!(kind, Kind::Server | Kind::Raw) {
             self.reset_what_would_look_whole(key);
         }
         let Some(mut active) = self.remove_slot(key) else {
@@ -104,12 +107,16 @@ impl Core {
         self.finale_of(remains, error).map_or(Event::Done, Event::Final)
     }
 
-    /// A response whose end is told by that of the connection, and which is not ended or not out, is cut off by a
-    /// reset: an end of stream would make it look whole (RFC 9112 §8).
+    /// A response whose end is told by that of the connection, or a stream, which is not ended or not out, is cut off by
+    /// a reset: an end of stream would make it look whole (RFC 9112 §8).
     fn reset_what_would_look_whole(&mut self, key: u32) {
         let Core { slots, net, .. } = self;
         let slot = &mut slots[key as usize];
-        if slot.active.as_deref().is_some_and(Active::would_look_whole) {
+        // A stream that the user destroys ends as it is, if nothing of it is given up: that is how upgrades are declined.
+        let is_meant = slot.kind == Kind::Raw && slot.flags.has(Flags::DESTROYED);
+        let would_look_whole =
+            |active: &Active| active.would_look_whole() && !(is_meant && active.output.is_empty());
+        if slot.active.as_deref().is_some_and(would_look_whole) {
             net.reset(slot.source.take());
             self.retry_blocked_listeners();
         }

@@ -5,6 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::net::Time;
 
+/// The last second of the year 9999.
+const LAST: Duration = Duration::from_secs(253_402_300_799);
+
 /// `Date: …` in IMF-fixdate, and until when it is right.
 #[derive(Debug)]
 pub(crate) struct DateCache {
@@ -27,12 +30,14 @@ impl DateCache {
     }
 
     fn render(&mut self, now: Time, wall: SystemTime) {
-        let since_epoch = wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        // What is formatted has four digits for the year and no sign; a clock that is set wrong is no reason to stop.
+        let since_epoch = wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).min(LAST);
         self.second = since_epoch.as_secs();
         let into_second = Duration::from_nanos(u64::from(since_epoch.subsec_nanos()));
         self.valid_until = now.after(Duration::from_secs(1).saturating_sub(into_second));
+        let told = UNIX_EPOCH + Duration::from_secs(self.second);
         // In place, without a `String`: the text always has the line's length.
-        let _ = write!(&mut self.line[..], "Date: {}\r\n", httpdate::HttpDate::from(wall));
+        let _ = write!(&mut self.line[..], "Date: {}\r\n", httpdate::HttpDate::from(told));
     }
 
     /// The field line with its CRLF.

@@ -195,7 +195,7 @@ fn check_framing_field(fields: &FieldList, name: &str, value: &[u8], place: Plac
         let message = "a Transfer-Encoding must be a list of codings that ends in `chunked`";
         return Err(Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message));
     }
-    if place != Place::Only && fields.has(name.as_bytes()) && steers_framing(name) {
+    if place != Place::Only && steers_framing(name) && fields.has(name.as_bytes()) {
         return Err(stands_once(name));
     }
     let mut known = fields.known();

@@ -18,7 +18,8 @@ impl Core {
             return false;
         };
         let incoming = &active.incoming;
-        if incoming.complete && incoming.ended && incoming.discarded_bytes == 0 {
+        let is_whole = incoming.complete && incoming.decoder.is_done();
+        if is_whole && incoming.ended && incoming.discarded_bytes == 0 {
             // Its end was told before: there is nothing but that.
             self.pipe_end(source.key, target);
             return true;

@@ -49,6 +49,9 @@ impl Pool {
         }
         // What the next connection does not take is not this one's doing.
         active.write_pace = Default::default();
+        if active.incoming.trailers.is_some() {
+            active.incoming.trailers = None;
+        }
         active.input.clear();
         if active.input.capacity() > KEPT_BYTES_MAX {
             active.input = Vec::new();
@@ -100,6 +103,7 @@ impl Pool {
                 && active.failure.is_none()
                 && active.piped_from.is_none()
                 && active.incoming.pipe_to.is_none()
+                && !active.incoming.has_trailers()
                 && active.corked.is_none()
                 && active.partial_bytes == 0
                 && !active.need_drain

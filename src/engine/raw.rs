@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::content::Chunk;
+use crate::engine::agent::NO_ORIGIN;
 use crate::engine::deadlines::duration_of;
 use crate::engine::event::{Event, Input};
 use crate::engine::incoming::Content;
 use crate::engine::server_clock::{MIN_WRITE_RATE, WRITE_TIMEOUT, quota, write_timeout_error};
-use crate::engine::slot::{ExchangeId, Flags, Kind};
+use crate::engine::slot::{Active, ExchangeId, Flags, Kind};
 use crate::engine::{Core, ticks_or_never};
 use crate::error::{Error, Result};
 
@@ -46,7 +47,7 @@ impl Core {
                 return self.linger_next(key, input);
             }
             if slot.active.as_deref().is_none_or(|active| active.failure.is_some()) {
-                return self.drop_connection(key, None);
+                return self.raw_failed(key);
             }
             if flags.has(Flags::EXPIRED) {
                 if flags.has(Flags::CLOSING) {
@@ -62,6 +63,7 @@ impl Core {
                 Content::CutOff | Content::Broken | Content::Violation(_) => {
                     return self.drop_connection(key, Some(Core::aborted()));
                 }
+                Content::DiscardedTooMuch if self.has_last_words(key) => self.stop_reading(key),
                 Content::DiscardedTooMuch => return self.drop_connection(key, None),
             }
             if flags.has(Flags::BROKEN) {
@@ -72,6 +74,41 @@ impl Core {
                 event => return event,
             }
         }
+    }
+
+    /// Our side has ended, and is not out.
+    fn has_last_words(&mut self, key: u32) -> bool {
+        let active = self.active(key);
+        active.outgoing.is_ended() && !active.is_request_sent()
+    }
+
+    /// What the peer still sends is not read any more: the stream ends once everything is out.
+    fn stop_reading(&mut self, key: u32) {
+        let incoming = &mut self.active(key).incoming;
+        (incoming.paused, incoming.discarding) = (true, false);
+        let id = self.id(key);
+        self.destroy_soon(id);
+    }
+
+    /// The stream ends, by an error out of a callback. Answers to the requests before it come whole all the same, where
+    /// it was handed over behind some that are not out.
+    fn raw_failed(&mut self, key: u32) -> Event {
+        let Core { slots, trash, .. } = self;
+        let slot = &mut slots[key as usize];
+        let is_behind = |active: &&mut Active| active.output.taken() < active.stream_start;
+        let owner = slot.owner;
+        let Some(active) =
+            slot.active.as_deref_mut().filter(|_| owner != NO_ORIGIN).filter(is_behind)
+        else {
+            return self.drop_connection(key, None);
+        };
+        active.output.cut_at(active.stream_start, trash);
+        let finale = self.take_finale(key, None);
+        // No handle reaches it any more.
+        let slot = self.slot(key);
+        slot.sequence = slot.sequence.wrapping_add(1);
+        self.stop_reading(key);
+        finale.map_or(Event::Continue, Event::Final)
     }
 
     fn raw_rest(&mut self, key: u32, input: &mut Input<'_>) -> Event {

@@ -19,7 +19,7 @@ impl Core {
         };
         if active.head_has_left() {
             log::debug!(target: "onloop::server", "connection {key}: dropped: {error}");
-            return Step::Event(self.cut_off(key, error));
+            return Step::Event(self.cut_off(key, Some(error)));
         }
         let status = error.status_hint().unwrap_or(500);
         let finale = self.take_finale(key, Some(error));
@@ -105,13 +105,20 @@ impl Core {
         Step::Event(Event::ClientError { handler, server, id, error })
     }
 
+    /// `on_client_error` has failed. The connection ends as it does without that: behind the answers to earlier requests,
+    /// which have nothing to do with it.
+    pub(crate) fn client_error_failed(&mut self, id: ExchangeId, error: Error) {
+        log::error!(target: "onloop::server", "connection {}: on_client_error: {error}", id.key);
+        self.destroy_soon(id);
+    }
+
     /// The exchange breaks off, and its connection ends. An answer that is whole still goes out; one that is not
     /// must not look so.
     pub(super) fn break_off(&mut self, key: u32, error: Error) -> Event {
         let is_answered =
             |active: &Active| active.stage == Stage::Exchange && active.outgoing.is_ended();
         if !self.slots[key as usize].active.as_deref().is_some_and(is_answered) {
-            return self.cut_off(key, error);
+            return self.cut_off(key, Some(error));
         }
         // What the system takes now was finished, and what breaks the request is no error of the response then.
         self.flush(key);
@@ -152,20 +159,20 @@ impl Core {
     /// The response is cut off, and its connection ends. Closing with unread input would reset the connection, and
     /// take along the answers to earlier requests that are under way (RFC 9112 §9.6): where there are any, it ends
     /// as behind the last answer.
-    fn cut_off(&mut self, key: u32, error: Error) -> Event {
+    pub(super) fn cut_off(&mut self, key: u32, error: Option<Error>) -> Event {
         let Core { slots, trash, .. } = self;
         let slot = &mut slots[key as usize];
         let Some(active) = slot.active.as_deref_mut().filter(|_| slot.sequence > 1) else {
-            return self.drop_connection(key, Some(error));
+            return self.drop_connection(key, error);
         };
         active.drop_unended(trash);
         self.flush(key);
         let slot = &self.slots[key as usize];
         let would_look_whole = slot.active.as_deref().is_some_and(Active::would_look_whole);
         if would_look_whole || slot.flags.has(Flags::BROKEN) {
-            return self.drop_connection(key, Some(error));
+            return self.drop_connection(key, error);
         }
-        let finale = self.take_finale(key, Some(error));
+        let finale = self.take_finale(key, error);
         self.slot(key).flags.set(Flags::CLOSING);
         finale.map_or(Event::Continue, Event::Final)
     }

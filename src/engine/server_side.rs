@@ -436,7 +436,7 @@ impl Core {
         }
         match (allowed, incoming.complete) {
             (true, _) => {}
-            (false, true) => return Step::Event(self.drop_connection(key, None)),
+            (false, true) => return Step::Event(self.cut_off(key, None)),
             // Its end will be read, and the exchange ends then.
             (false, false) => return Step::Rest,
         }
@@ -463,6 +463,8 @@ impl Core {
         active.outgoing.forbid_persistence();
         active.incoming.complete = true;
         active.incoming.ended = true;
+        // Whoever asks for it now gets to know that it is not whole.
+        active.incoming.discarding = true;
         let piped_into = active.incoming.pipe_to.take();
         if let Some(target) = piped_into {
             self.break_pipe(target);

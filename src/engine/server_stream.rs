@@ -130,8 +130,11 @@ impl Core {
             // `should_upgrade` has said yes, and there is nobody to take the connection.
             log::error!(target: "onloop::server", "an upgrade was accepted without `on_upgrade`: closed");
             self.pool.recycle_head(head);
-            self.destroy(id, None);
-            return Event::Continue;
+            return match self.cut_off(id.key, None) {
+                // The drive is over when it is asked for more, and not before.
+                Event::Done => Event::Continue,
+                event => event,
+            };
         };
         log::debug!(target: "onloop::server", "connection {}: a byte stream from now on", id.key);
         head.hand_over();

@@ -225,6 +225,12 @@ impl Incoming {
         let complete = decoder.is_done();
         *self = Incoming { decoder, paused: true, complete, minor: 1, ..Incoming::default() };
     }
+
+    /// A trailer section is here, or a part of one.
+    #[cfg(feature = "sim")]
+    pub(crate) fn has_trailers(&self) -> bool {
+        self.trailers.is_some() || self.decoder.has_trailers()
+    }
 }
 
 impl std::fmt::Debug for Active {

@@ -134,6 +134,17 @@ impl BodyDecoder {
         if self.state == State::DoneChunked { self.trailers.take() } else { None }
     }
 
+    /// The message is given up: nobody will take what came of its trailer section.
+    pub(crate) fn forget_trailers(&mut self) {
+        self.trailers = None;
+    }
+
+    /// A trailer section, or a part of one, that nobody has taken.
+    #[cfg(feature = "sim")]
+    pub(crate) fn has_trailers(&self) -> bool {
+        self.trailers.is_some()
+    }
+
     /// Finds the next piece of content in `input`, whose bytes follow those consumed before.
     ///
     /// # Errors

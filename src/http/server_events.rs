@@ -93,7 +93,8 @@ impl Server {
     /// Sets what is called for a request that cannot be served: malformed ([`Error::raw_packet`] has the
     /// bytes), too large, too slow; and for a connection that broke, as by a reset. The callback may answer on
     /// the socket, which is closed when it returns; where a response had begun or the connection broke the
-    /// socket is over already. Without a callback the default answer is sent ([`Error::status_hint`]).
+    /// socket is over already. Without a callback the default answer is sent ([`Error::status_hint`]). An error
+    /// out of the callback is logged; answers to earlier requests come whole all the same.
     /// The exchange's own `on_error` and `on_close` follow. (Node: `'clientError'`)
     pub fn on_client_error<R: Outcome>(
         &self,
@@ -166,7 +167,7 @@ impl Server {
     /// Sets what is called for a request that came behind the last one of its connection
     /// ([`max_requests_per_socket`](crate::http::ServerOptions::max_requests_per_socket)). It is not served and
     /// not answered: the response before it has said `Connection: close`, and RFC 9112 §9.6 allows nothing
-    /// behind that. (Node: `'dropRequest'`, with a 503)
+    /// behind that. An error out of the callback is logged. (Node: `'dropRequest'`, with a 503)
     pub fn on_drop_request<R: Outcome>(
         &self,
         mut callback: impl FnMut(Request, Connection) -> R + 'static,

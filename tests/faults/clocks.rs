@@ -187,8 +187,8 @@ fn the_time_of_day_decides_nothing() {
     let fired = Rc::new(Cell::new(false));
     let timer = Rc::clone(&fired);
     clocked.event_loop.handle().set_timeout(seconds(30), move || timer.set(true));
-    // Years forth and back, as a battery that was empty makes it.
-    for years in [10, -20, 30] {
+    // Years forth and back, as a battery that was empty makes it; and beyond what `Date` can say.
+    for years in [10, -20, -100, 20_000, 30] {
         clocked.net.set_wall_clock_offset(years * 365 * 86_400 * 1_000_000);
         settle(&mut clocked, &[]);
         assert_eq!((clocked.connections(), log.len(), fired.get()), (4, 0, false));

@@ -212,3 +212,49 @@ fn a_panic_in_a_last_callback_leaves_a_request_that_it_made_alone() {
     assert_eq!(count, 1);
     assert_eq!(log.all(), ["200"]);
 }
+
+/// A value of the user's that panics when it is dropped.
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panics();
+    }
+}
+
+/// Promise 9: so does a panic out of the destructor of a callback that has replaced itself.
+#[test]
+fn a_panic_out_of_the_destructor_of_a_callback_leaves_the_loop_consistent() {
+    let mut bench = Bench::new();
+    let log = Log::default();
+    let events = log.clone();
+    let server = Rc::new(Cell::new(None::<Server>));
+    let own = server.clone();
+    let witness = PanicsWhenDropped;
+    server.set(Some(bench.serve(move |req, res| {
+        let _ = &witness;
+        events.add("first");
+        let second = events.clone();
+        own.get().unwrap().on_request(move |_, res| {
+            second.add("second");
+            res.end("fine");
+        });
+        // Another one that has replaced itself.
+        let (body, witness, events) = (req.body(), PanicsWhenDropped, events.clone());
+        req.on_data(move |_| {
+            let _ = &witness;
+            events.add("data");
+            let events = events.clone();
+            body.on_data(move |_| events.add("more data"));
+        });
+        req.on_end(move || res.end("fine"));
+    })));
+    let post = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n";
+    let (peer, panics) = bench.send_through_panics(&(post.to_owned() + GET + GET));
+    assert_eq!(panics, 2);
+    assert_eq!(log.all(), ["first", "data", "more data", "second", "second"]);
+    let answers = text(&peer);
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 3, "{answers}");
+    let (peer, panics) = bench.send_through_panics(GET);
+    assert_eq!((panics, text(&peer).ends_with("fine")), (0, true));
+}
