@@ -317,7 +317,7 @@ impl EventLoop {
     fn run_dirty(&mut self) -> usize {
         if self.dirty.is_empty() {
             let dirty = &mut self.dirty;
-            self.shell.with(|core| std::mem::swap(&mut core.dirty, dirty));
+            self.shell.with(|core| core.swap_dirty(dirty));
             // Worked off from the end.
             self.dirty.reverse();
         }
