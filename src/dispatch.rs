@@ -5,7 +5,7 @@
 mod server_events;
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::engine::callbacks::{Callbacks, FinalCall, Finale, MoreCallbacks};
 use crate::engine::event::{Event, Input};
@@ -16,7 +16,7 @@ use crate::http::{
     Connection, Connector, IncomingResponse, Information, LookupAnswer, Request, Response, Socket,
 };
 use crate::net::Readiness;
-use crate::shell::LoopShell;
+use crate::shell::{LoopShell, Payload};
 
 /// Drives one connection until nothing more can be done for it.
 #[inline]
@@ -222,15 +222,18 @@ impl Drive<'_> {
             return Event::Done;
         };
         std::mem::forget(running);
-        // Dropped at the end of this function, outside of the borrow.
-        let mut _displaced = None;
+        let mut displaced = None;
         let next = self.shell.with(|core| {
-            _displaced = restore(core, callback);
+            displaced = restore(core, callback);
             if let Err(error) = result {
                 core.fail_exchange(id, error);
             }
             core.next(&mut self.input)
         });
+        if displaced.is_some() {
+            // Outside of the borrow, and the next event is not lost where that panics.
+            self.shell.discard(displaced);
+        }
         or_done(next)
     }
 
@@ -297,7 +300,7 @@ impl<T, R: FnOnce(&mut Core, T) -> Option<T>> Drop for Running<'_, '_, T, R> {
             core.interrupt_drive(&mut self.drive.input);
             displaced
         });
-        drop(displaced);
+        shell.discard(displaced);
     }
 }
 
@@ -325,6 +328,18 @@ pub(crate) fn invoke(policy: PanicPolicy, call: impl FnOnce() -> Result<()>) -> 
                 Err(panicked())
             }
         },
+    }
+}
+
+/// A destructor of the user's has panicked in this turn, and everything else was brought to its end.
+#[cold]
+pub(crate) fn raise(policy: PanicPolicy, payload: Payload) {
+    match policy {
+        PanicPolicy::Propagate => resume_unwind(payload),
+        PanicPolicy::Contain => {
+            log::error!(target: "onloop::loop", "a destructor panicked: {}", panic_text(&*payload));
+            std::mem::forget(payload);
+        }
     }
 }
 
@@ -360,11 +375,19 @@ pub(crate) fn run_finale(shell: &'static LoopShell, policy: PanicPolicy, finale:
     }
     if let Some(mut finale) = rest.finale.take() {
         // What was never called is dropped here, where nothing is borrowed.
-        finale.callbacks.clear();
-        shell.with(|core| {
+        let is_blank = shell.shield(|| finale.callbacks.clear());
+        let left = shell.with(|core| {
             core.over = None;
-            core.pool.recycle_callbacks(finale.callbacks);
+            match is_blank {
+                true => core.pool.recycle_callbacks(finale.callbacks),
+                // A destructor has panicked, and some may be left.
+                false => return Some(finale.callbacks),
+            }
+            None
         });
+        if let Some(left) = left.flatten() {
+            shell.discard(left);
+        }
     }
 }
 

@@ -162,7 +162,7 @@ impl Drive<'_> {
         });
         match after {
             Some((event, displaced)) => {
-                drop(displaced);
+                self.shell.discard(displaced);
                 event
             }
             None => Event::Done,
