@@ -45,7 +45,7 @@ pub(crate) use fields::{FieldError, FieldList, Known};
 pub(crate) use framing::Framing;
 pub(crate) use head::Head;
 pub(crate) use link::is_link_list;
-pub(crate) use meaning::{Asked, Expect, resembles_framing};
+pub(crate) use meaning::{Asked, Expect, is_switch, resembles_framing};
 pub(crate) use outgoing::{
     Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, push_chunk_size,
     push_status_line,

@@ -219,7 +219,7 @@ pub(crate) mod rows {
     pub(crate) const CODINGS: u32 = 132;
     pub(crate) const BLANK: u32 = 133;
     pub(crate) const STATUS: u32 = 134;
-    /// 101 without `Upgrade`.
+    /// 101 without `Upgrade` or its option.
     pub(crate) const SWITCH: u32 = 135;
     /// Answers to CONNECT that make no tunnel.
     pub(crate) const REFUSED: u32 = 136;
@@ -232,6 +232,8 @@ pub(crate) mod rows {
     /// `destroy` before all that has come was told.
     pub(crate) const UNTOLD: u32 = 153;
     pub(crate) const CONTENT_OF_CONNECT: u32 = 154;
+    /// 101 to what was not asked for.
+    pub(crate) const UNNAMED: u32 = 164;
 }
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\nContent-Length: 2\n\nok";
