@@ -193,6 +193,7 @@ fn expand(text: &str) -> String {
 /// Rows of the table of differences that have many cases.
 pub(crate) mod rows {
     pub(crate) const HOST: u32 = 114;
+    /// Two of them, or one that names no host.
     pub(crate) const HOST_TWICE: u32 = 115;
     pub(crate) const HOST_OF_CONNECT: u32 = 116;
     pub(crate) const CLOSE: u32 = 117;
