@@ -5,7 +5,7 @@
 mod server_events;
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::engine::callbacks::{Callbacks, FinalCall, Finale, MoreCallbacks};
 use crate::engine::event::{Event, Input};
@@ -16,7 +16,7 @@ use crate::http::{
     Connection, Connector, IncomingResponse, Information, LookupAnswer, Request, Response, Socket,
 };
 use crate::net::Readiness;
-use crate::shell::LoopShell;
+use crate::shell::{LoopShell, Payload};
 
 /// Drives one connection until nothing more can be done for it.
 #[inline]
@@ -241,29 +241,13 @@ impl Drive<'_> {
             if let Err(error) = result {
                 fail(core, id, error);
             }
-            match displaced {
-                None => core.next(&mut self.input),
-                // It is dropped first, outside of the borrow.
-                Some(_) => Event::Continue,
-            }
+            core.next(&mut self.input)
         });
-        if let Some(displaced) = displaced {
-            self.discard(displaced);
+        if displaced.is_some() {
+            // Outside of the borrow, and the next event is not lost where that panics.
+            self.shell.discard(displaced);
         }
         or_done(next)
-    }
-
-    /// Drops a callback that was replaced or removed while it ran: its destructor is user code, and may panic.
-    #[cold]
-    #[inline(never)]
-    fn discard<T>(&mut self, displaced: T) {
-        let guard = Interrupt { drive: self };
-        let result = invoke(guard.drive.policy, || {
-            drop(displaced);
-            Ok(())
-        });
-        std::mem::forget(guard);
-        log_failure(result, "the destructor of a callback");
     }
 
     /// Calls a callback that runs once.
@@ -343,11 +327,11 @@ where
             core.interrupt_drive(&mut self.drive.input);
             displaced
         });
-        drop(displaced);
+        shell.discard(displaced);
     }
 }
 
-/// Keeps the connection consistent when a callback panics that belongs to no exchange any more, or a destructor.
+/// Keeps the connection consistent when a callback panics that belongs to no exchange any more.
 struct Interrupt<'d, 'b> {
     drive: &'d mut Drive<'b>,
 }
@@ -371,6 +355,18 @@ pub(crate) fn invoke(policy: PanicPolicy, call: impl FnOnce() -> Result<()>) -> 
                 Err(panicked())
             }
         },
+    }
+}
+
+/// A destructor of the user's has panicked in this turn, and everything else was brought to its end.
+#[cold]
+pub(crate) fn raise(policy: PanicPolicy, payload: Payload) {
+    match policy {
+        PanicPolicy::Propagate => resume_unwind(payload),
+        PanicPolicy::Contain => {
+            log::error!(target: "onloop::loop", "a destructor panicked: {}", panic_text(&*payload));
+            std::mem::forget(payload);
+        }
     }
 }
 
@@ -406,11 +402,19 @@ pub(crate) fn run_finale(shell: &'static LoopShell, policy: PanicPolicy, finale:
     }
     if let Some(mut finale) = rest.finale.take() {
         // What was never called is dropped here, where nothing is borrowed.
-        finale.callbacks.clear();
-        shell.with(|core| {
+        let is_blank = shell.shield(|| finale.callbacks.clear());
+        let left = shell.with(|core| {
             core.over = None;
-            core.pool.recycle_callbacks(finale.callbacks);
+            match is_blank {
+                true => core.pool.recycle_callbacks(finale.callbacks),
+                // A destructor has panicked, and some may be left.
+                false => return Some(finale.callbacks),
+            }
+            None
         });
+        if let Some(left) = left.flatten() {
+            shell.discard(left);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::dispatch::{drive, invoke, run_finale};
+use crate::dispatch::{drive, invoke, raise, run_finale};
 use crate::engine::options::{LoopOptions, PanicPolicy};
 use crate::engine::{Core, Hook, HookMut, TimerTask, log_failure, untoken};
 use crate::error::{Error, Result};
@@ -190,6 +190,9 @@ impl EventLoop {
         if posted || self.shell.with(Core::has_due).unwrap_or(false) {
             handled += self.run_due();
         }
+        if let Some(payload) = self.shell.take_panic() {
+            raise(self.policy, payload);
+        }
         Ok(handled)
     }
 
@@ -317,7 +320,7 @@ impl EventLoop {
     fn run_dirty(&mut self) -> usize {
         if self.dirty.is_empty() {
             let dirty = &mut self.dirty;
-            self.shell.with(|core| std::mem::swap(&mut core.dirty, dirty));
+            self.shell.with(|core| core.swap_dirty(dirty));
             // Worked off from the end.
             self.dirty.reverse();
         }
@@ -342,6 +345,7 @@ impl EventLoop {
             if let Some(on_close) = server.callbacks.close.take() {
                 log_failure(invoke(self.policy, on_close), "on_close of a server");
             }
+            self.shell.discard(server);
         }
         handled
     }
@@ -376,7 +380,7 @@ impl Drop for Interval {
         let displaced = self
             .shell
             .with(|core| core.timers.put_back(key, TimerTask::Every(callback), now).err());
-        drop(displaced);
+        self.shell.discard(displaced);
     }
 }
 

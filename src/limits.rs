@@ -88,7 +88,7 @@ limits! {
     /// | limit | default | what it bounds | who hits it gets | `Limit` | test |
     /// |---|---|---|---|---|---|
     /// | `high_water_mark` | 64 KiB | bytes of one message that wait to be sent, for who heeds it | `write` returns false, `on_drain` follows; no next request of the connection is looked at, no piped content is read | | `tests/limits_of_messages.rs::answers_that_wait_beyond_the_mark_keep_the_next_request_from_being_looked_at` |
-    /// | `max_buffered` | 16 MiB | the same, for who does not | the exchange fails with `ERR_BUFFER_OUT_OF_BOUNDS` | `Buffered` | `tests/limits_of_messages.rs::a_message_that_nobody_reads_stops_at_the_marks_of_the_loop` |
+    /// | `max_buffered` | 16 MiB | the same, for who does not | the exchange fails with `ERR_BUFFER_OUT_OF_BOUNDS` | `Buffered` | `tests/limits_of_messages.rs::a_message_that_nobody_reads_stops_at_the_marks_of_the_loop`, `tests/limits_of_messages.rs::a_byte_stream_stops_at_the_marks_of_its_server` |
     /// | `max_written_callbacks` | 1,024 | callbacks of `on_written` that wait on one message | the call fails with `ERR_OUT_OF_RANGE` | `WriteCallbacks` | `tests/limits_of_messages.rs::callbacks_that_wait_for_what_was_written_have_a_number` |
     /// | `max_kept_for_repetition` | 64 KiB | bytes of a request that were sent and are kept to be sent again | it is not made again: a redirect that needs them fails with `ERR_REDIRECT_CONTENT`, a retry does not happen | | `tests/limits_of_clients.rs::of_what_was_sent_so_much_is_kept_to_be_sent_again` |
     ///

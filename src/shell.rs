@@ -5,10 +5,15 @@
 //! nothing and does nothing. Generations go on counting across the loops of a shell, so an old handle never
 //! matches a later loop's connection.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::engine::Core;
 use crate::engine::output::Trash;
+
+/// What a panic was raised with.
+pub(crate) type Payload = Box<dyn Any + Send>;
 
 pub(crate) struct LoopShell {
     core: RefCell<Option<Box<Core>>>,
@@ -16,6 +21,8 @@ pub(crate) struct LoopShell {
     generation: Cell<u32>,
     /// Where the generations of slots and servers go on.
     next_slot_generation: Cell<u32>,
+    /// What the first destructor that panicked in this turn did so with: see `discard`.
+    panic: Cell<Option<Payload>>,
 }
 
 thread_local! {
@@ -31,6 +38,7 @@ impl LoopShell {
                 core: RefCell::new(None),
                 generation: Cell::new(0),
                 next_slot_generation: Cell::new(0),
+                panic: Cell::new(None),
             }))
         })
     }
@@ -52,6 +60,7 @@ impl LoopShell {
     pub(crate) fn retire(&'static self) -> Option<Box<Core>> {
         let core = self.core.borrow_mut().take();
         self.generation.set(self.generation.get().wrapping_add(1));
+        std::mem::forget(self.panic.take());
         if let Some(core) = &core {
             self.next_slot_generation.set(core.next_generation());
         }
@@ -73,13 +82,45 @@ impl LoopShell {
         if !core.trash.is_empty() {
             let trash = core.trash.take();
             drop(guard);
-            throw_away(trash);
+            self.throw_away(trash);
         }
         Some(result)
     }
-}
 
-/// Shared content may be owned by a user's type: its destructor runs here, outside the borrow.
-#[cold]
-#[inline(never)]
-fn throw_away(_trash: Trash) {}
+    /// Shared content may be owned by a user's type: its destructor runs here, outside the borrow.
+    #[cold]
+    #[inline(never)]
+    fn throw_away(&self, trash: Trash) {
+        trash.into_pieces().for_each(|piece| {
+            self.discard(piece);
+        });
+    }
+
+    /// Drops what is a user's, also in the middle of something that has to be brought to its end: where its
+    /// destructor panics, that is told at the end of the turn. False then.
+    pub(crate) fn discard<T>(&self, value: T) -> bool {
+        self.shield(|| drop(value))
+    }
+
+    /// The same for what drops values of a user's.
+    pub(crate) fn shield(&self, work: impl FnOnce()) -> bool {
+        let Err(payload) = catch_unwind(AssertUnwindSafe(work)) else {
+            return true;
+        };
+        match self.panic.take() {
+            None => self.panic.set(Some(payload)),
+            first => {
+                self.panic.set(first);
+                // Its own destructor might be the next one.
+                std::mem::forget(payload);
+            }
+        }
+        false
+    }
+
+    /// What a destructor has panicked with since this was asked last.
+    #[inline]
+    pub(crate) fn take_panic(&self) -> Option<Payload> {
+        self.panic.take()
+    }
+}

@@ -8,7 +8,7 @@ mod program;
 use std::fs;
 use std::process::Command;
 
-use program::others::Scratch;
+use program::others::{Scratch, skip, tell_skipped};
 use program::{Program, example};
 
 /// Starts an example that sees a small file system at `directory`; `None` where nobody may mount one here.
@@ -20,7 +20,10 @@ fn start_on_small_disk(
 ) -> Option<Program> {
     let path = directory.0.to_str().expect("the path is text");
     let mount = format!("mount -t tmpfs -o size=1m onloop {path}");
+    let mut is_forbidden = true;
     for namespace in [&["-m"][..], &["-r", "-m"]] {
+        let alone = Command::new("unshare").args(namespace).arg("true").output();
+        is_forbidden &= alone.is_ok_and(|output| !output.status.success());
         let may = Command::new("unshare").args(namespace).args(["sh", "-c", &mount]).output();
         if !may.is_ok_and(|output| output.status.success()) {
             continue;
@@ -31,7 +34,11 @@ fn start_on_small_disk(
             Command::new("unshare").args(namespace).args(["sh", "-c", &script]),
         ));
     }
-    println!("skipped: no file system can be mounted here");
+    // A container without privileges is what it is; everywhere else the test has to be made.
+    match is_forbidden {
+        true => tell_skipped("nobody may mount a file system here"),
+        false => skip("no file system can be mounted here"),
+    }
     None
 }
 
@@ -72,6 +79,31 @@ fn an_upload_to_a_full_disk_is_answered_and_the_next_one_that_fits_is_kept() {
     assert_eq!(answer.status, 507, "{answer:?}");
     let started = fs::read_dir(&directory.0).expect("it is there").count();
     assert_eq!(started, 0, "it was mounted for the program alone");
+}
+
+/// The same where nobody may mount anything: no file may be longer than a MiB.
+#[test]
+fn an_upload_beyond_what_may_be_written_is_answered_and_the_next_one_that_fits_is_kept() {
+    let directory = Scratch::new("small-files");
+    let path = directory.0.display();
+    // Who does not ignore the signal that comes with it is ended by the system. In halves of a KiB.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 2048; exec {} 127.0.0.1:0 {path} 100000000",
+        example("upload").display()
+    );
+    let server = Program::spawn(Command::new("sh").args(["-c", &script]));
+    for (length, status) in [(2_000_000, 507), (1_048_577, 507), (1_048_576, 201), (5, 201)] {
+        let mut wire = server.connect();
+        let answer = wire.ask_with("PUT /", "", &"x".repeat(length));
+        assert_eq!(answer.status, status, "{length}: {answer:?}");
+    }
+    drop(server);
+    let mut lengths: Vec<u64> = fs::read_dir(&directory.0)
+        .expect("it is there")
+        .map(|entry| entry.and_then(|entry| entry.metadata()).expect("it is a file").len())
+        .collect();
+    lengths.sort_unstable();
+    assert_eq!(lengths, [5, 1_048_576], "what did not fit was left behind");
 }
 
 #[test]

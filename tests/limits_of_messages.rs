@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use common::{Ending, Log, Peer, World, get, post};
-use onloop::http::{self, Response, Server, ServerOptions};
+use onloop::http::{self, Request, Response, Server, ServerOptions, Socket};
 use onloop::{Error, ErrorKind, Limit, Limits, LoopOptions};
 
 fn world(limits: Limits) -> World {
@@ -218,6 +218,49 @@ fn a_message_that_nobody_reads_stops_at_the_marks_of_the_loop() {
     world.until("the end", || lines.has("closed"));
     assert_eq!(log.all(), ["drain", "ERR_BUFFER_OUT_OF_BOUNDS", "closed"]);
     assert_eq!(world.ask(&server, get("/other", "")).text(), "x");
+}
+
+#[test]
+fn a_byte_stream_stops_at_the_marks_of_its_server() {
+    let log = Log::new();
+    let kept: Rc<Cell<Option<Socket>>> = Rc::default();
+    let mut world = world(Limits::new().high_water_mark(2000).max_buffered(1_000_000_000));
+    let options = ServerOptions::new().high_water_mark(1000).max_buffered(100_000);
+    let server = world.serve_with(options, |_, res| res.end("x"));
+    let take = |notes: Log, keeps: Rc<Cell<Option<Socket>>>| {
+        move |_: Request, socket: Socket, _: &[u8]| {
+            assert_eq!(socket.writable_high_water_mark(), 1000);
+            let error = notes.clone();
+            socket.on_error(move |why| {
+                assert_eq!(why.kind(), ErrorKind::Limit(Limit::Buffered));
+                error.note(why.code());
+            });
+            socket.on_drain(notes.noting("drain"));
+            socket.on_close(notes.noting("closed"));
+            assert!(socket.write("a") && !socket.write("x".repeat(1000)));
+            keeps.set(Some(socket));
+        }
+    };
+    server.on_upgrade(take(log.clone(), Rc::clone(&kept)));
+    server.on_connect(take(log.clone(), Rc::clone(&kept)));
+    for asks in [
+        get("/", "Connection: upgrade\r\nUpgrade: x\r\n"),
+        "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".into(),
+    ] {
+        log.clear();
+        let mut peer = world.connect(&server);
+        peer.send(&asks);
+        world.expect(&mut peer, "a");
+        let lines = log.clone();
+        world.until("drain", || lines.has("drain"));
+        peer.stop_reading();
+        let socket = kept.take().expect("a stream");
+        assert!(!socket.write("x".repeat(50_000_000)) && !socket.write("one too many"));
+        let lines = log.clone();
+        world.until("the end", || lines.has("closed"));
+        assert_eq!(log.all(), ["drain", "ERR_BUFFER_OUT_OF_BOUNDS", "closed"]);
+        served(&mut world, &server);
+    }
 }
 
 #[test]

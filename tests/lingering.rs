@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use onloop::sim::{self, SimNet, SimOptions};
-use onloop::{EventLoop, LoopOptions, http};
+use onloop::sim::{self, SimNet, SimOptions, SimPeer};
+use onloop::{EventLoop, Limits, LoopOptions, http};
 
 #[test]
 fn a_clients_end_that_came_with_its_last_request_is_not_waited_for() {
@@ -139,6 +139,68 @@ fn a_refusal_is_not_reset_for_what_another_connection_has_not_ended() {
     pass(&net, &mut event_loop);
     assert!(!peer.is_reset());
     assert!(peer.read().starts_with(b"HTTP/1.1 400 "));
+}
+
+/// What one connection may read in a turn.
+const READS: usize = 4;
+const BUFFER: usize = 64 * 1024;
+
+/// A server that refuses uploads unread, and a client that has begun one of `length` bytes.
+fn refused_upload(length: usize) -> (SimNet, EventLoop, SimPeer) {
+    // A reset destroys what was not read yet, as it does on real networks.
+    let options = SimOptions::default().capacity(8_000_000).reset_discards(true);
+    let net = SimNet::with_options(1, options);
+    let limits = Limits::new().reads_per_turn(READS).read_buffer(BUFFER);
+    let mut event_loop = net.event_loop(LoopOptions::new().limits(limits));
+    let server = http::create_server(event_loop.handle(), |_req, res| {
+        res.set_status(413);
+        res.end("the answer");
+    });
+    server.listen("127.0.0.1:80").expect("a free address");
+    let peer = net.connect(&server.address().expect("it listens"));
+    peer.write(
+        format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n").as_bytes(),
+    );
+    pass(&net, &mut event_loop);
+    (net, event_loop, peer)
+}
+
+/// Most clients read when they have sent everything.
+#[test]
+fn a_long_upload_that_is_refused_unread_is_told_so_and_read_in_small_steps() {
+    let (net, mut event_loop, peer) = refused_upload(100_000_000);
+    let block = vec![b'x'; 8_000_000];
+    // The network is full first, so that what is taken next is what was read.
+    let mut left = 100_000_000 - peer.write(&block);
+    let mut most = 0;
+    while left > 0 {
+        event_loop.turn(Some(Duration::from_millis(1))).expect("a turn");
+        sim::check(&event_loop).unwrap();
+        let taken = peer.write(&block[..left.min(block.len())]);
+        (left, most) = (left - taken, most.max(taken));
+        assert!(!peer.is_reset(), "{left} bytes were left to be sent");
+        assert!(net.now() < Duration::from_secs(1), "{left} bytes were left to be sent");
+    }
+    // For an event, and once more among what is left to do.
+    assert!(most <= 2 * READS * BUFFER, "{most} bytes were read in one turn");
+    peer.shutdown_write();
+    pass(&net, &mut event_loop);
+    let answer = String::from_utf8(peer.read()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("the answer"), "{answer}");
+    assert!(peer.is_eof());
+}
+
+#[test]
+fn a_client_that_never_stops_sending_is_not_waited_for_longer() {
+    let (net, mut event_loop, peer) = refused_upload(usize::MAX >> 1);
+    let began = net.now();
+    while !peer.is_reset() {
+        peer.write(&[b'x'; 100_000]);
+        pass(&net, &mut event_loop);
+        assert!(net.now() - began < Duration::from_millis(2_200), "bytes bought it time");
+    }
+    assert!(net.now() - began > Duration::from_millis(1_900), "{:?}", net.now() - began);
+    assert_eq!(sim::stats(&event_loop).server_connections, 0);
 }
 
 fn pass(net: &SimNet, event_loop: &mut EventLoop) {

@@ -192,6 +192,66 @@ fn a_switch_that_nobody_asked_for_is_an_error() {
     assert!(log.has("closed"));
 }
 
+/// A client asks with these lines and is answered with these; what it is told, in order.
+fn switched(asks: &[(&str, &str)], answer: &str) -> Vec<String> {
+    let (listener, url) = raw_server();
+    let log = Log::new();
+    let mut world = World::new();
+    let request = http::request(world.lp, "GET", &url).unwrap();
+    for (name, value) in asks {
+        request.append_header(name, *value).unwrap();
+    }
+    let notes = log.clone();
+    request.on_upgrade(move |_, socket, _| {
+        notes.note("switched");
+        socket.destroy();
+    });
+    request.on_response(|_| panic!("no response"));
+    let notes = log.clone();
+    request.on_error(move |error| notes.note(error.code()));
+    request.end("");
+    let mut peer = world.accept(&listener);
+    peer.send(format!("{answer}\r\n\r\n"));
+    world.until_end(&mut peer);
+    world.until_over();
+    log.all()
+}
+
+#[test]
+fn a_client_takes_a_switch_to_what_it_asked_for_and_nothing_else() {
+    const ASKS: [(&str, &str); 2] = [("Connection", "upgrade"), ("Upgrade", "chat/2, echo")];
+    const BOTH: [(&str, &str); 3] = [ASKS[0], ("Upgrade", "chat/2"), ("Upgrade", "echo")];
+    const SAID: &str = "HTTP/1.1 101 x\r\nConnection: Upgrade\r\n";
+    for (asks, answer) in [
+        (&ASKS[..], format!("{SAID}Upgrade: echo")),
+        (&ASKS, format!("{SAID}Upgrade: ECHO")),
+        (&ASKS, format!("{SAID}Upgrade: chat/2")),
+        (&ASKS, format!("{SAID}Upgrade: chat/2, echo")),
+        (&BOTH, format!("{SAID}Upgrade: echo")),
+        (&ASKS, "HTTP/1.1 101 x\r\nUpgrade: echo\r\nConnection: x\r\nConnection: upgrade".into()),
+    ] {
+        assert_eq!(switched(asks, &answer), ["switched"], "{asks:?}: {answer}");
+    }
+    for (asks, answer) in [
+        // RFC 9110 §7.8: the option goes along with the field.
+        (&ASKS[..], "HTTP/1.1 101 x\r\nUpgrade: echo".to_owned()),
+        (&ASKS, "HTTP/1.1 101 x\r\nUpgrade: echo\r\nConnection: close".into()),
+        (&ASKS, "HTTP/1.1 101 x\r\nUpgrade: echo\r\nConnection: upgraded".into()),
+        (&ASKS, "HTTP/1.1 101 x\r\nConnection: upgrade".into()),
+        (&ASKS, "HTTP/1.0 101 x\r\nConnection: upgrade\r\nUpgrade: echo".into()),
+        // And a server switches to nothing that its client has not named.
+        (&ASKS, format!("{SAID}Upgrade: websocket")),
+        (&ASKS, format!("{SAID}Upgrade: chat")),
+        (&ASKS, format!("{SAID}Upgrade: echo, websocket")),
+        (&ASKS, format!("{SAID}Upgrade: ")),
+        (&ASKS, format!("{SAID}Upgrade: ,")),
+        (&ASKS[..1], format!("{SAID}Upgrade: echo")),
+        (&[], format!("{SAID}Upgrade: echo")),
+    ] {
+        assert_eq!(switched(asks, &answer), ["HPE_INVALID_STATUS"], "{asks:?}: {answer}");
+    }
+}
+
 #[test]
 fn a_server_may_answer_an_upgrade_with_a_response() {
     let mut world = World::new();

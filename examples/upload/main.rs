@@ -176,7 +176,7 @@ fn told(number: u64, done: Done) {
             log::error!("upload {number}: {error}");
             // A full disk is the one reason that a client may do something about: come back later.
             let (status, reason) = match error.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
                     (507, "there is no room for it")
                 }
                 _ => (500, "it could not be stored"),

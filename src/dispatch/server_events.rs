@@ -1,6 +1,6 @@
 //! The callbacks of a server, but for `on_request`, which is on the way of every request.
 
-use crate::dispatch::{Drive, Running, invoke, or_done};
+use crate::dispatch::{Drive, Running};
 use crate::engine::event::Event;
 use crate::engine::server::{ServerCallbacks, ShouldUpgradeFn};
 use crate::engine::{Core, ExchangeId, log_failure};
@@ -136,8 +136,7 @@ impl Drive<'_> {
         id: ExchangeId,
         head: Box<crate::h1::Head>,
     ) -> Event {
-        let shell = self.shell;
-        let request = Request::new(shell, id, head);
+        let request = Request::new(self.shell, id, head);
         let mut wanted = false;
         let restore = |core: &mut Core, handler| {
             put_back(core, server, handler, |callbacks, h| callbacks.should_upgrade.put_back(h))
@@ -151,23 +150,26 @@ impl Drive<'_> {
         let Some((handler, restore)) = running.callback.take() else {
             return Event::Done;
         };
-        // Its destructor is user code, and may panic, as itself.
-        let displaced = shell.with(|core| restore(core, handler)).flatten();
-        let dropped = invoke(running.drive.policy, || {
-            drop(displaced);
-            Ok(())
-        });
         std::mem::forget(running);
-        log_failure(dropped, "the destructor of a callback");
         let head = request.into_head();
-        let next = shell.with(|core| match (result, head) {
-            (Ok(()), Some(head)) => core.upgrade_decided(id, head, wanted, &mut self.input),
-            (Err(error), _) => {
-                core.fail_exchange(id, error);
-                Event::Continue
-            }
-            (Ok(()), None) => Event::Continue,
+        let after = self.shell.with(|core| {
+            let displaced = restore(core, handler);
+            let event = match (result, head) {
+                (Ok(()), Some(head)) => core.upgrade_decided(id, head, wanted, &mut self.input),
+                (Err(error), _) => {
+                    core.fail_exchange(id, error);
+                    Event::Continue
+                }
+                (Ok(()), None) => Event::Continue,
+            };
+            (event, displaced)
         });
-        or_done(next)
+        match after {
+            Some((event, displaced)) => {
+                self.shell.discard(displaced);
+                event
+            }
+            None => Event::Done,
+        }
     }
 }

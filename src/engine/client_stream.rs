@@ -4,7 +4,7 @@ use crate::engine::Core;
 use crate::engine::callbacks::{Finale, UpgradeFn};
 use crate::engine::event::{Event, Input};
 use crate::error::{Error, ErrorKind};
-use crate::h1::Head;
+use crate::h1::{Head, is_switch};
 
 impl Core {
     /// 101: the connection is the user's, or an error where nobody asked for it.
@@ -14,23 +14,34 @@ impl Core {
         head: Box<Head>,
         input: &mut Input<'_>,
     ) -> Event {
-        if head.find("upgrade").is_none() {
-            // RFC 9110 §15.2.2: the server must say to what.
-            self.pool.recycle_head(head);
-            let message = "the server switched protocols and does not say to which";
-            let error = Error::new(ErrorKind::Peer, "HPE_INVALID_STATUS", message);
-            return self.drop_connection(key, Some(error));
+        if !head.meaning().upgrade {
+            // RFC 9110 §15.2.2: the server must say to what; §7.8: and that the field is for its neighbor.
+            let message = match head.find("upgrade") {
+                None => "the server switched protocols and does not say to which",
+                Some(_) => "the server switched protocols without `Connection: upgrade`",
+            };
+            return self.refuse_switch(key, head, message);
         }
-        let callbacks = self.active(key).callbacks.as_deref_mut();
+        let active = self.active(key);
+        if !active.outgoing.head_is_sent() || !is_switch(&head, &active.outgoing.fields) {
+            let message = "the server switched to a protocol that it was not asked for";
+            return self.refuse_switch(key, head, message);
+        }
+        let callbacks = active.callbacks.as_deref_mut();
         let Some(callback) = callbacks.and_then(|callbacks| callbacks.more()?.upgrade.take())
         else {
-            self.pool.recycle_head(head);
             let message = "the server switched protocols and on_upgrade is not set";
-            let error = Error::new(ErrorKind::Peer, "HPE_INVALID_STATUS", message);
-            return self.drop_connection(key, Some(error));
+            return self.refuse_switch(key, head, message);
         };
         log::debug!(target: "onloop::client", "request {key}: upgraded");
         self.give_stream(key, callback, head, input)
+    }
+
+    #[cold]
+    fn refuse_switch(&mut self, key: u32, head: Box<Head>, message: &str) -> Event {
+        self.pool.recycle_head(head);
+        let error = Error::new(ErrorKind::Peer, "HPE_INVALID_STATUS", message);
+        self.drop_connection(key, Some(error))
     }
 
     /// 2xx to CONNECT: the same.

@@ -14,7 +14,8 @@ use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Stage};
 use crate::error::{Error, ErrorKind};
 use crate::h1::Delimiter;
 
-/// How long a closed connection is read and dropped while the peer has not closed its side (RFC 9112 §9.6).
+/// How long a closed connection is read and dropped while the peer has not closed its side (RFC 9112 §9.6). There is no
+/// bound in bytes: a client that sends everything before it reads would lose the answer to each longer upload.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// What an exchange that ends early leaves to be dealt with.

@@ -4,7 +4,8 @@ use crate::engine::Core;
 use crate::engine::slot::{ExchangeId, Kind};
 use crate::error::{Error, ErrorKind, Limit, Result};
 use crate::h1::{
-    FieldError, FieldList, Known, Outgoing, decimal, is_token, names_equal, resembles_framing,
+    FieldError, FieldList, Known, Outgoing, decimal, is_host, is_token, names_equal,
+    resembles_framing,
 };
 
 /// What becomes of the lines of a name when one is set.
@@ -149,9 +150,14 @@ pub(crate) fn set_field(
     if matches!(name.len(), 7 | 14 | 17) {
         check_framing_field(fields, name, value, place)?;
     }
-    if place != Place::Only && name.eq_ignore_ascii_case("host") && fields.has(b"host") {
-        // RFC 9112 §3.2: with two of them nobody knows whom a request is for.
-        return Err(stands_once(name));
+    if name.eq_ignore_ascii_case("host") {
+        // RFC 9112 §3.2: with two of them, or with one that names no host, nobody knows whom a request is for.
+        if place != Place::Only && fields.has(b"host") {
+            return Err(stands_once(name));
+        }
+        if !is_host(value) {
+            return Err(no_host());
+        }
     }
     let result = match place {
         Place::Only => fields.set(name.as_bytes(), value),
@@ -205,6 +211,12 @@ fn check_framing_field(fields: &FieldList, name: &str, value: &[u8], place: Plac
         known.insert(Known::TRAILER);
     }
     check_trailer_framing(known)
+}
+
+#[cold]
+fn no_host() -> Error {
+    let message = "a Host is a name or an address, with a port or without";
+    Error::local("ERR_HTTP_INVALID_HEADER_VALUE", message)
 }
 
 #[cold]

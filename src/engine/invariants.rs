@@ -2,9 +2,10 @@
 //! every count is what there is, whatever has something to do is on the dirty list or waits for something that
 //! will come, and what lies in the pools is blank. For tests: it is a pass over everything there is.
 //!
-//! `slots` is about one slot, `agents` about origins and who waits at them; here is the rest.
+//! `slots` is about one slot, `clocks` about its deadline, `agents` about origins and who waits at them; here is the rest.
 
 mod agents;
+mod clocks;
 mod slots;
 
 use std::collections::{HashMap, HashSet};

@@ -16,6 +16,7 @@ pub(crate) mod connector;
 mod cork;
 mod date;
 mod deadlines;
+mod dirty;
 pub(crate) mod endpoint;
 pub(crate) mod event;
 mod fields;
@@ -113,6 +114,9 @@ pub(crate) struct Core {
     pub(crate) options: Rc<LoopOptions>,
     /// Connections that something was done to from elsewhere, or that stopped short of what is there.
     pub(crate) dirty: Vec<(u32, u32)>,
+    /// Those on it that are as their last drive has left them: see `invariants`.
+    #[cfg(feature = "sim")]
+    left: Vec<(u32, u32)>,
     /// Last calls that an unwinding callback left over.
     pub(crate) finales: VecDeque<Finale>,
     /// Servers that are over: `on_close` is owed, then they are dropped, outside of every borrow.
@@ -175,6 +179,8 @@ impl Core {
             files,
             posts: None,
             dirty: Vec::new(),
+            #[cfg(feature = "sim")]
+            left: Vec::new(),
             finales: VecDeque::new(),
             closed_servers: VecDeque::new(),
             trash: Trash::default(),
@@ -401,28 +407,6 @@ impl Core {
         match self.exchange(id) {
             Some(_) => self.slots[id.key as usize].flags.has(Flags::REUSED),
             None => self.over.is_some_and(|over| over.id == id && over.is_reused),
-        }
-    }
-
-    // ---- the dirty list
-
-    /// Has the slot driven once more in this turn, unless it is being driven now.
-    #[inline]
-    pub(crate) fn mark_dirty(&mut self, key: u32) {
-        if key == self.current {
-            return;
-        }
-        self.mark_dirty_later(key);
-    }
-
-    /// The same, also for the slot that is being driven.
-    fn mark_dirty_later(&mut self, key: u32) {
-        let Some(slot) = self.slots.get_mut(key as usize) else {
-            return;
-        };
-        if !slot.flags.has(Flags::DIRTY) {
-            slot.flags.set(Flags::DIRTY);
-            self.dirty.push((key, slot.generation));
         }
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::limits::Limits;
 use crate::net::resolve::LookupFn;
 
-/// What happens when a callback panics.
+/// What happens when a callback panics. A destructor of the program's that panics while the loop drops what it was
+/// given, as a callback that is not needed any more or shared content that was sent, ends no exchange: all of the turn is
+/// done first, then the panic leaves it, or is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum PanicPolicy {

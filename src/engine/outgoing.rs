@@ -12,10 +12,11 @@ use crate::h1::{
 };
 
 impl Core {
-    /// `high_water_mark` and `max_buffered` of a connection.
+    /// `high_water_mark` and `max_buffered` of a connection: those of its server, also when it has become a byte
+    /// stream; on the side of the client those of the loop.
     pub(crate) fn marks(&self, slot_kind: Kind, owner: u16) -> (usize, usize) {
         let server = match slot_kind {
-            Kind::Server => self.servers.get(owner as usize),
+            Kind::Server | Kind::Raw => self.servers.get(owner as usize),
             _ => None,
         };
         let limits = server.map_or(&self.options.limits, |server| &server.limits);

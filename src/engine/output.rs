@@ -469,6 +469,14 @@ impl Trash {
     pub(crate) fn take(&mut self) -> Trash {
         std::mem::take(self)
     }
+
+    /// One by one: each may have a destructor of the user's.
+    pub(crate) fn into_pieces(self) -> impl Iterator<Item = impl Sized> {
+        #[cfg(feature = "bytes")]
+        return self.shared.into_iter();
+        #[cfg(not(feature = "bytes"))]
+        return std::iter::empty::<()>();
+    }
 }
 
 #[cfg(test)]

@@ -96,16 +96,37 @@ impl Active {
     /// Takes note of what the client has taken of the response and sent of the content.
     #[inline]
     fn note_pace(&mut self, server: &ServerEntry, tick: u32) {
+        let is_unread = self.is_unread();
+        self.write_pace.note(is_unread, self.output.taken(), server.write_quota, tick);
+        let is_awaited = self.is_content_timed(server);
+        let incoming = &mut self.incoming;
+        incoming.pace.note(is_awaited, incoming.received_bytes, server.body_quota, tick);
+    }
+
+    /// Something waits for the client to take it.
+    #[inline]
+    fn is_unread(&self) -> bool {
         // A file's content that the disk has not given yet is not the client's to answer for.
         let is_file_unread = self.file.as_deref().is_some_and(|file| !file.awaits_disk());
-        let is_unread = !self.output.is_empty() || is_file_unread;
-        self.write_pace.note(is_unread, self.output.taken(), server.write_quota, tick);
-        let incoming = &mut self.incoming;
-        let is_awaited = self.stage != Stage::Head
+        !self.output.is_empty() || is_file_unread
+    }
+
+    /// The client has content to send, and at a rate.
+    #[inline]
+    fn is_content_timed(&self, server: &ServerEntry) -> bool {
+        let incoming = &self.incoming;
+        self.stage != Stage::Head
             && !incoming.complete
             && (!incoming.paused || incoming.discarding)
-            && server.body_quota != 0;
-        incoming.pace.note(is_awaited, incoming.received_bytes, server.body_quota, tick);
+            && server.body_quota != 0
+    }
+
+    /// The spans of the client's rates have begun where they have to.
+    #[cfg(feature = "sim")]
+    pub(super) fn paces_run(&self, server: &ServerEntry) -> bool {
+        let (writes, reads) = (self.write_pace, self.incoming.pace);
+        (writes.since != 0 || !self.is_unread())
+            && (reads.since != 0 || !self.is_content_timed(server))
     }
 }
 

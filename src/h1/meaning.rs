@@ -3,10 +3,12 @@
 //! One pass over the fields takes note of the few names that matter; the judgement comes at the end
 //! of the head, in a fixed order, so that it cannot depend on how the bytes arrived.
 
+use super::fields::FieldList;
 use super::framing::{Framing, FramingFields, request_framing, response_framing};
+use super::head::Head;
 use super::read::HeadLimits;
 use super::target::check_host;
-use super::token::{has_list_token, is_name, list_elements};
+use super::token::{has_list_token, is_name, list_elements, names_equal};
 use super::violation::Violation;
 
 /// The method of the request that a response answers, as far as framing depends on it.
@@ -190,6 +192,16 @@ impl Meaning {
     pub(crate) fn is_unusual(&self) -> bool {
         self.upgrade || self.connect || self.expect != Expect::None
     }
+}
+
+/// Whether a 101 names one of the protocols that its request has asked for in these fields, and no other: RFC 9110 §7.8.
+pub(crate) fn is_switch(head: &Head, asked: &FieldList) -> bool {
+    let mut named = head.find_all("upgrade").flat_map(list_elements).peekable();
+    let is_asked = |protocol: &[u8]| {
+        let mut lines = asked.all(b"upgrade").flat_map(list_elements);
+        !protocol.is_empty() && lines.any(|asked| names_equal(asked, protocol))
+    };
+    named.peek().is_some() && named.all(is_asked)
 }
 
 /// Whether a name is `Content-Length` or `Transfer-Encoding` but for the character in the hyphen's

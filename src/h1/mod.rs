@@ -45,7 +45,7 @@ pub(crate) use fields::{FieldError, FieldList, Known};
 pub(crate) use framing::Framing;
 pub(crate) use head::Head;
 pub(crate) use link::is_link_list;
-pub(crate) use meaning::{Asked, Expect, resembles_framing};
+pub(crate) use meaning::{Asked, Expect, is_switch, resembles_framing};
 pub(crate) use outgoing::{
     Automatic, Delimiter, Frame, LengthMismatch, Outgoing, Plan, StartLine, push_chunk_size,
     push_status_line,
@@ -56,6 +56,7 @@ pub(crate) use reference::{effective_url, resolve};
 pub(crate) use scan::HeadProgress;
 pub(crate) use status::reason_phrase;
 pub use status::{METHODS, STATUS_CODES};
+pub(crate) use target::is_host;
 pub(crate) use token::{decimal, is_field_value, is_token, names_equal};
 pub(crate) use url::{Url, UrlError};
 pub(crate) use violation::{CONTENT_TOO_LARGE, LimitName, Violation};

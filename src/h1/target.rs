@@ -123,6 +123,11 @@ fn check_other_host(value: &[u8]) -> Result<(), Violation> {
     }
 }
 
+/// Whether a value of `Host` names one host, with a port or without.
+pub(crate) fn is_host(value: &[u8]) -> bool {
+    check_host(value).is_ok()
+}
+
 /// Splits `uri-host [":" port]`; nothing if it is none. The host is not empty, the port may be.
 fn split_authority(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let (host, rest) = authority.split_at_checked(run_of(authority, HOST))?;

@@ -175,7 +175,8 @@ impl ClientRequest {
     }
 
     /// Sets what is called when the server switches protocols: with the response, the connection as a byte
-    /// stream, and the bytes that came behind the head. Without it a 101 is an error. (Node: `'upgrade'`)
+    /// stream, and the bytes that came behind the head. Without it a 101 is an error, and so is one without
+    /// `Connection: upgrade`, or whose `Upgrade` names what the request's does not (RFC 9110 §7.8). (Node: `'upgrade'`)
     pub fn on_upgrade<R: Outcome>(
         &self,
         callback: impl FnOnce(IncomingResponse, Socket, &[u8]) -> R + 'static,

@@ -31,8 +31,8 @@ macro_rules! outgoing_methods {
         /// `ERR_HTTP_HEADERS_SENT` after the head was sent, `ERR_INVALID_HTTP_TOKEN` for a name that is no
         /// token, `ERR_INVALID_CHAR` for a value with control characters,
         /// `ERR_HTTP_INVALID_HEADER_VALUE` for a `Content-Length` that is no number or a
-        /// `Transfer-Encoding` that does not end in `chunked`, `ERR_STREAM_DESTROYED` when the message is
-        /// over. Nothing is changed then, and nothing is on the wire.
+        /// `Transfer-Encoding` that does not end in `chunked` or a `Host` that names none, `ERR_STREAM_DESTROYED` when
+        /// the message is over. Nothing is changed then, and nothing is on the wire.
         #[inline(always)]
         pub fn set_header(
             &self,

@@ -214,6 +214,36 @@ fn a_host_field_is_given_once() {
 }
 
 #[test]
+fn a_host_field_that_names_no_host_is_refused_wherever_it_is_set() {
+    const WRONG: [&str; 12] =
+        ["", " ", "a b", "a,b", "a/b", "a?b", "u@a", "a:b", "a:65536", "a:1:2", "[::1", "http://a"];
+    let code = "ERR_HTTP_INVALID_HEADER_VALUE";
+    let world = World::new();
+    let request = http::request_with(world.lp, get("http://localhost/")).unwrap();
+    for wrong in WRONG {
+        let set = [
+            request.set_header("Host", wrong),
+            request.append_header("host", wrong),
+            request.set_header_all("HOST", [wrong]),
+            request.set_headers([("X", "1"), ("Host", wrong)]),
+        ];
+        for result in set {
+            assert_eq!(result.unwrap_err().code(), code, "{wrong:?}");
+        }
+        let options = get("http://localhost/").header("Host", wrong);
+        assert_eq!(http::request_with(world.lp, options).unwrap_err().code(), code, "{wrong:?}");
+    }
+    assert!(!request.has_header("Host") && !request.has_header("X"));
+    for right in
+        ["a", "a.test:", "A_b.test:65535", "10.0.0.1:80", "[::1]:8080", "a%2eb", "a!$&'()*+;="]
+    {
+        request.set_header("Host", right).unwrap();
+        assert_eq!(request.header_all("Host"), [right.as_bytes()]);
+    }
+    request.destroy();
+}
+
+#[test]
 fn options_that_are_changed_after_a_request_go_to_the_new_place() {
     let mut world = World::new();
     let agent = agent(&world, AgentOptions::new());

@@ -193,6 +193,7 @@ fn expand(text: &str) -> String {
 /// Rows of the table of differences that have many cases.
 pub(crate) mod rows {
     pub(crate) const HOST: u32 = 114;
+    /// Two of them, or one that names no host.
     pub(crate) const HOST_TWICE: u32 = 115;
     pub(crate) const HOST_OF_CONNECT: u32 = 116;
     pub(crate) const CLOSE: u32 = 117;
@@ -219,7 +220,7 @@ pub(crate) mod rows {
     pub(crate) const CODINGS: u32 = 132;
     pub(crate) const BLANK: u32 = 133;
     pub(crate) const STATUS: u32 = 134;
-    /// 101 without `Upgrade`.
+    /// 101 without `Upgrade` or its option.
     pub(crate) const SWITCH: u32 = 135;
     /// Answers to CONNECT that make no tunnel.
     pub(crate) const REFUSED: u32 = 136;
@@ -232,6 +233,8 @@ pub(crate) mod rows {
     /// `destroy` before all that has come was told.
     pub(crate) const UNTOLD: u32 = 153;
     pub(crate) const CONTENT_OF_CONNECT: u32 = 154;
+    /// 101 to what was not asked for.
+    pub(crate) const UNNAMED: u32 = 164;
 }
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\nContent-Length: 2\n\nok";

@@ -17,6 +17,13 @@ pub(crate) fn upgrades() -> Vec<Case> {
     let refused = |case: Case, text: &str| {
         case.on([Step::Request, send(text)]).tells(82, "", "req error HPE_INVALID_STATUS")
     };
+    let unnamed = |ask: &str| {
+        program(ask).on([Step::Request, send(SWITCH), Step::Shut, Step::Left]).tells(
+            rows::UNNAMED,
+            "upgrade 101 \"\", end, socket close",
+            "req error HPE_INVALID_STATUS",
+        )
+    };
     let switched = |steps: &str, more: &str| {
         program(&format!("{ask} & wait upgrade & {steps}"))
             .on([Step::Request, send(&format!("{SWITCH}{more}"))])
@@ -42,11 +49,14 @@ pub(crate) fn upgrades() -> Vec<Case> {
         program(ask).on([Step::Request, send("HTTP/1.1 426 Upgrade Required\nContent-Length: 2\n\nok")]),
         unsaid("HTTP/1.1 101 Switching Protocols\n\n"),
         unsaid("HTTP/1.1 101 Switching Protocols\nConnection: close\n\n"),
+        unsaid("HTTP/1.1 101 Switching Protocols\nUpgrade: echo\n\n"),
+        unsaid("HTTP/1.1 101 Switching Protocols\nConnection: close\nUpgrade: echo\n\n"),
         program(ask).on([Step::Request, Step::Close]),
         refused(program(plain), SWITCH),
         refused(program(plain), &format!("{SWITCH}hello")),
         refused(get("end"), SWITCH),
-        program("ask GET|/|upgrade & end & wait upgrade & socket-end bye").on([Step::Request, send(SWITCH)]),
+        unnamed("ask GET|/|upgrade & end"),
+        unnamed("ask GET|/|upgrade & set Connection|Upgrade & set Upgrade|other & end"),
     ]
 }
 

@@ -324,6 +324,19 @@ pub(crate) fn credentials() -> Vec<Case> {
 pub(crate) fn fields() -> Vec<Case> {
     let host = "GET / HTTP/1.1\nHost: 127.0.0.1:P\n";
     let end = "Connection: keep-alive\n\n[kept]";
+    let no_host = |value: &str| {
+        get(&format!("set Host|{value} & end"))
+            .sends(
+                rows::HOST_TWICE,
+                &format!("GET / HTTP/1.1\nHost: {value}\n{end}"),
+                &format!("{host}{end}"),
+            )
+            .tells(
+                rows::HOST_TWICE,
+                "response 200, data ok, end",
+                "set ERR_HTTP_INVALID_HEADER_VALUE, response 200, data ok, end",
+            )
+    };
     vec![
         get("set X-A|1 & set X-B|2 & end"),
         get("set X-A|1 & set X-B|2 & set x-a|3 & end"),
@@ -384,7 +397,12 @@ pub(crate) fn fields() -> Vec<Case> {
         get("set Host|example.com & remove Host & end"),
         get("remove Host & end"),
         get("remove Host & set X-A|1 & end"),
-        get("set Host| & end"),
+        no_host(""),
+        no_host("a b"),
+        no_host("a,b"),
+        no_host("a/b"),
+        no_host("u@a"),
+        no_host("a:b"),
         get("set X-A|1 & set Host|example.com & set X-B|2 & end").sends(
             rows::HOST,
             &format!("GET / HTTP/1.1\nHost: example.com\nX-A: 1\nX-B: 2\n{end}"),

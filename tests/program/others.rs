@@ -9,8 +9,20 @@ use serde_json::Value;
 
 use super::{finish, run, text_of};
 
-/// Whether a program is there. If not, that is said past the test harness, which shows only what failing
-/// tests print.
+/// Says why a test is not made here, past the test harness, which shows only what failing tests print.
+pub(crate) fn tell_skipped(why: &str) {
+    let _ = std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes());
+}
+
+/// The same for what ought to be there, and is where everything has to be tested.
+#[track_caller]
+pub(crate) fn skip(why: &str) {
+    let required = std::env::var("ONLOOP_REQUIRE_INTEROP").is_ok_and(|value| value == "1");
+    assert!(!required, "{why}, and ONLOOP_REQUIRE_INTEROP forbids to skip");
+    tell_skipped(why);
+}
+
+/// Whether a program is there. If not, the test is skipped.
 pub(crate) fn has(name: &str) -> bool {
     let version = if name == "nginx" { "-v" } else { "--version" };
     let found =
@@ -18,9 +30,7 @@ pub(crate) fn has(name: &str) -> bool {
     if found.is_ok_and(|status| status.success()) {
         return true;
     }
-    let required = std::env::var("ONLOOP_REQUIRE_INTEROP").is_ok_and(|value| value == "1");
-    assert!(!required, "{name} is not installed, and ONLOOP_REQUIRE_INTEROP forbids to skip");
-    let _ = std::io::stderr().write_all(format!("skipped: {name} not installed\n").as_bytes());
+    skip(&format!("{name} is not installed"));
     false
 }
 

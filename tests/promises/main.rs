@@ -4,6 +4,7 @@
 
 mod destructors;
 mod order;
+mod panicking_destructors;
 mod panics;
 mod running;
 mod writing;

@@ -1,12 +1,11 @@
-//! One slot: who it belongs to, what its kind may hold, whether whatever it has to do will be done, and whether a
-//! clock runs where one has to.
+//! One slot: who it belongs to, what its kind may hold, and whether whatever it has to do will be done.
 
 use super::{Verdict, hold};
 use crate::engine::Core;
 use crate::engine::agent::NO_ORIGIN;
 use crate::engine::callbacks::Callbacks;
 use crate::engine::connector::Asked;
-use crate::engine::slot::{Active, ExchangeId, Flags, Inactivity, Kind, Slot, Stage};
+use crate::engine::slot::{Active, ExchangeId, Flags, Kind, Slot, Stage};
 
 /// Writing is of no use now, or not possible.
 const NOT_WRITABLE: Flags = Flags::WRITE_BLOCKED.and(Flags::WRITE_DEAD).and(Flags::BROKEN);
@@ -21,7 +20,10 @@ impl Core {
         self.check_deadline_is_found(slot)?;
         if is_dirty {
             // It is driven in the next turn, which does not wait.
-            return Ok(());
+            return match self.is_left(key, slot) {
+                true => self.check_clock(key, slot),
+                false => Ok(()),
+            };
         }
         check_flags(slot)?;
         match slot.kind {
@@ -36,10 +38,11 @@ impl Core {
                 hold!(slot.flags.has(Flags::WRITE_BLOCKED), "it is connected, and nobody looks");
                 Ok(())
             }
-            Kind::Server => self.check_server(key, slot),
+            Kind::Server => self.check_server(slot),
             Kind::Client => self.check_client(slot),
             Kind::Raw => self.check_raw(slot),
-        }
+        }?;
+        self.check_clock(key, slot)
     }
 
     fn check_owner(&self, slot: &Slot) -> Verdict {
@@ -140,7 +143,7 @@ impl Core {
     }
 
     /// A connection of a server that waits for an event or for its clock.
-    fn check_server(&self, key: u32, slot: &Slot) -> Verdict {
+    fn check_server(&self, slot: &Slot) -> Verdict {
         let flags = slot.flags;
         hold!(!flags.has(Flags::BROKEN), "it is broken, and nobody ends it");
         if flags.has(Flags::LINGERING) {
@@ -153,12 +156,6 @@ impl Core {
             hold!(!flags.has(Flags::READABLE), "bytes wait, and nobody reads them");
             hold!(!flags.has(Flags::CLOSING), "it is to be closed, and nobody closes it");
             hold!(!server.closing, "it is idle, its server is closed, and nobody closes it");
-            let limit = match slot.sequence {
-                0 => crate::engine::ticks_or_never(server.options.headers_limit()),
-                _ => server.keep_alive_ticks,
-            };
-            let has_clock = slot.deadline != 0 || limit == 0 || server.is_changed;
-            hold!(has_clock, "it is idle, and no clock runs");
             return Ok(());
         };
         hold!(active.failure.is_none(), "it has failed, and nobody ends it");
@@ -169,10 +166,6 @@ impl Core {
             self.check_server_head(slot, active)?;
         } else {
             self.check_server_exchange(slot, active)?;
-        }
-        if !server.is_changed {
-            let due = self.server_clock_due(key);
-            hold!(slot.deadline == due, "its clock is set to {} in place of {due}", slot.deadline);
         }
         Ok(())
     }
@@ -220,7 +213,6 @@ impl Core {
     fn check_client(&self, slot: &Slot) -> Verdict {
         let Some(active) = slot.active.as_deref() else {
             hold!(!slot.flags.has(Flags::BROKEN), "it is free and broken, and nobody ends it");
-            hold!(slot.deadline != 0, "it is free, and no clock runs");
             return Ok(());
         };
         hold!(active.failure.is_none(), "it has failed, and nobody ends it");
@@ -228,8 +220,6 @@ impl Core {
             return self.check_unconnected(slot, active);
         }
         self.check_output(slot, active)?;
-        let has_clock = slot.deadline != 0 || active.inactivity != Inactivity::None;
-        hold!(active.timeout_ticks == 0 || has_clock, "it has a timeout, and no clock runs");
         const ENDED: Flags = Flags::END_OF_INPUT.and(Flags::BROKEN);
         match active.stage {
             Stage::Head => {
@@ -262,8 +252,6 @@ impl Core {
         };
         let journey = client.journey.as_deref();
         let pauses = journey.is_some_and(|journey| journey.is_pausing());
-        let has_clock = slot.deadline != 0 || client.timeout_told || pauses;
-        hold!(active.timeout_ticks == 0 || has_clock, "it has a timeout, and no clock runs");
         if client.queued || client.looking_up || client.waits_for != Asked::Nothing || pauses {
             hold!(slot.source.is_none(), "it waits for a connection, and has one");
             return Ok(());
@@ -305,16 +293,7 @@ impl Core {
         hold!(!sent || slot.flags.has(Flags::SHUT), "it has sent its last byte, and says no end");
         if slot.flags.has(Flags::CLOSING) {
             hold!(!sent, "it is to be closed when all is out, which it is");
-            let server = self.servers.get(slot.owner as usize);
-            let limit = server.is_some_and(|server| {
-                !server.options.write_timeout.is_zero() && !server.is_changed
-            });
-            let is_timed = limit || active.timeout_ticks != 0;
-            hold!(!is_timed || slot.deadline != 0, "it is to be closed, and no clock runs");
-            return Ok(());
         }
-        let has_clock = slot.deadline != 0 || active.inactivity != Inactivity::None;
-        hold!(active.timeout_ticks == 0 || has_clock, "it has a timeout, and no clock runs");
         Ok(())
     }
 
@@ -384,7 +363,6 @@ fn check_flags(slot: &Slot) -> Verdict {
 fn check_lingering(slot: &Slot) -> Verdict {
     hold!(!slot.flags.has(Flags::READABLE), "it lingers, bytes wait, and nobody drops them");
     hold!(!slot.flags.has(Flags::END_OF_INPUT), "it lingers for an end that has come");
-    hold!(slot.deadline != 0, "it lingers, and no clock runs");
     Ok(())
 }
 
