@@ -251,7 +251,8 @@ fn a_panic_out_of_the_destructor_of_a_callback_leaves_the_loop_consistent() {
     })));
     let post = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n";
     let (peer, panics) = bench.send_through_panics(&(post.to_owned() + GET + GET));
-    assert_eq!(panics, 2);
+    // Of the two that are dropped in one turn the first is heard of.
+    assert_eq!(panics, 1);
     assert_eq!(log.all(), ["first", "data", "more data", "second", "second"]);
     let answers = text(&peer);
     assert_eq!(answers.matches("HTTP/1.1 200").count(), 3, "{answers}");
