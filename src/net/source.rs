@@ -306,6 +306,7 @@ pub(super) fn adopt_listener(socket: OwnedFd, backlog: u32) -> io::Result<Source
     socket.set_nonblocking(true)?;
     // Of one that listens already it sets the backlog.
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    super::reactor::bound_unsent(&socket);
     if socket.local_addr()?.is_unix() {
         return Ok(Source::UnixListener(UnixListener::from_std(OwnedFd::from(socket).into())));
     }
