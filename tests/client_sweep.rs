@@ -1,7 +1,10 @@
 //! Client requests of all kinds at once, on agents with little room, against servers that do what they like: each
 //! ends once, whatever happens, and leaves nothing behind. In simulation, so that a seed tells the whole story.
 
-use std::cell::{Cell, RefCell};
+#[path = "random/mod.rs"]
+mod random;
+
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,39 +15,13 @@ use onloop::http::{
 };
 use onloop::sim::{Route, SimNet, SimOptions, stats};
 use onloop::{Error, EventLoop, LoopHandle, LoopOptions};
+use random::Chance;
 
 const PORTS: [u16; 3] = [80, 81, 82];
 /// So many runs on each kind of network.
 const SEEDS: u64 = 15;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-/// A xorshift generator that callbacks share.
-#[derive(Clone)]
-struct Chance(Rc<Cell<u64>>);
-
-impl Chance {
-    fn below(&self, end: usize) -> usize {
-        let mut state = self.0.get();
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        self.0.set(state);
-        (state >> 16) as usize % end
-    }
-
-    fn one_in(&self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-
-    fn of<T: Copy>(&self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-
-    fn millis(&self, end: usize) -> Duration {
-        Duration::from_millis(self.below(end) as u64)
-    }
-}
 
 /// What became of the requests: how often each was closed, answered and failed.
 type Ends = Rc<RefCell<Vec<(usize, usize, usize)>>>;
@@ -54,11 +31,11 @@ fn serve(lp: LoopHandle, chance: &Chance, request: Request, response: Response) 
         0 => {}
         _ => request.resume(),
     }
-    let port = chance.of(&PORTS);
+    let port = chance.pick(&PORTS);
     match chance.below(16) {
         0 => response.destroy(),
         1..=4 => {
-            response.set_status(chance.of(&[301, 302, 303, 307, 308]));
+            response.set_status(chance.pick(&[301, 302, 303, 307, 308]));
             let target = match chance.below(4) {
                 0 => "/next".to_string(),
                 1 => "http://127.0.0.1:99/".to_string(),
@@ -68,9 +45,9 @@ fn serve(lp: LoopHandle, chance: &Chance, request: Request, response: Response) 
             response.set_header("Location", target).expect("a header");
         }
         5 | 6 => {
-            response.set_status(chance.of(&[429, 503]));
-            if chance.one_in(2) {
-                let pause = chance.of(&["0", "1", "99999", "soon"]);
+            response.set_status(chance.pick(&[429, 503]));
+            if chance.once_in(2) {
+                let pause = chance.pick(&["0", "1", "99999", "soon"]);
                 response.set_header("Retry-After", pause).expect("a header");
             }
         }
@@ -80,7 +57,7 @@ fn serve(lp: LoopHandle, chance: &Chance, request: Request, response: Response) 
     match chance.below(8) {
         0 => {
             response.write("part");
-            if chance.one_in(2) {
+            if chance.once_in(2) {
                 response.destroy();
             }
             response.end("rest");
@@ -93,7 +70,7 @@ fn serve(lp: LoopHandle, chance: &Chance, request: Request, response: Response) 
                 _ => response.end("late"),
             });
         }
-        3 if chance.one_in(4) => {} // Never.
+        3 if chance.once_in(4) => {} // Never.
         _ => response.end("ok"),
     }
 }
@@ -101,15 +78,15 @@ fn serve(lp: LoopHandle, chance: &Chance, request: Request, response: Response) 
 /// An agent with little room.
 fn agent(lp: LoopHandle, chance: &Chance) -> Agent {
     let mut options = AgentOptions::new()
-        .keep_alive(!chance.one_in(4))
-        .max_sockets(chance.of(&[0, 1, 2]))
-        .max_total_sockets(chance.of(&[1, 2, 3, usize::MAX]))
-        .max_free_sockets(chance.of(&[0, 1, 256]))
-        .max_queued_requests(chance.of(&[0, 2, 1_000, 1_000]))
-        .scheduling(chance.of(&[Scheduling::Lifo, Scheduling::Fifo]))
+        .keep_alive(!chance.once_in(4))
+        .max_sockets(chance.pick(&[0, 1, 2]))
+        .max_total_sockets(chance.pick(&[1, 2, 3, usize::MAX]))
+        .max_free_sockets(chance.pick(&[0, 1, 256]))
+        .max_queued_requests(chance.pick(&[0, 2, 1_000, 1_000]))
+        .scheduling(chance.pick(&[Scheduling::Lifo, Scheduling::Fifo]))
         .free_timeout(chance.millis(3_000))
         .connection_attempt_delay(chance.millis(300));
-    if chance.one_in(2) {
+    if chance.once_in(2) {
         let chance = chance.clone();
         options = options.lookup(move |_, answer| look_up(lp, &chance, answer));
     }
@@ -144,25 +121,25 @@ struct Client {
 impl Client {
     fn options(&self) -> RequestOptions {
         let chance = &self.chance;
-        let host = chance.of(&["127.0.0.1", "name.test"]);
-        let port = if chance.one_in(20) { 99 } else { chance.of(&PORTS) };
-        let method = chance.of(&["GET", "GET", "POST", "PUT", "HEAD", "DELETE"]);
+        let host = chance.pick(&["127.0.0.1", "name.test"]);
+        let port = if chance.once_in(20) { 99 } else { chance.pick(&PORTS) };
+        let method = chance.pick(&["GET", "GET", "POST", "PUT", "HEAD", "DELETE"]);
         let mut options = RequestOptions::new(method, format!("http://{host}:{port}/start"))
-            .keep_alive(!chance.one_in(6));
-        if !chance.one_in(5) {
-            options = options.agent(chance.of(&self.agents.borrow()));
+            .keep_alive(!chance.once_in(6));
+        if !chance.once_in(5) {
+            options = options.agent(chance.pick(&self.agents.borrow()));
         }
-        if chance.one_in(2) {
-            options = options.redirects(chance.of(&[1, 3, 30]));
+        if chance.once_in(2) {
+            options = options.redirects(chance.pick(&[1, 3, 30]));
         }
-        if chance.one_in(2) {
-            let retries = Retries::new(chance.below(4) as u32).on_status(chance.one_in(2));
+        if chance.once_in(2) {
+            let retries = Retries::new(chance.below(4) as u32).on_status(chance.once_in(2));
             options = options.retries(retries.delay(chance.millis(300)));
         }
-        if chance.one_in(4) {
+        if chance.once_in(4) {
             options = options.deadline(chance.millis(3_000));
         }
-        if chance.one_in(6) {
+        if chance.once_in(6) {
             options = options.header("Expect", "100-continue");
         }
         options.timeout(Duration::from_millis(1 + chance.below(4_000) as u64))
@@ -182,7 +159,7 @@ impl Client {
                 2 => response.on_data(|_| ()),
                 _ => response.resume(),
             }
-            match client.chance.one_in(20) {
+            match client.chance.once_in(20) {
                 true => Err(Error::other("enough")),
                 false => Ok(()),
             }
@@ -196,7 +173,7 @@ impl Client {
         let client = self.clone();
         request.on_close(move || {
             client.ends.borrow_mut()[number].0 += 1;
-            if client.chance.one_in(8) {
+            if client.chance.once_in(8) {
                 client.begin();
             }
         });
@@ -242,9 +219,9 @@ impl Client {
         let place = chance.below(self.agents.borrow().len());
         let agent = self.agents.borrow()[place];
         match chance.below(8) {
-            0 => agent.set_max_sockets(chance.of(&[0, 1, 3])),
-            1 => agent.set_max_total_sockets(chance.of(&[1, 3, 10])).expect("more than zero"),
-            2 => agent.set_max_free_sockets(chance.of(&[0, 1, 10])),
+            0 => agent.set_max_sockets(chance.pick(&[0, 1, 3])),
+            1 => agent.set_max_total_sockets(chance.pick(&[1, 3, 10])).expect("more than zero"),
+            2 => agent.set_max_free_sockets(chance.pick(&[0, 1, 10])),
             3 => agent.destroy(),
             4 => {
                 agent.close();
@@ -262,7 +239,7 @@ fn run(seed: u64, options: SimOptions) {
     net.add_host("name.test", vec![far, HERE]);
     let mut event_loop: EventLoop = net.event_loop(LoopOptions::default());
     let lp = event_loop.handle();
-    let chance = Chance(Rc::new(Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)));
+    let chance = Chance::new(seed);
     let servers: Vec<Server> = PORTS
         .iter()
         .map(|port| {

@@ -17,15 +17,8 @@ const BLOCK_BYTES: usize = 64 * 1024;
 
 /// Block number `index` of content that repeats nowhere.
 fn block(index: u64) -> Vec<u8> {
-    let mut state = index + 1;
-    let mut bytes = Vec::with_capacity(BLOCK_BYTES);
-    while bytes.len() < BLOCK_BYTES {
-        // An xorshift generator.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
+    let mut bytes = vec![0; BLOCK_BYTES];
+    fastrand::Rng::with_seed(index).fill(&mut bytes);
     bytes
 }
 

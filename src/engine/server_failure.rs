@@ -6,7 +6,7 @@ use crate::engine::callbacks::Finale;
 use crate::engine::event::{Event, Input};
 use crate::engine::server::ClientErrorFn;
 use crate::engine::server_side::Step;
-use crate::engine::slot::{Active, Flags, Stage};
+use crate::engine::slot::{Active, ExchangeId, Flags, Stage};
 use crate::error::{Clock, Error, ErrorKind, Limit};
 use crate::h1::{LimitName, Violation, push_status_line, reason_phrase};
 
@@ -118,9 +118,35 @@ impl Core {
         if self.slots[key as usize].flags.has(Flags::BROKEN) {
             return self.drop_connection(key, Some(error));
         }
+        if self.active(key).file.is_some() {
+            return self.break_request_off(key, error);
+        }
         let finale = self.take_finale(key, Some(error));
         self.slot(key).flags.set(Flags::CLOSING);
         finale.map_or(Event::Continue, Event::Final)
+    }
+
+    /// The response is a file that is under way, and goes on; the request is over, and whoever reads it is told.
+    #[cold]
+    fn break_request_off(&mut self, key: u32, error: Error) -> Event {
+        self.server_stop_discarding(key);
+        let id = self.id(key);
+        let mut told = self.pool.callbacks();
+        let active = self.active(key);
+        let over = active.progress_of(id);
+        if let Some(callbacks) = active.callbacks.as_deref_mut() {
+            told.collect = callbacks.collect.take();
+            told.incoming_error = callbacks.incoming_error.take();
+            told.incoming_close = callbacks.incoming_close.take();
+            if let Some(aborted) = callbacks.more().and_then(|more| more.aborted.take()) {
+                told.more_mut().aborted = Some(aborted);
+            }
+        }
+        let mut finale = Finale::quiet(told, over);
+        (finale.finish, finale.aborted, finale.cut_off) = (false, true, true);
+        finale.error_is_incoming = true;
+        finale.error = Some(error);
+        Event::Final(finale)
     }
 
     /// The response is cut off, and its connection ends. Closing with unread input would reset the connection, and
@@ -155,6 +181,8 @@ impl Core {
         let server = u32::from(self.slots[key as usize].owner);
         let id = self.id(key);
         let last = self.break_off(key, error);
+        // Where a file goes on, it is none of theirs.
+        let id = if self.exchange(id).is_some() { ExchangeId::NONE } else { id };
         match (listener, last) {
             (None, last) => Step::Event(last),
             (Some((handler, error)), last) => {

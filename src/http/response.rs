@@ -251,6 +251,7 @@ impl Response {
     ///
     /// When the file turns out to be shorter than it was at the call (`ERR_STREAM_PREMATURE_CLOSE`), or cannot
     /// be read, the connection is closed, so that the client sees the truncation, and `on_error` is called.
+    /// What becomes of the rest of the request's own content meanwhile does not touch the file.
     ///
     /// `sendfile` to a client that is gone raises SIGPIPE. Every Rust program ignores it from its start; a
     /// program with a `main` in another language has to do so itself.

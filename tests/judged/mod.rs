@@ -9,53 +9,18 @@ pub(crate) mod server;
 
 #[path = "../model/mod.rs"]
 pub(crate) mod model;
+#[path = "../random/mod.rs"]
+mod random;
 
 use std::time::Duration;
 
 use model::Limits;
 use onloop::sim::{SimNet, SimOptions, SimPeer};
 use onloop::{EventLoop, LoopOptions};
+pub(crate) use random::Random;
 
 /// What went wrong, in words.
 pub(crate) type Verdict = Result<(), String>;
-
-/// A small generator, so that a seed is all that is needed to do it again.
-#[derive(Debug, Clone)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
-        // Neighbouring seeds must not draw alike from the start (splitmix64).
-        let mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        Random((mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        // xorshift64*
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    /// From 0 to `bound`, which is not among them.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
-    /// Once in so many times.
-    pub(crate) fn once_in(&mut self, times: usize) -> bool {
-        self.below(times) == 0
-    }
-
-    pub(crate) fn byte(&mut self) -> u8 {
-        self.next() as u8
-    }
-
-    pub(crate) fn pick<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
-        of[self.below(of.len())]
-    }
-}
 
 /// Pieces of a stream: all at once, byte by byte, or cut at random places.
 pub(crate) fn cut<'a>(bytes: &'a [u8], random: &mut Random) -> Vec<&'a [u8]> {

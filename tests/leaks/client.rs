@@ -8,7 +8,7 @@ use std::time::Duration;
 use onloop::http::{self, Agent, AgentOptions, ClientRequest, RequestOptions, Scheduling, Socket};
 use onloop::{LoopHandle, Timer};
 
-use crate::chance::Chance;
+use crate::random::Chance;
 use crate::wires::Wires;
 
 /// Ends what the network has made hang.
@@ -127,7 +127,7 @@ impl Client {
                 2 => {
                     // Its request may be over by then.
                     let later = move || drop(answer.found(here()));
-                    lp.set_timeout(Duration::from_millis(chance.below(60)), later);
+                    lp.set_timeout(chance.millis(60), later);
                     Ok(())
                 }
                 3 => Err(onloop::Error::other("the book is lost")),
@@ -154,7 +154,7 @@ impl Client {
                 1 => Err(onloop::Error::other("no wish")),
                 2 | 3 => {
                     let later = move || drop(connect());
-                    lp.set_timeout(Duration::from_millis(chance.below(60)), later);
+                    lp.set_timeout(chance.millis(60), later);
                     Ok(())
                 }
                 _ => connect(),
@@ -169,10 +169,10 @@ impl Client {
     /// Something is done to an agent.
     fn trouble(&self) {
         let agents = self.agents.borrow();
-        let agent = agents[self.chance.below(agents.len() as u64) as usize];
+        let agent = self.chance.pick(&agents);
         match self.chance.below(3) {
             0 => agent.destroy(),
-            1 => agent.set_max_sockets(1 + self.chance.below(3) as usize),
+            1 => agent.set_max_sockets(1 + self.chance.below(3)),
             _ => http::global_agent(self.lp).destroy(),
         }
     }
@@ -180,24 +180,24 @@ impl Client {
     /// Begins a request as chance has it.
     pub(crate) fn begin(&self) {
         let chance = &self.chance;
-        if chance.one_in(200) {
+        if chance.once_in(200) {
             self.trouble();
         }
-        let port = self.ports[chance.below(self.ports.len() as u64) as usize];
+        let port = chance.pick(&self.ports);
         let methods = ["GET", "GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "CONNECT", "GET"];
-        let method = methods[chance.below(methods.len() as u64) as usize];
+        let method = chance.pick(&methods);
         let host = self.wires.host(chance);
         let mut options = RequestOptions::new(method, format!("http://{host}:{port}/x"));
         if method == "CONNECT" {
             options = options.path("far.test:443");
         }
-        if chance.one_in(2) {
+        if chance.once_in(2) {
             let agents = self.agents.borrow();
-            options = options.agent(agents[chance.below(agents.len() as u64) as usize]);
+            options = options.agent(chance.pick(&agents));
         }
-        options = options.keep_alive(!chance.one_in(10));
-        if chance.one_in(4) {
-            options = options.timeout(Duration::from_millis(50 + chance.below(200)));
+        options = options.keep_alive(!chance.once_in(10));
+        if chance.once_in(4) {
+            options = options.timeout(Duration::from_millis(50) + chance.millis(200));
         }
         let request = match http::request_with(self.lp, options) {
             Ok(request) => request,
@@ -208,8 +208,8 @@ impl Client {
             }
         };
         add(&self.counts.begun);
-        let whim = match chance.one_in(2) {
-            true => WHIMS[chance.below(WHIMS.len() as u64) as usize],
+        let whim = match chance.once_in(2) {
+            true => chance.pick(&WHIMS),
             false => Whim::None,
         };
         self.listen(request, whim);
@@ -223,7 +223,7 @@ impl Client {
         let (lp, chance) = (self.lp, self.chance.clone());
         let patience = lp.set_timeout(PATIENCE, move || request.destroy());
         let soon = move || {
-            lp.set_timeout(Duration::from_millis(chance.below(120)), move || {
+            lp.set_timeout(chance.millis(120), move || {
                 request.destroy();
             })
         };
@@ -290,14 +290,14 @@ impl Client {
                 socket.write(bytes);
             });
             socket.on_end(move || socket.end("bye"));
-            let patience = Duration::from_millis(wire.below(200));
+            let patience = wire.millis(200);
             lp.set_timeout(patience, move || socket.destroy());
         };
-        if chance.one_in(2) {
+        if chance.once_in(2) {
             let take = take.clone();
             request.on_upgrade(move |_response, socket, _head| take(socket));
         }
-        if chance.one_in(2) {
+        if chance.once_in(2) {
             request.on_connect(move |_response, socket, _head| take(socket));
         }
     }
@@ -309,16 +309,16 @@ impl Client {
         let length = match self.chance.below(6) {
             0 => 0,
             1 => self.content.len(),
-            count => 10 * count as usize,
+            count => 10 * count,
         };
         let content = &self.content[..length];
-        if self.chance.one_in(2) {
+        if self.chance.once_in(2) {
             return request.end(content);
         }
         let (first, rest) = content.split_at(length / 2);
         request.write(first);
         let rest = rest.to_vec();
-        let pause = Duration::from_millis(self.chance.below(40));
+        let pause = self.chance.millis(40);
         self.lp.set_timeout(pause, move || request.end(rest));
     }
 }

@@ -4,19 +4,20 @@
 //!
 //! `ONLOOP_REQUESTS=1000000` sets how many there are, `ONLOOP_SEED=7` draws others.
 
-mod chance;
 mod client;
 #[path = "../counting/mod.rs"]
 mod counting;
+#[path = "../random/mod.rs"]
+mod random;
 mod servers;
 mod wires;
 
 use std::time::{Duration, Instant};
 
-use chance::Chance;
 use client::Client;
 use onloop::EventLoop;
 use onloop::sim::{LoopStats, SimOptions, stats};
+use random::Chance;
 use servers::Servers;
 use wires::Wires;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::chance::Chance;
+use crate::random::Chance;
 use crate::wires::{End, Listener, Wires};
 
 /// What was not read of a request's content.
@@ -101,7 +101,7 @@ impl Servers {
             _ => {}
         }
         // An idle timeout of its own, which may be shorter than what the client takes.
-        let until = now + Duration::from_millis(20 + self.chance.below(1_500));
+        let until = now + Duration::from_millis(20) + self.chance.millis(1_500);
         Some(Conn {
             end: Some(end),
             input: Vec::new(),
@@ -164,15 +164,15 @@ impl Servers {
             2 => After::HalfClose,
             _ => After::Stay,
         };
-        if conn.after != After::Stay && chance.one_in(2) {
-            bytes.truncate(chance.below(bytes.len() as u64 + 1) as usize);
+        if conn.after != After::Stay && chance.once_in(2) {
+            bytes.truncate(chance.below(bytes.len() + 1));
         }
-        if chance.one_in(30) {
+        if chance.once_in(30) {
             conn.is_silent = true;
             bytes.clear();
         }
-        if chance.one_in(8) {
-            conn.not_before = now + Duration::from_millis(chance.below(150));
+        if chance.once_in(8) {
+            conn.not_before = now + chance.millis(150);
         }
         conn.unsent = bytes;
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use onloop::sim::{Route, SimListener, SimNet, SimPeer};
 use onloop::{EventLoop, LoopOptions};
 
-use crate::chance::Chance;
+use crate::random::Chance;
 
 #[derive(Clone)]
 pub(crate) enum Wires {

@@ -32,7 +32,7 @@ struct Load {
     lp: LoopHandle,
     plan: Plan,
     begun: Cell<u32>,
-    random: Cell<u64>,
+    random: RefCell<fastrand::Rng>,
     ends: RefCell<Ends>,
     reused: Cell<u32>,
 }
@@ -45,7 +45,7 @@ pub(crate) fn run(plan: &Plan) -> (Ends, u64) {
         lp: event_loop.handle(),
         plan: plan.clone(),
         begun: Cell::new(0),
-        random: Cell::new(0x9e37_79b9_7f4a_7c15),
+        random: RefCell::new(fastrand::Rng::with_seed(1)),
         ends: RefCell::default(),
         reused: Cell::new(0),
     });
@@ -107,19 +107,7 @@ fn end(load: &Load, path: &str, end: Result<String, (String, Option<Sent>)>) {
 /// The next request of the chain, in a while.
 fn pause(load: &Rc<Load>) {
     let (low, high) = load.plan.pause;
-    let micros = low + load.random() % (high - low);
+    let micros = load.random.borrow_mut().u64(low..high);
     let next = Rc::clone(load);
     load.lp.set_timeout(Duration::from_micros(micros), move || ask(&next));
-}
-
-impl Load {
-    /// xorshift64.
-    fn random(&self) -> u64 {
-        let mut value = self.random.get();
-        value ^= value << 13;
-        value ^= value >> 7;
-        value ^= value << 17;
-        self.random.set(value);
-        value >> 8
-    }
 }

@@ -183,6 +183,19 @@ fn reach(world: &mut World, server: &Server, log: &Log, state: &State) -> Peer {
     peer
 }
 
+/// A client that goes with a reset in this state: the calls that are due come, and no more.
+fn reset_in(world: &mut World, server: &Server, log: &Log, state: &State) {
+    let mut peer = reach(world, server, log, state);
+    log.clear();
+    peer.reset();
+    drop(peer);
+    world.until(state.name, || server.connections() == 0);
+    for _ in 0..5 {
+        world.turn();
+    }
+    assert_eq!(log.all(), state.told, "{}", state.name);
+}
+
 #[test]
 fn a_reset_in_any_state_is_told_once_and_leaves_nothing() {
     let _alone = alone();
@@ -197,15 +210,7 @@ fn a_reset_in_any_state_is_told_once_and_leaves_nothing() {
         world.until("the beginning", || server.connections() == 0);
         log.clear();
         let before = descriptors();
-        let mut peer = reach(&mut world, &server, &log, &state);
-        log.clear();
-        peer.reset();
-        drop(peer);
-        world.until(state.name, || server.connections() == 0);
-        for _ in 0..5 {
-            world.turn();
-        }
-        assert_eq!(log.all(), state.told, "{}", state.name);
+        reset_in(&mut world, &server, &log, &state);
         assert_eq!(held(&world), (0, 0, 0), "{}", state.name);
         assert_eq!(descriptors(), before, "{}", state.name);
         assert_eq!(world.ask(&server, get("/fine", "")).text(), "fine", "{}", state.name);
@@ -225,15 +230,7 @@ fn on_client_error_is_told_of_a_reset_once_and_has_a_socket_that_is_over() {
             assert!(!socket.write("HTTP/1.1 400 x\r\n\r\n"));
             socket.destroy();
         });
-        let mut peer = reach(&mut world, &server, &log, &state);
-        log.clear();
-        peer.reset();
-        drop(peer);
-        world.until(state.name, || server.connections() == 0);
-        for _ in 0..5 {
-            world.turn();
-        }
-        assert_eq!(log.all(), state.told, "{}", state.name);
+        reset_in(&mut world, &server, &log, &state);
         // A byte stream has listeners of its own.
         let told = if state.sends.contains("upgrade") { 0 } else { 1 };
         assert_eq!(errors.all(), vec!["ECONNRESET false"; told], "{}", state.name);

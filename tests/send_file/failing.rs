@@ -195,3 +195,54 @@ fn one_client_that_reads_fast_does_not_keep_others_waiting() {
     server.close();
     world.until_over();
 }
+
+#[test]
+fn a_file_goes_out_whole_whatever_becomes_of_the_rest_of_its_request() {
+    for (rest, code) in [
+        (Some("no size of a chunk\r\n"), "HPE_INVALID_CHUNK_SIZE"),
+        (Some(""), "ECONNRESET"),
+        (None, "ERR_HTTP_REQUEST_TIMEOUT"),
+    ] {
+        for listens in [false, true] {
+            let mut world = World::new();
+            let file = Rc::new(Stored::zeros(STALLING));
+            let (log, shared) = (Log::new(), Rc::clone(&file));
+            let noted = log.clone();
+            let timeout = rest.map_or(Duration::from_millis(300), |_| Duration::ZERO);
+            let options = ServerOptions::new().request_timeout(timeout).headers_timeout(timeout);
+            let server = world.serve_with(options, move |req, res| {
+                req.on_error(noted.noting_error("request"));
+                noted.note_end_of(res);
+                res.send_file(shared.open(), ..)
+            });
+            if listens {
+                let noted = log.clone();
+                server.on_client_error(move |error, socket| {
+                    noted.note(format!("server {} {}", error.code(), socket.is_open()));
+                    socket.destroy();
+                });
+            }
+            let mut peer = world.send(&server, get("/", "Transfer-Encoding: chunked\r\n"));
+            world.expect(&mut peer, "\r\n\r\n");
+            peer.stop_reading();
+            for _ in 0..20 {
+                world.turn();
+            }
+            match rest {
+                Some("") => peer.end(),
+                rest => peer.send(rest.unwrap_or_default()),
+            }
+            world.until("the request is refused", || log.len() > usize::from(listens));
+            peer.read_on();
+            world.until_end(&mut peer);
+            assert_eq!(peer.received.len(), STALLING, "{code}");
+            world.until("the last call", || log.has("close"));
+            let mut expected = vec![format!("request {code}"), "finish".into(), "close".into()];
+            if listens {
+                let code = if rest == Some("") { "HPE_INVALID_EOF_STATE" } else { code };
+                expected.insert(0, format!("server {code} false"));
+            }
+            assert_eq!(log.all(), expected);
+        }
+    }
+}

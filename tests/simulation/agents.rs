@@ -11,7 +11,7 @@ use onloop::http::{self, Agent, AgentOptions, RequestOptions, Scheduling};
 use onloop::sim::{Route, SimListener, SimNet, SimOptions, SimPeer, stats};
 use onloop::{EventLoop, LoopHandle, LoopOptions};
 
-use crate::plan::Random;
+use crate::random::Random;
 
 const NAMES: usize = 4;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use onloop::http::{self, ClientRequest, IncomingResponse, RequestOptions, Socket};
 use onloop::{LoopHandle, Timer};
 
-use crate::plan::{Ask, Random, content};
+use crate::plan::{Ask, content};
+use crate::random::Random;
 
 pub(crate) type Client = &'static ClientSite;
 

@@ -24,6 +24,8 @@ mod client;
 mod mixed;
 mod peers;
 mod plan;
+#[path = "../random/mod.rs"]
+mod random;
 mod run;
 mod server;
 mod storm;

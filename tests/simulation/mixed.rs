@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use onloop::http::{Request, Response};
 
-use crate::plan::{LARGE, Random, content};
+use crate::plan::{LARGE, content};
+use crate::random::Random;
 use crate::server::Site;
 
 const CORKED: u32 = 1;

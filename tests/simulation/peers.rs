@@ -7,7 +7,7 @@ use std::time::Duration;
 use onloop::Address;
 use onloop::sim::{SimNet, SimPeer};
 
-use crate::plan::Random;
+use crate::random::Random;
 
 #[derive(Debug)]
 pub(crate) struct Peer {

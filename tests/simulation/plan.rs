@@ -3,37 +3,17 @@
 use std::sync::OnceLock;
 
 use crate::mixed::Mix;
+use crate::random::Random;
 
 /// The most content that one message carries.
 pub(crate) const LARGE: usize = 300_000;
-
-/// A small generator of its own, so that what is asked for does not depend on what the network draws.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        // xorshift64*
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-}
 
 /// Content has no period that fits a buffer, so that a piece in the wrong place is seen.
 pub(crate) fn content(start: usize, length: usize) -> &'static [u8] {
     static CONTENT: OnceLock<Vec<u8>> = OnceLock::new();
     let all = CONTENT.get_or_init(|| {
         let mut random = Random::new(77);
-        (0..LARGE + 1000).map(|_| random.next() as u8).collect()
+        (0..LARGE + 1000).map(|_| random.byte()).collect()
     });
     &all[start..start + length]
 }

@@ -7,7 +7,8 @@ use onloop::{EventLoop, LoopOptions};
 
 use crate::client::{self, ClientSite};
 use crate::peers::Peer;
-use crate::plan::{Ask, Random};
+use crate::plan::Ask;
+use crate::random::Random;
 use crate::server;
 
 /// Requests under way at a time.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use onloop::sim::{self, SimListener, SimNet, SimOptions, stats};
 use onloop::{EventLoop, Limits, LoopOptions, PanicPolicy};
 
-use crate::plan::Random;
+use crate::random::Random;
 use peers::Conversation;
 use world::{Intended, RAW, World};
 

@@ -278,7 +278,7 @@ fn a_chunk_of_the_largest_size_does_not_wrap() {
 
 #[test]
 fn mutations_get_one_answer() {
-    let mut random = Random(0xd1b5_4a32_d192_ed03);
+    let mut random = fastrand::Rng::with_seed(0xd1b5_4a32_d192_ed03);
     let tight = BodyLimits {
         extension_bytes_per_chunk: 4,
         extension_bytes: 6,
@@ -291,7 +291,7 @@ fn mutations_get_one_answer() {
     let corpus: Vec<&[u8]> = GOOD.iter().map(|row| row.0).chain([trailers; 10]).collect();
     let (mut taken, mut refused) = (0, 0);
     for round in 0..4000 {
-        let input = mutate(corpus[random.below(corpus.len())], &mut random);
+        let input = mutate(corpus[random.usize(..corpus.len())], &mut random);
         let limits = if round % 3 == 0 { tight } else { BodyLimits::default() };
         match play_all(Framing::Chunked, &input, &limits) {
             Ok(_) => taken += 1,

@@ -116,31 +116,19 @@ pub(super) fn good(answer: Answer) -> Seen {
     answer.expect("valid").expect("complete")
 }
 
-/// A small generator for mutations: the same ones every time.
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end as u64) as usize
-    }
-}
-
 /// Changes, inserts, removes or repeats a few bytes; most of what it picks has a meaning.
-pub(super) fn mutate(input: &[u8], random: &mut Random) -> Vec<u8> {
+pub(super) fn mutate(input: &[u8], random: &mut fastrand::Rng) -> Vec<u8> {
     const BYTES: &[u8] = b"\r\n\t :;,=\"\\0123456789abcfHPT/.%*?#-_\0\x0b\x7f\x80\xff";
     let mut bytes = input.to_vec();
-    for _ in 0..random.below(3) + 1 {
-        let at = random.below(bytes.len());
-        let byte = BYTES[random.below(BYTES.len())];
-        match random.below(5) {
+    for _ in 0..random.usize(..3) + 1 {
+        let at = random.usize(..bytes.len());
+        let byte = BYTES[random.usize(..BYTES.len())];
+        match random.usize(..5) {
             0 | 1 => bytes[at] = byte,
             2 => bytes.insert(at, byte),
             3 if bytes.len() > 1 => drop(bytes.remove(at)),
             _ => {
-                let end = (at + random.below(20)).min(bytes.len());
+                let end = (at + random.usize(..20)).min(bytes.len());
                 let copy = bytes[at..end].to_vec();
                 bytes.splice(at..at, copy);
             }

@@ -378,7 +378,7 @@ fn upgrades_and_expectations() {
 
 #[test]
 fn mutations_get_one_answer() {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = fastrand::Rng::with_seed(0x9e37_79b9_7f4a_7c15);
     let corpus: Vec<&[u8]> = [GOOD; 6]
         .concat()
         .into_iter()
@@ -389,7 +389,7 @@ fn mutations_get_one_answer() {
         HeadLimits { head_bytes: 90, target_bytes: 12, fields: 2, ..HeadLimits::default() };
     let (mut taken, mut refused) = (0, 0);
     for round in 0..4000 {
-        let input = mutate(corpus[random.below(corpus.len())], &mut random);
+        let input = mutate(corpus[random.usize(..corpus.len())], &mut random);
         let limits = if round % 3 == 0 { &limits } else { &LIMITS };
         match request_with(&input, limits) {
             Ok(Some(seen)) => {

@@ -108,13 +108,13 @@ fn keep_alive_timeouts() {
 
 #[test]
 fn mutations_get_one_answer() {
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut random = fastrand::Rng::with_seed(0x2545_f491_4f6c_dd1d);
     let good: &[u8] =
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\nA:\r\n\r\nhello";
     let corpus: Vec<&[u8]> = BAD.iter().map(|row| row.1).chain([good; 20]).collect();
     let (mut taken, mut refused) = (0, 0);
     for _ in 0..4000 {
-        let input = mutate(corpus[random.below(corpus.len())], &mut random);
+        let input = mutate(corpus[random.usize(..corpus.len())], &mut random);
         match response(&input, Asked::Other) {
             Ok(Some(_)) => taken += 1,
             Ok(None) => {}

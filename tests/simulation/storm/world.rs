@@ -9,7 +9,7 @@ use onloop::http::{Agent, Body, ClientRequest, Connection, Response, Server, Soc
 use onloop::{Address, Error, LoopHandle};
 
 use super::{Outcome, acts};
-use crate::plan::Random;
+use crate::random::Random;
 
 /// What an intended panic carries.
 pub(crate) struct Intended;
