@@ -45,6 +45,7 @@ pub struct EventLoop {
     posts_left: bool,
     policy: PanicPolicy,
     posts_per_turn: usize,
+    leaving_per_turn: usize,
     handle: LoopHandle,
 }
 
@@ -82,6 +83,7 @@ impl EventLoop {
             posts_left: false,
             policy: options.panic_policy,
             posts_per_turn: options.limits.posts_per_turn,
+            leaving_per_turn: options.limits.accepts_per_turn.saturating_mul(2),
             handle: LoopHandle { shell, generation: shell.generation() },
         }
     }
@@ -202,6 +204,7 @@ impl EventLoop {
         handled += self.run_immediates();
         self.shell.with(Core::sweep_if_due);
         handled += self.run_dirty();
+        handled += self.run_leaving();
         handled += self.run_last_calls();
         handled
     }
@@ -231,13 +234,23 @@ impl EventLoop {
 
     fn run_batch(&mut self) -> usize {
         let mut handled = 0;
+        let is_large = self.batch.len() > self.leaving_per_turn;
         while let Some(ready) = self.batch.get(self.dispatched) {
             self.dispatched += 1;
             handled += 1;
-            let (token, readiness) = (ready.token, ready.readiness);
-            drive(self.shell, self.policy, &mut self.buffer, untoken(token), readiness);
+            let (target, readiness) = (untoken(ready.token), ready.readiness);
+            if is_large && readiness.is_closing() && self.put_off(target, readiness) {
+                continue;
+            }
+            drive(self.shell, self.policy, &mut self.buffer, target, readiness);
         }
         handled
+    }
+
+    /// Among so many events those of connections that end wait for the others.
+    #[cold]
+    fn put_off(&self, (key, generation): (u32, u32), readiness: Readiness) -> bool {
+        self.shell.with(|core| core.put_off(key, generation, readiness)).unwrap_or(false)
     }
 
     fn run_looked_up(&mut self) -> usize {
@@ -327,6 +340,16 @@ impl EventLoop {
             drive(self.shell, self.policy, &mut self.buffer, target, Readiness::default());
         }
         handled
+    }
+
+    /// The rest is for the next turn, which does not wait then.
+    fn run_leaving(&mut self) -> usize {
+        let next = || self.shell.with(Core::next_leaving).flatten();
+        let leaving = std::iter::from_fn(next).take(self.leaving_per_turn);
+        leaving.fold(0, |handled, target| {
+            drive(self.shell, self.policy, &mut self.buffer, target, Readiness::default());
+            handled + 1
+        })
     }
 
     fn run_last_calls(&mut self) -> usize {

@@ -109,7 +109,7 @@ limits! {
     /// | limit | default | what it bounds | who hits it gets | `Limit` | test |
     /// |---|---|---|---|---|---|
     /// | `events_per_turn` | 1,024 | events that are taken from the system in one turn | the rest is for the next turn | | `tests/limits_of_loops.rs::a_turn_takes_so_many_events` |
-    /// | `accepts_per_turn` | 256 | connections that one listener accepts in one go, of which a turn has two | the rest is for the next go | | `tests/limits_of_loops.rs::a_listener_accepts_so_many_connections_in_a_turn` |
+    /// | `accepts_per_turn` | 64 | connections that one listener accepts in one go, of which a turn has two | the rest is for the next go | | `tests/limits_of_loops.rs::a_listener_accepts_so_many_connections_in_a_turn` |
     /// | `reads_per_turn` | 8 | reads from one connection in one go | the same | | `tests/limits_of_loops.rs::so_many_reads_of_so_many_bytes_are_made_of_a_connection_in_a_turn` |
     /// | `requests_per_turn` | 64 | pipelined requests of one connection that are served in one go, and calls that it is owed again and again | the same | | `tests/limits_of_loops.rs::so_many_requests_of_a_connection_are_served_in_a_turn` |
     /// | `write_bytes_per_turn` | 512 KiB | bytes of one connection that are written in one go before `on_drain` and `on_written` wait | the same | | `tests/fairness_of_callbacks.rs::on_drain_for_a_client_that_takes_everything` |
@@ -239,7 +239,7 @@ limits! {
 
     /// Connections that one listener accepts in one go, so that a flood of new ones does not starve the others; at
     /// least 1. A turn has two goes: one for what the system tells, and one for what was left over.
-    fn accepts_per_turn(count: usize) -> usize = 256, count.max(1);
+    fn accepts_per_turn(count: usize) -> usize = 64, count.max(1);
 
     /// Reads from one connection in one go, as for [`Limits::accepts_per_turn`]; at least 1.
     fn reads_per_turn(count: usize) -> usize = 8, count.max(1);

@@ -89,7 +89,7 @@ impl Core {
             // Answers that were ended before are on their way: those to earlier requests, and `end`, then
             // `destroy`, which refuses an upload with a reason. What the system does not take at once is given
             // up.
-            self.flush(key);
+            self.flush_at_last(key);
             self.reset_what_would_look_whole(key);
         }
         let Some(mut active) = self.remove_slot(key) else {

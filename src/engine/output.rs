@@ -200,10 +200,10 @@ impl Output {
         self.pieces.is_empty().then(|| &self.buffer[self.position..])
     }
 
-    /// Runs `write` with the first slices that wait, up to the size one call is best given.
-    pub(crate) fn with_slices<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+    /// Runs `write` with the first slices that wait, up to the size one call is best given, and to `most` bytes.
+    pub(crate) fn with_slices<R>(&self, most: usize, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
-        let (mut count, mut room) = (0, WRITE_BYTES_MAX);
+        let (mut count, mut room) = (0, WRITE_BYTES_MAX.min(most));
         let whole =
             std::iter::once(&self.buffer[..]).chain(self.pieces.iter().map(Piece::as_slice));
         let mut skip = self.position;
