@@ -201,6 +201,7 @@ impl Core {
             if slot.kind == Kind::Server {
                 // A request may have arrived that no event has told us of: it is looked for, and answered.
                 slot.flags.set(Flags::READABLE);
+                core.net.unbound_unsent(&core.slots[key as usize].source);
                 core.mark_dirty(key);
             }
         });
