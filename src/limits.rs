@@ -132,7 +132,7 @@ limits! {
     /// | bytes of one request or response that `writev` is given | 448 KiB in 32 pieces | the next call takes the rest |
     /// | bytes of one output buffer | 256 KiB and the piece that goes beyond | another one is begun behind it |
     /// | bytes of a file in one slice | 256 KiB, copied 64 KiB | the next slice takes the rest |
-    /// | connections that write `write_bytes_per_turn` in one turn | 4 | 128 KiB is what each may write from then on |
+    /// | connections that write `write_bytes_per_turn` in one turn | 8 | 256 KiB is what each may write from then on |
     /// | bytes that Linux holds of a server's connection, beyond what is on its way to the client | 128 KiB until the server closes | the rest waits here |
     /// | connections of servers that are ended in one turn where more want to end | twice `accepts_per_turn` | the next turns take the rest, behind everything else |
     /// | slices of a file for one connection in one turn | 8 | the next turn takes the rest |
@@ -253,8 +253,8 @@ limits! {
     fn requests_per_turn(count: usize) -> usize = 64, count.max(1);
 
     /// Bytes of one connection that are written in one go, as for [`Limits::accepts_per_turn`], before what waits, and
-    /// callbacks that may write more (`on_drain`, `on_written`), have to wait for the next turn; at least 1. Where four
-    /// connections have written as much in a turn, all have to do with 128 KiB.
+    /// callbacks that may write more (`on_drain`, `on_written`), have to wait for the next turn; at least 1. Where eight
+    /// connections have written as much in a turn, all have to do with 256 KiB.
     fn write_bytes_per_turn(bytes: usize) -> usize = 512 * 1024, bytes.max(1);
 
     /// Bytes of the one buffer that all connections are read into, which is also the largest chunk that `on_data` is

@@ -375,10 +375,10 @@ impl Core {
 }
 
 /// So many connections may use up their `write_bytes_per_turn` in one turn, and then all have to do with less.
-const SHARES: usize = 4;
+const SHARES: usize = 8;
 
 /// As much as that.
-const SHARE_BYTES_MIN: usize = 128 * 1024;
+const SHARE_BYTES_MIN: usize = 256 * 1024;
 
 /// Writing is of no use now.
 const WRITES_STOPPED: Flags = Flags::WRITE_BLOCKED.and(Flags::WRITE_DEAD).and(Flags::BROKEN);
