@@ -109,10 +109,10 @@ limits! {
     /// | limit | default | what it bounds | who hits it gets | `Limit` | test |
     /// |---|---|---|---|---|---|
     /// | `events_per_turn` | 1,024 | events that are taken from the system in one turn | the rest is for the next turn | | `tests/limits_of_loops.rs::a_turn_takes_so_many_events` |
-    /// | `accepts_per_turn` | 256 | connections that one listener accepts in one go, of which a turn has two | the rest is for the next go | | `tests/limits_of_loops.rs::a_listener_accepts_so_many_connections_in_a_turn` |
+    /// | `accepts_per_turn` | 64 | connections that one listener accepts in one go, of which a turn has two | the rest is for the next go | | `tests/limits_of_loops.rs::a_listener_accepts_so_many_connections_in_a_turn` |
     /// | `reads_per_turn` | 8 | reads from one connection in one go | the same | | `tests/limits_of_loops.rs::so_many_reads_of_so_many_bytes_are_made_of_a_connection_in_a_turn` |
     /// | `requests_per_turn` | 64 | pipelined requests of one connection that are served in one go, and calls that it is owed again and again | the same | | `tests/limits_of_loops.rs::so_many_requests_of_a_connection_are_served_in_a_turn` |
-    /// | `write_bytes_per_turn` | 512 KiB | bytes of one connection that are written in one go before `on_drain` and `on_written` wait | the same | | `tests/fairness_of_callbacks.rs::on_drain_for_a_client_that_takes_everything` |
+    /// | `write_bytes_per_turn` | 512 KiB | bytes of one connection that are written in one go | the same | | `tests/fairness_of_callbacks.rs::on_drain_for_a_client_that_takes_everything` |
     /// | `read_buffer` | 64 KiB | bytes of one read, and of one chunk in `on_data` | the rest stays with the system, and then with the peer | | `tests/limits_of_loops.rs::so_many_reads_of_so_many_bytes_are_made_of_a_connection_in_a_turn` |
     /// | `posts_max` | 16,384 | posts that wait for the loop | `post` fails with `ERR_POST_FAILED` | `Posts` | `tests/limits_of_loops.rs::so_many_posts_run_in_a_turn_and_so_many_wait` |
     /// | `posts_per_turn` | 1,024 | posts that run in one turn | the rest is for the next turn | | `tests/limits_of_loops.rs::so_many_posts_run_in_a_turn_and_so_many_wait` |
@@ -132,6 +132,9 @@ limits! {
     /// | bytes of one request or response that `writev` is given | 448 KiB in 32 pieces | the next call takes the rest |
     /// | bytes of one output buffer | 256 KiB and the piece that goes beyond | another one is begun behind it |
     /// | bytes of a file in one slice | 256 KiB, copied 64 KiB | the next slice takes the rest |
+    /// | connections that write `write_bytes_per_turn` in one turn | 8 | 256 KiB is what each may write from then on |
+    /// | bytes that Linux holds of a server's connection, beyond what is on its way to the client | 128 KiB until the server closes | the rest waits here |
+    /// | connections of servers that are ended in one turn where more want to end | twice `accepts_per_turn` | the next turns take the rest, behind everything else |
     /// | slices of a file for one connection in one turn | 8 | the next turn takes the rest |
     /// | URLs whose parts are remembered | 16 of 256 bytes | the URL is read again |
     /// | states of past exchanges that are kept for later ones | 256 of each kind, their buffers up to 16 KiB | the memory is given back |
@@ -238,8 +241,9 @@ limits! {
     fn events_per_turn(count: usize) -> usize = 1024, count.clamp(1, 65_536);
 
     /// Connections that one listener accepts in one go, so that a flood of new ones does not starve the others; at
-    /// least 1. A turn has two goes: one for what the system tells, and one for what was left over.
-    fn accepts_per_turn(count: usize) -> usize = 256, count.max(1);
+    /// least 1. A turn has two goes: one for what the system tells, and one for what was left over. As many connections
+    /// as both accept end in a turn where more want to end.
+    fn accepts_per_turn(count: usize) -> usize = 64, count.max(1);
 
     /// Reads from one connection in one go, as for [`Limits::accepts_per_turn`]; at least 1.
     fn reads_per_turn(count: usize) -> usize = 8, count.max(1);
@@ -248,8 +252,9 @@ limits! {
     /// least 1.
     fn requests_per_turn(count: usize) -> usize = 64, count.max(1);
 
-    /// Bytes of one connection that are written in one go, as for [`Limits::accepts_per_turn`], before callbacks that may
-    /// write more (`on_drain`, `on_written`) have to wait for the next turn; at least 1.
+    /// Bytes of one connection that are written in one go, as for [`Limits::accepts_per_turn`], before what waits, and
+    /// callbacks that may write more (`on_drain`, `on_written`), have to wait for the next turn; at least 1. Where eight
+    /// connections have written as much in a turn, all have to do with 256 KiB.
     fn write_bytes_per_turn(bytes: usize) -> usize = 512 * 1024, bytes.max(1);
 
     /// Bytes of the one buffer that all connections are read into, which is also the largest chunk that `on_data` is

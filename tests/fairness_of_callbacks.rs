@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{World, get, post};
 use onloop::LoopOptions;
 use onloop::http::{self, Body, Response};
-use onloop::sim::{SimNet, SimOptions};
+use onloop::sim::{SimNet, SimOptions, SimPeer, SimTap};
 
 /// So often, and then it gives in: a test that fails shall end.
 const FAR_TOO_OFTEN: usize = 100_000;
@@ -178,4 +178,41 @@ fn write_when_written(res: Response, left: Rc<Cell<usize>>) {
 fn on_written_for_a_client_that_takes_everything() {
     let most = most_in_a_turn(|res, left| write_when_written(res, Rc::clone(left)));
     assert!(most <= TURN_BYTES_MAX, "{most} bytes in one turn");
+}
+
+/// Most bytes that leave in one turn, where so many clients take `TOTAL` together, each in one piece.
+fn most_of_large_pieces(clients: usize) -> usize {
+    let net = SimNet::with_options(1, SimOptions::default().capacity(TOTAL * 2));
+    let mut event_loop = net.event_loop(LoopOptions::new());
+    let server = http::create_server(event_loop.handle(), move |_req, res| {
+        res.end(vec![b'x'; TOTAL / clients]);
+    });
+    server.listen("127.0.0.1:80").expect("a free port");
+    let address = server.address().expect("it listens");
+    let peers: Vec<SimPeer> = (0..clients).map(|_| net.connect(&address)).collect();
+    let taps: Vec<SimTap> = peers.iter().map(SimPeer::tap).collect();
+    for peer in &peers {
+        peer.write(get("/", "").as_bytes());
+    }
+    let left = || taps.iter().map(SimTap::len).sum::<usize>();
+    let mut most = 0;
+    while left() < TOTAL {
+        let before = left();
+        event_loop.turn(Some(Duration::from_millis(1))).expect("a turn");
+        most = most.max(left() - before);
+        assert!(net.now() < Duration::from_secs(60), "{before} of {TOTAL} bytes came");
+    }
+    most
+}
+
+#[test]
+fn one_large_piece_for_a_client_that_takes_everything() {
+    let most = most_of_large_pieces(1);
+    assert!(most <= TURN_BYTES_MAX, "{most} bytes in one turn");
+}
+
+#[test]
+fn large_pieces_for_clients_that_take_everything() {
+    let most = most_of_large_pieces(16);
+    assert!(most <= 10 * TURN_BYTES_MAX + TURN_BYTES_MAX / 2, "{most} bytes in one turn");
 }

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -252,4 +254,35 @@ fn the_largest_limits_there_are_can_be_asked_for() {
     })
     .expect("a request");
     world.until("the answer", || log.has("answered"));
+}
+
+/// What a client does not read stays with the handler, not with the system, which would take megabytes for each.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_system_holds_little_for_a_client_that_does_not_read() {
+    const PIECE: &[u8] = &[b'x'; 16 * 1024];
+    const MOST: usize = 1 << 20;
+    let mut world = World::new();
+    let written = Rc::new(Cell::new(0));
+    let count = Rc::clone(&written);
+    let server = world.serve(move |_req, res| {
+        let count = Rc::clone(&count);
+        let more = move || {
+            while count.get() < 8 * MOST {
+                count.set(count.get() + PIECE.len());
+                if !res.write(PIECE) {
+                    return;
+                }
+            }
+            res.end("");
+        };
+        more();
+        res.on_drain(more);
+    });
+    let _peer = world.send(&server, get("/", ""));
+    world.until("an answer that waits", || written.get() > 0);
+    for _ in 0..100 {
+        world.turn();
+    }
+    assert!(written.get() < MOST, "{} bytes are written", written.get());
 }

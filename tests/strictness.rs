@@ -11,6 +11,23 @@ const RULES: usize = 95;
 /// Words that put a rule off.
 const LATER: [&str; 5] = ["pending", "not yet", "later", "untested", "unknown to us"];
 
+/// What must be among the attacks, by a part of its name.
+const ATTACKS: [&str; 13] = [
+    "slow heads",
+    "slow bodies",
+    "slow readers",
+    "endless field",
+    "endless target",
+    "endless chunk size",
+    "endless chunk extension",
+    "endless trailers",
+    "endless blank lines",
+    "pipelined requests, unread",
+    "silent connections",
+    "chunks of one byte",
+    "in the middle of a head",
+];
+
 /// A line of the table of rules.
 struct Row {
     line: usize,
@@ -23,6 +40,8 @@ struct Page {
     /// Lines and first cells of the table of choices.
     choices: Vec<(usize, String)>,
     headings: Vec<String>,
+    /// First cells of the table of attacks.
+    attacks: Vec<String>,
 }
 
 impl Page {
@@ -39,6 +58,7 @@ impl Page {
                 Some("Deliberate choices") if is_row => {
                     page.choices.push((at + 1, cells[0].clone()));
                 }
+                Some("Under attack") if !is_ruler(&cells) => page.attacks.push(cells[0].clone()),
                 _ => {}
             }
         }
@@ -233,5 +253,29 @@ mod the_checker {
         assert_eq!(rules_of("GET rule 87: x"), [87]);
         assert_eq!(rules_of("rule: x"), [0; 0]);
         assert_eq!(rules_of("rule x: 1"), [0; 0]);
+    }
+}
+
+/// The line below the head of a table.
+fn is_ruler(cells: &[String]) -> bool {
+    cells.iter().all(|cell| cell.chars().all(|part| part == '-'))
+}
+
+/// The names of all attacks, in their order.
+fn attacks() -> Vec<String> {
+    let files = ["benches/attacks/on_server.rs", "benches/attacks/on_client.rs"];
+    let text: String = files.iter().map(|file| read(&root().join(file))).collect();
+    let begun = text.split("Attack::new(").skip(1);
+    begun.filter_map(|rest| rest.split('"').nth(1)).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_attack_has_its_figures() {
+    let page = Page::parse(&read(&root().join("docs/strictness.md")));
+    let (head, rows) = page.attacks.split_first().expect("a table");
+    assert_eq!(head, "attack");
+    assert_eq!(rows, attacks(), "what `cargo bench --bench attacks` prints belongs into the page");
+    for wanted in ATTACKS {
+        assert!(rows.iter().any(|row| row.contains(wanted)), "no attack by {wanted:?}");
     }
 }

@@ -200,13 +200,13 @@ fn slow_readers_shared(target: &Target) -> io::Result<Outcome> {
     read_slowly(target, "/bytes")
 }
 
-/// What a handler copies is kept up to the high-water mark and the piece that goes beyond. Behind it lies what was
-/// written already, as long as it is not more.
+/// What a handler copies is kept up to the high-water mark and the piece that goes beyond, in a buffer that grows by a
+/// quarter.
 fn readers_bound(scale: &Scale) -> Bound {
     const HIGH_WATER_MARK: usize = 64 * 1024;
     Bound {
-        bytes: Bound::PLAIN.bytes + scale.some * 2 * (HIGH_WATER_MARK + STREAM_BLOCK_BYTES),
-        reason: "twice the high-water mark and a piece for each",
+        bytes: Bound::PLAIN.bytes + scale.some * (HIGH_WATER_MARK * 5 / 4 + STREAM_BLOCK_BYTES),
+        reason: "the high-water mark, a quarter of it and a piece for each",
     }
 }
 

@@ -91,7 +91,7 @@ impl Core {
             // Answers that were ended before are on their way: those to earlier requests, and `end`, then
             // `destroy`, which refuses an upload with a reason. What the system does not take at once is given
             // up.
-            self.flush(key);
+            self.flush_at_last(key);
         }
         if matches!(kind, Kind::Server | Kind::Raw) {
             self.reset_what_would_look_whole(key);
@@ -209,6 +209,7 @@ impl Core {
             if slot.kind == Kind::Server {
                 // A request may have arrived that no event has told us of: it is looked for, and answered.
                 slot.flags.set(Flags::READABLE);
+                core.net.unbound_unsent(&core.slots[key as usize].source);
                 core.mark_dirty(key);
             }
         });

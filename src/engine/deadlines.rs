@@ -102,7 +102,7 @@ impl Core {
             if slot.deadline <= now_tick {
                 slot.deadline = 0;
                 slot.flags.set(Flags::EXPIRED);
-                self.mark_dirty(key as u32);
+                self.expires(key as u32);
             } else {
                 self.sweep.earliest = self.sweep.earliest.min(slot.deadline);
             }

@@ -334,7 +334,7 @@ impl Core {
     fn file_failed(&mut self, key: u32, error: Error) -> Progress {
         log::error!(target: "onloop::http", "connection {key}: a file could not be sent: {error}");
         // What came before is good, and so may be the answers to earlier requests among it.
-        self.flush(key);
+        self.flush_at_last(key);
         self.active(key).failure = Some(error);
         Progress::Over(Step::Again)
     }

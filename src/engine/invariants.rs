@@ -143,7 +143,7 @@ impl Core {
     /// Slots that will be driven without an event, and how often each stands on the lists.
     fn check_dirty(&self, left_over: &[(u32, u32)]) -> Result<HashMap<u32, usize>, String> {
         let mut listed = HashMap::new();
-        for (key, generation) in self.dirty.iter().chain(left_over) {
+        for (key, generation) in self.dirty.iter().chain(&self.leaving).chain(left_over) {
             let slot = self.slots.get(*key as usize);
             if slot.is_some_and(|slot| slot.generation == *generation) {
                 *listed.entry(*key).or_insert(0) += 1;

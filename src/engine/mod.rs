@@ -27,6 +27,7 @@ mod informational;
 #[cfg(feature = "sim")]
 mod invariants;
 pub(crate) mod journey;
+mod leaving;
 pub(crate) mod options;
 mod outgoing;
 pub(crate) mod output;
@@ -117,6 +118,8 @@ pub(crate) struct Core {
     /// Those on it that are as their last drive has left them: see `invariants`.
     #[cfg(feature = "sim")]
     left: Vec<(u32, u32)>,
+    /// Connections that end, among many: they wait for the others.
+    pub(crate) leaving: VecDeque<(u32, u32)>,
     /// Last calls that an unwinding callback left over.
     pub(crate) finales: VecDeque<Finale>,
     /// Servers that are over: `on_close` is owed, then they are dropped, outside of every borrow.
@@ -140,6 +143,10 @@ pub(crate) struct Core {
     partial_heads: usize,
     /// Bytes that this drive may write before whoever waits for room has to wait for the next turn.
     writes_left: usize,
+    /// What a drive that begins may write.
+    writes_share: usize,
+    /// Drives of this turn that have written all of it.
+    shares_used: usize,
     /// What the system said when a connection broke, for whoever asks in the same drive.
     io_failure: Option<((u32, u32), Error)>,
     next_generation: u32,
@@ -181,6 +188,7 @@ impl Core {
             dirty: Vec::new(),
             #[cfg(feature = "sim")]
             left: Vec::new(),
+            leaving: VecDeque::new(),
             finales: VecDeque::new(),
             closed_servers: VecDeque::new(),
             trash: Trash::default(),
@@ -197,6 +205,8 @@ impl Core {
             accepts_left: 0,
             partial_heads: 0,
             writes_left: 0,
+            writes_share: options.limits.write_bytes_per_turn,
+            shares_used: 0,
             io_failure: None,
             next_generation: global.wrapping_add(1),
             referenced: 0,
@@ -224,6 +234,10 @@ impl Core {
         self.in_turn = true;
         self.now = self.net.now();
         self.tick = tick_at(self.now);
+        if self.shares_used > 0 {
+            self.shares_used = 0;
+            self.writes_share = self.options.limits.write_bytes_per_turn;
+        }
         let net = &self.net;
         self.date.refresh(self.now, || net.wall_clock());
     }
@@ -264,10 +278,9 @@ impl Core {
 
     /// There is something to do that no event will announce.
     pub(crate) fn has_pending(&self) -> bool {
-        !self.dirty.is_empty()
-            || !self.immediates.is_empty()
-            || !self.finales.is_empty()
-            || !self.closed_servers.is_empty()
+        // What is hardly ever there is asked for at once.
+        let rare = self.leaving.len() | self.finales.len() | self.closed_servers.len();
+        !self.dirty.is_empty() || !self.immediates.is_empty() || rare > 0
     }
 
     /// Something is left that the loop should go on for.
@@ -422,29 +435,17 @@ impl Core {
         if slot.generation != generation {
             return false;
         }
-        let flags = &mut slot.flags;
-        flags.unset(Flags::DIRTY);
-        if readiness.contains(Readiness::READABLE) {
-            flags.set(Flags::READABLE);
-        }
-        if readiness.contains(Readiness::WRITABLE) {
-            flags.unset(Flags::WRITE_BLOCKED);
-        }
-        if readiness.is_closing() {
-            flags.set(Flags::HANGUP.and(Flags::READABLE));
-            if readiness.contains(Readiness::ERROR) && slot.kind != Kind::Listener {
-                flags.set(Flags::BROKEN);
-            }
-        }
+        slot.flags.unset(Flags::DIRTY);
+        slot.take_note(readiness);
         self.current = key;
         self.current_generation = generation;
         self.activity = false;
         self.reads_left = self.options.limits.reads_per_turn;
         self.requests_left = self.options.limits.requests_per_turn;
-        self.writes_left = self.options.limits.write_bytes_per_turn;
         if slot.kind == Kind::Listener {
             self.accepts_left = self.options.limits.accepts_per_turn;
         }
+        self.writes_left = self.writes_share;
         true
     }
 

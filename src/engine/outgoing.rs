@@ -309,7 +309,25 @@ impl Core {
         }
     }
 
-    /// Writes what waits until the system takes no more.
+    /// What is left is for the next turn, most often since the drive has written its share. Where many have, all get
+    /// less.
+    #[cold]
+    pub(super) fn share_is_used_up(&mut self, key: u32) {
+        self.shares_used += usize::from(self.writes_left == 0);
+        if self.shares_used >= SHARES {
+            self.writes_share = self.writes_share.min(SHARE_BYTES_MIN);
+        }
+        self.mark_dirty_later(key);
+    }
+
+    /// Writes what waits until the system takes no more, for the last time: the connection ends.
+    pub(crate) fn flush_at_last(&mut self, key: u32) {
+        self.writes_left = usize::MAX;
+        self.flush(key);
+    }
+
+    /// Writes what waits until the system takes no more, or the drive has written its share: the rest is for the next
+    /// turn then.
     pub(crate) fn flush(&mut self, key: u32) {
         let Core { slots, net, trash, activity, writes_left, .. } = self;
         let slot = &mut slots[key as usize];
@@ -319,8 +337,12 @@ impl Core {
         let output = &mut active.output;
         while !output.is_empty() && !flags.has(WRITES_STOPPED) {
             let (asked, result) = match output.single() {
-                Some(bytes) => (bytes.len(), net.write(source, bytes)),
-                None => output.with_slices(|slices| {
+                Some(bytes) if bytes.len() <= *writes_left => {
+                    (bytes.len(), net.write(source, bytes))
+                }
+                // To a client that takes everything at once it would go on for as long as there is content.
+                _ if *writes_left == 0 => return self.share_is_used_up(key),
+                _ => output.with_slices(*writes_left, |slices| {
                     let asked = slices.iter().map(|slice| slice.len()).sum();
                     (asked, net.write_vectored(source, slices))
                 }),
@@ -352,6 +374,12 @@ impl Core {
         }
     }
 }
+
+/// So many connections may use up their `write_bytes_per_turn` in one turn, and then all have to do with less.
+const SHARES: usize = 8;
+
+/// As much as that.
+const SHARE_BYTES_MIN: usize = 256 * 1024;
 
 /// Writing is of no use now.
 const WRITES_STOPPED: Flags = Flags::WRITE_BLOCKED.and(Flags::WRITE_DEAD).and(Flags::BROKEN);

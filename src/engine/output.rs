@@ -22,6 +22,9 @@ const COMPACT_BYTES_MIN: usize = 64 * 1024;
 /// its copy, up to three times what waits.
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
 
+/// From here on a buffer grows by a quarter at a time.
+const LONG_BUFFER_BYTES: usize = 32 * 1024;
+
 /// Most slices given to one `writev`.
 const WRITE_SLICES_MAX: usize = 32;
 
@@ -142,6 +145,9 @@ impl Output {
                 self.pieces.push_back(Piece::Shared(bytes));
             }
             small => {
+                if self.pieces.is_empty() && self.buffer.len() < BUFFER_BYTES_MAX {
+                    self.make_room(small.len());
+                }
                 let tail = self.tail();
                 if tail.bytes.len() + small.len() > BUFFER_BYTES_MAX {
                     tail.bytes.reserve_exact(small.len());
@@ -153,6 +159,29 @@ impl Output {
         }
     }
 
+    /// Makes room for so many bytes in the buffer.
+    #[inline(always)]
+    fn make_room(&mut self, bytes: usize) {
+        if self.buffer.capacity() - self.buffer.len() < bytes {
+            self.grow(bytes);
+        }
+    }
+
+    /// What is written makes room first: for a reader that is always a little behind the buffer would be twice what
+    /// waits. A long buffer does not double: thousands of them may wait at the high-water mark.
+    #[cold]
+    fn grow(&mut self, bytes: usize) {
+        if !self.kept && self.position > 0 {
+            self.buffer.drain(..self.position);
+            self.position = 0;
+        }
+        let length = self.buffer.len();
+        match length < LONG_BUFFER_BYTES {
+            true => self.buffer.reserve(bytes),
+            false => self.buffer.reserve_exact(bytes.max(length / 4)),
+        }
+    }
+
     /// Appends content as a chunk.
     #[inline]
     pub(crate) fn push_chunk(&mut self, chunk: Chunk<'_>, trash: &mut Trash) {
@@ -161,7 +190,7 @@ impl Output {
         let is_usual = self.pieces.is_empty() && self.buffer.len() < BUFFER_BYTES_MAX;
         if is_usual && length < PIECE_BYTES_MIN {
             const SIZE_AND_ENDS_BYTES: usize = 20;
-            self.buffer.reserve(length + SIZE_AND_ENDS_BYTES);
+            self.make_room(length + SIZE_AND_ENDS_BYTES);
             push_chunk_size(&mut self.buffer, length);
             self.buffer.extend_from_slice(chunk.as_slice());
             self.buffer.extend_from_slice(b"\r\n");
@@ -200,10 +229,10 @@ impl Output {
         self.pieces.is_empty().then(|| &self.buffer[self.position..])
     }
 
-    /// Runs `write` with the first slices that wait, up to the size one call is best given.
-    pub(crate) fn with_slices<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+    /// Runs `write` with the first slices that wait, up to the size one call is best given, and to `most` bytes.
+    pub(crate) fn with_slices<R>(&self, most: usize, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
-        let (mut count, mut room) = (0, WRITE_BYTES_MAX);
+        let (mut count, mut room) = (0, WRITE_BYTES_MAX.min(most));
         let whole =
             std::iter::once(&self.buffer[..]).chain(self.pieces.iter().map(Piece::as_slice));
         let mut skip = self.position;

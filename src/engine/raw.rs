@@ -37,7 +37,7 @@ impl Core {
             if flags.has(Flags::DESTROYED) {
                 // What was written before is on its way: a refusal, then `destroy`, is how upgrades are
                 // declined. What the system does not take at once is given up.
-                self.flush(key);
+                self.flush_at_last(key);
                 return self.drop_connection(key, None);
             }
             if flags.has(Flags::LINGERING) {

@@ -121,7 +121,7 @@ impl Core {
             return self.cut_off(key, Some(error));
         }
         // What the system takes now was finished, and what breaks the request is no error of the response then.
-        self.flush(key);
+        self.flush_at_last(key);
         if self.slots[key as usize].flags.has(Flags::BROKEN) {
             return self.drop_connection(key, Some(error));
         }
@@ -166,7 +166,7 @@ impl Core {
             return self.drop_connection(key, error);
         };
         active.drop_unended(trash);
-        self.flush(key);
+        self.flush_at_last(key);
         let slot = &self.slots[key as usize];
         let would_look_whole = slot.active.as_deref().is_some_and(Active::would_look_whole);
         if would_look_whole || slot.flags.has(Flags::BROKEN) {

@@ -9,7 +9,7 @@ use crate::engine::output::Output;
 use crate::engine::server_clock::Pace;
 use crate::error::Error;
 use crate::h1::{BodyDecoder, Head, HeadProgress, Outgoing};
-use crate::net::{Source, Time};
+use crate::net::{Readiness, Source, Time};
 
 /// Names one exchange on one connection. The generation changes with the slot's owner, the sequence with
 /// the exchange, so a stale name never reaches a stranger.
@@ -53,7 +53,7 @@ impl Flags {
     pub(crate) const BROKEN: Flags = Flags(1 << 3);
     /// The peer's end of stream was read.
     pub(crate) const END_OF_INPUT: Flags = Flags(1 << 4);
-    /// Is on the dirty list.
+    /// Is on the dirty list, or on that of those who leave.
     pub(crate) const DIRTY: Flags = Flags(1 << 5);
     /// The user asked for the end; no handle reaches it any more.
     pub(crate) const DESTROYED: Flags = Flags(1 << 6);
@@ -118,6 +118,26 @@ pub(crate) struct Slot {
     pub(crate) flags: Flags,
     pub(crate) kind: Kind,
     pub(crate) active: Option<Box<Active>>,
+}
+
+impl Slot {
+    /// What an event says of the socket.
+    #[inline(always)]
+    pub(super) fn take_note(&mut self, readiness: Readiness) {
+        let flags = &mut self.flags;
+        if readiness.contains(Readiness::READABLE) {
+            flags.set(Flags::READABLE);
+        }
+        if readiness.contains(Readiness::WRITABLE) {
+            flags.unset(Flags::WRITE_BLOCKED);
+        }
+        if readiness.is_closing() {
+            flags.set(Flags::HANGUP.and(Flags::READABLE));
+            if readiness.contains(Readiness::ERROR) && self.kind != Kind::Listener {
+                flags.set(Flags::BROKEN);
+            }
+        }
+    }
 }
 
 /// Where an exchange stands.

@@ -100,7 +100,7 @@ impl Core {
             match written.front() {
                 Some((place, _)) if *place > taken => return None,
                 Some(_) if budget_for_more == 0 => {
-                    self.mark_dirty_later(key);
+                    self.share_is_used_up(key);
                     return Some(Event::Done);
                 }
                 Some(_) => {
@@ -142,7 +142,7 @@ impl Core {
         active.need_drain = true;
         let displaced = active.callbacks_mut().drain.put_back(callback);
         debug_assert!(displaced.is_none(), "nothing ran since it was taken out");
-        self.mark_dirty_later(key);
+        self.share_is_used_up(key);
         Some(Event::Done)
     }
 

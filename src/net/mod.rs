@@ -404,6 +404,12 @@ impl Net {
         }
     }
 
+    /// The system may hold as much of this connection's output as it likes: the program is about to end, and what the
+    /// system has goes out without it.
+    pub(crate) fn unbound_unsent(&self, source: &Source) {
+        source.unbound_unsent();
+    }
+
     /// The error that waits on a broken socket, if the system still knows it.
     pub(crate) fn take_error(&self, source: &Source) -> Option<io::Error> {
         source.take_error()

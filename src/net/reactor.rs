@@ -13,6 +13,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::remote::Waker;
 use super::{Address, ListenOptions, Readiness, Ready, Source, Time, WAKE};
 
+/// What a socket is given beyond what is on its way to the peer: enough for the time until the next turn.
+pub(super) const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
 /// The operating system's side of one event loop.
 #[derive(Debug)]
 pub(crate) struct Reactor {
@@ -162,6 +165,7 @@ pub(super) fn listen(address: &Address, options: &ListenOptions) -> io::Result<S
                 // Said in both cases: the system's default differs between kernels and settings.
                 socket.set_only_v6(options.ipv6_only)?;
             }
+            bound_unsent(&socket, Some(UNSENT_BYTES_MAX));
             bind_and_listen(&socket, &SockAddr::from(*ip), backlog)?;
             Ok(Source::TcpListener(mio::net::TcpListener::from_std(socket.into())))
         }
@@ -172,6 +176,19 @@ pub(super) fn listen(address: &Address, options: &ListenOptions) -> io::Result<S
         }
     }
 }
+
+/// What the system may hold of a connection's output beyond what is on its way. By itself it takes some 4 MB for each
+/// client that does not read, and a client that reads in sips has it send them one by one within a single call.
+/// Connections have it from their listener, so it costs them no call of their own. `None`: as much as it likes.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn bound_unsent(socket: &Socket, bytes: Option<u32>) {
+    // Where it fails, as with Unix sockets, the system holds more, and everything else is the same.
+    let _ = socket.set_tcp_notsent_lowat(bytes.unwrap_or(u32::MAX));
+}
+
+/// Elsewhere the system's own limits stand.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn bound_unsent(_: &Socket, _: Option<u32>) {}
 
 fn bind_and_listen(socket: &Socket, address: &SockAddr, backlog: i32) -> io::Result<()> {
     socket.set_nonblocking(true)?;

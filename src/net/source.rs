@@ -216,6 +216,12 @@ impl Source {
         }
     }
 
+    pub(super) fn unbound_unsent(&self) {
+        if let Source::Tcp(stream) = self {
+            super::reactor::bound_unsent(&SockRef::from(stream), None);
+        }
+    }
+
     pub(super) fn take_error(&self) -> Option<io::Error> {
         match self {
             Source::Tcp(stream) => stream.take_error().ok().flatten(),
@@ -306,6 +312,7 @@ pub(super) fn adopt_listener(socket: OwnedFd, backlog: u32) -> io::Result<Source
     socket.set_nonblocking(true)?;
     // Of one that listens already it sets the backlog.
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    super::reactor::bound_unsent(&socket, Some(super::reactor::UNSENT_BYTES_MAX));
     if socket.local_addr()?.is_unix() {
         return Ok(Source::UnixListener(UnixListener::from_std(OwnedFd::from(socket).into())));
     }

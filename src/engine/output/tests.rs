@@ -13,7 +13,7 @@ fn drain(output: &mut Output, step: usize) -> Vec<u8> {
                 out.extend_from_slice(&bytes[..n]);
                 n
             }
-            None => output.with_slices(|slices| {
+            None => output.with_slices(usize::MAX, |slices| {
                 let n = slices.iter().map(|s| s.len()).sum::<usize>().min(step);
                 let all: Vec<u8> = slices.iter().flat_map(|s| s.iter().copied()).collect();
                 out.extend_from_slice(&all[..n]);
