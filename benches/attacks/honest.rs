@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use crate::server::NOTHING;
 use crate::wire;
 
 /// Between two requests.
@@ -45,6 +46,25 @@ pub(crate) fn err(port: u16) -> io::Result<()> {
     let mut stream = connect(port)?;
     stream.write_all(b"no HTTP\r\n\r\n")?;
     stream.read_to_end(&mut Vec::new()).map(drop)
+}
+
+/// Waits until the server has nothing left of an attack that is over; else says what it has.
+pub(crate) fn await_rest(port: u16) -> io::Result<()> {
+    let request = b"GET /left HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut stream = connect(port)?;
+    let began = Instant::now();
+    loop {
+        stream.write_all(request)?;
+        let (head, _) = wire::read_head(&mut stream)?;
+        let left = head.lines().find_map(|line| line.strip_prefix("X-Left: ")).unwrap_or_default();
+        if left == NOTHING {
+            return Ok(());
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(io::Error::other(left.to_owned()));
+        }
+        thread::sleep(PACE);
+    }
 }
 
 fn connect(port: u16) -> io::Result<TcpStream> {

@@ -2,8 +2,8 @@
 //! words choose attacks by their names. Prints a table.
 //!
 //! Each attack meets a fresh server, and each time another client makes small requests all along. It fails where the
-//! process grows by more than is stated, where an attacker gets what it must not get, or where the other client is not
-//! served. How soon that one is served is only told: it depends on what else the machine does.
+//! process grows by more than is stated, where an attacker gets what it must not get, where the other client is not
+//! served, or where something is left of the attack when it is over. How soon that one is served is only told: it depends on what else the machine does.
 //!
 //! As a test (`cargo test --benches`) it does the same with fewer connections and shorter clocks.
 
@@ -111,6 +111,8 @@ struct Report {
     cpu: Duration,
     time: Duration,
     others: io::Result<Histogram<u64>>,
+    /// The error says what is left when it is over.
+    rest: io::Result<()>,
     survived: bool,
 }
 
@@ -145,6 +147,7 @@ fn assault(attack: &Attack, scale: Scale, size: &str) -> Result<Report, Failure>
         cpu: process.cpu_time().saturating_sub(cpu),
         time: began.elapsed(),
         others: others.map_err(panicked)?,
+        rest: honest::await_rest(target.port),
         survived: process.is_running(),
     })
 }
@@ -201,6 +204,9 @@ impl Report {
         }
         if let Err(error) = &self.others {
             failures.push(format!("{}: another client was not served: {error}", attack.name));
+        }
+        if let Err(error) = &self.rest {
+            failures.push(format!("{}: when it was over, this was left: {error}", attack.name));
         }
         if !self.survived {
             failures.push(format!("{}: the server's process is gone", attack.name));

@@ -1,13 +1,14 @@
 //! The process that is attacked: a server written as a user would, and a client inside it that asks whom it is
 //! told to. Nothing here defends anything.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use onloop::http::{self, IncomingResponse, Request, RequestOptions, Response, ServerOptions};
+use onloop::sim::{self, LoopStats};
 use onloop::{EventLoop, LoopHandle};
 
 use crate::scale::Clocks;
@@ -33,10 +34,49 @@ pub(crate) fn run(clocks: Clocks) -> Result<(), Box<dyn Error>> {
         .max_header_size(HEAD_BYTES_MAX)
         .backlog(4096);
     let server = http::Server::new(lp, options)?;
-    server.on_request(move |req, res| route(lp, clocks, &req, res));
+    let left = Rc::new(Left::default());
+    let told = Rc::clone(&left);
+    server.on_request(move |req, res| match req.url() {
+        "/left" => {
+            told.is_asked.set(true);
+            res.set_header("X-Left", told.answer.borrow().as_str())?;
+            res.end("");
+            Ok(())
+        }
+        _ => route(lp, clocks, &req, res),
+    });
     server.listen("127.0.0.1:0")?;
     println!("listening on http://127.0.0.1:{}", server.port());
-    Ok(event_loop.run()?)
+    while event_loop.is_alive() {
+        event_loop.turn(None)?;
+        if left.is_asked.take() {
+            *left.answer.borrow_mut() = left_of(&event_loop);
+        }
+    }
+    Ok(())
+}
+
+/// What is left of an attack: looked at behind the turn in which that is asked, and told to who asks next.
+#[derive(Default)]
+struct Left {
+    is_asked: Cell<bool>,
+    answer: RefCell<String>,
+}
+
+/// What is left beside the connection of who asks.
+pub(crate) const NOTHING: &str = "nothing";
+
+fn left_of(event_loop: &EventLoop) -> String {
+    if let Err(why) = sim::check(event_loop) {
+        return why;
+    }
+    let stats = sim::stats(event_loop);
+    // The listener, the server and its connection are there; free connections and repetitions are no rest.
+    let mut who_asks = LoopStats::default();
+    (who_asks.listeners, who_asks.servers, who_asks.server_connections) = (1, 1, 1);
+    who_asks.free_connections = stats.free_connections;
+    who_asks.repeated_requests = stats.repeated_requests;
+    if stats == who_asks { NOTHING.to_owned() } else { format!("{stats:?}") }
 }
 
 fn route(lp: LoopHandle, clocks: Clocks, req: &Request, res: Response) -> onloop::Result<()> {
