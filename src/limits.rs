@@ -132,8 +132,8 @@ limits! {
     /// | bytes of one request or response that `writev` is given | 448 KiB in 32 pieces | the next call takes the rest |
     /// | bytes of one output buffer | 256 KiB and the piece that goes beyond | another one is begun behind it |
     /// | bytes of a file in one slice | 256 KiB, copied 64 KiB | the next slice takes the rest |
-    /// | connections that write `write_bytes_per_turn` in one turn | 8 | 256 KiB is what each may write from then on |
-    /// | bytes that Linux holds of a server's connection, beyond what is on its way to the client | 128 KiB until the server closes | the rest waits here |
+    /// | connections that write `write_bytes_per_turn` in one turn | 16 | 256 KiB is what each may write from then on |
+    /// | bytes that Linux holds of a server's connection, beyond what is on its way to the client | 1 MiB until the server closes | the rest waits here |
     /// | connections of servers that are ended in one turn where more want to end | twice `accepts_per_turn` | the next turns take the rest, behind everything else |
     /// | slices of a file for one connection in one turn | 8 | the next turn takes the rest |
     /// | URLs whose parts are remembered | 16 of 256 bytes | the URL is read again |

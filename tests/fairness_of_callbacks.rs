@@ -213,6 +213,6 @@ fn one_large_piece_for_a_client_that_takes_everything() {
 
 #[test]
 fn large_pieces_for_clients_that_take_everything() {
-    let most = most_of_large_pieces(16);
-    assert!(most <= 10 * TURN_BYTES_MAX + TURN_BYTES_MAX / 2, "{most} bytes in one turn");
+    let most = most_of_large_pieces(32);
+    assert!(most <= 20 * TURN_BYTES_MAX, "{most} bytes in one turn");
 }

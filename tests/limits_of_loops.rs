@@ -261,14 +261,14 @@ fn the_largest_limits_there_are_can_be_asked_for() {
 #[cfg(target_os = "linux")]
 fn the_system_holds_little_for_a_client_that_does_not_read() {
     const PIECE: &[u8] = &[b'x'; 16 * 1024];
-    const MOST: usize = 1 << 20;
+    const MOST: usize = 2 << 20;
     let mut world = World::new();
     let written = Rc::new(Cell::new(0));
     let count = Rc::clone(&written);
     let server = world.serve(move |_req, res| {
         let count = Rc::clone(&count);
         let more = move || {
-            while count.get() < 8 * MOST {
+            while count.get() < 4 * MOST {
                 count.set(count.get() + PIECE.len());
                 if !res.write(PIECE) {
                     return;

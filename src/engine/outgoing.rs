@@ -376,7 +376,7 @@ impl Core {
 }
 
 /// So many connections may use up their `write_bytes_per_turn` in one turn, and then all have to do with less.
-const SHARES: usize = 8;
+const SHARES: usize = 16;
 
 /// As much as that.
 const SHARE_BYTES_MIN: usize = 256 * 1024;

@@ -45,7 +45,8 @@ macro_rules! writable_methods {
 
         /// Ends the message, with its last or only content; `""` for none. Content given only here gets a
         /// `Content-Length`. A second `end` does nothing. Of a socket, the end of our side of the stream
-        /// follows; the peer may go on sending. (Node: `end`)
+        /// follows; the peer may go on sending, for as long as it likes where no `set_timeout` says otherwise.
+        /// (Node: `end`)
         #[inline]
         pub fn end<'a>(&self, content: impl Into<crate::http::Chunk<'a>>) {
             let content = content.into();
