@@ -81,9 +81,9 @@ fn a_client_error_is_answered_where_nothing_of_the_response_has_left() {
             let head = get(path, "Transfer-Encoding: chunked\r\n");
             let mut peer = world.connect(&server);
             peer.send(head + "2\r\nab\r\nz");
+            let ending = world.until_end(&mut peer);
             let end = log.clone();
             world.until(&context, || end.has("close"));
-            let ending = world.until_end(&mut peer);
             let text = peer.text();
             let answers = text.matches("HTTP/1.1 ").count() - text.matches("HTTP/1.1 102").count();
             // What has begun is dropped where it was not out, and nothing else comes in its place.

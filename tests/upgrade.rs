@@ -227,6 +227,7 @@ fn a_client_takes_a_switch_to_what_it_asked_for_and_nothing_else() {
         (&ASKS, format!("{SAID}Upgrade: ECHO")),
         (&ASKS, format!("{SAID}Upgrade: chat/2")),
         (&ASKS, format!("{SAID}Upgrade: chat/2, echo")),
+        (&ASKS, format!("{SAID}Upgrade: , echo,")),
         (&BOTH, format!("{SAID}Upgrade: echo")),
         (&ASKS, "HTTP/1.1 101 x\r\nUpgrade: echo\r\nConnection: x\r\nConnection: upgrade".into()),
     ] {

@@ -303,9 +303,9 @@ fn read_response(kind: Kind, bytes: &[u8], ends: bool) -> Expected {
     let head = loop {
         let Ok((head, length)) = oracle::response(rest) else { return expected };
         rest = &rest[length..];
-        // RFC 9110 §15.2.2: it has to say to what.
-        let names_protocol = oracle::values(&head.fields, "upgrade").next().is_some();
-        if head.status == 101 && !(kind == Kind::Upgrade && names_protocol) {
+        // RFC 9110 §15.2.2, §7.8: it has to say to what, which has to be what was asked for.
+        let is_switch = kind == Kind::Upgrade && oracle::is_switch_to(&head, "x");
+        if head.status == 101 && !is_switch {
             return expected;
         }
         if head.status == 101 || head.status >= 200 {

@@ -404,7 +404,8 @@ fn finish(world: &Shared, mut event_loop: EventLoop) {
         end_all(world);
         turn(&mut event_loop, Duration::from_secs(5));
         turns += 1;
-        assert!(turns < 100, "the loop does not end: {:?}", stats(&event_loop));
+        // A network that delivers byte by byte has a turn for each.
+        assert!(turns < 5_000, "the loop does not end: {:?}", stats(&event_loop));
         drop(world.listener.accept());
     }
     let left = stats(&event_loop);

@@ -264,6 +264,14 @@ pub fn offers_upgrade(head: &Head) -> bool {
         && has_element(&head.fields, "connection", "upgrade")
 }
 
+/// The same for a 101: to this protocol, and to no other.
+pub fn is_switch_to(head: &Head, protocol: &str) -> bool {
+    let mut named = elements(&head.fields, "upgrade").filter(|element| !element.is_empty());
+    offers_upgrade(head)
+        && has_element(&head.fields, "upgrade", protocol)
+        && named.all(|element| element.eq_ignore_ascii_case(protocol.as_bytes()))
+}
+
 /// `content_length` and `transfer.encoding`, as CGI would fold them.
 fn looks_like_framing(name: &[u8]) -> bool {
     ["content-length", "transfer-encoding"].iter().any(|framing| {

@@ -80,7 +80,7 @@ impl LoopHandle {
         }
     }
 
-    /// A means for other threads to have something run on the loop. See [`EventLoop::remote`].
+    /// A means for other threads to have something run on the loop. See [`EventLoop::remote`](crate::EventLoop::remote).
     ///
     /// # Errors
     /// `ERR_LOOP_CLOSED` when the loop is gone.
@@ -90,7 +90,7 @@ impl LoopHandle {
         })
     }
 
-    /// Has [`EventLoop::run`] return after the present turn; it can be run again.
+    /// Has [`EventLoop::run`](crate::EventLoop::run) return after the present turn; it can be run again.
     pub fn stop(self) {
         self.with(|core| core.stopped = true);
     }

@@ -196,10 +196,10 @@ impl Meaning {
 
 /// Whether a 101 names one of the protocols that its request has asked for in these fields, and no other: RFC 9110 §7.8.
 pub(crate) fn is_switch(head: &Head, asked: &FieldList) -> bool {
-    let mut named = head.find_all("upgrade").flat_map(list_elements).peekable();
+    let is_named = |protocol: &&[u8]| !protocol.is_empty();
+    let mut named = head.find_all("upgrade").flat_map(list_elements).filter(is_named).peekable();
     let is_asked = |protocol: &[u8]| {
-        let mut lines = asked.all(b"upgrade").flat_map(list_elements);
-        !protocol.is_empty() && lines.any(|asked| names_equal(asked, protocol))
+        asked.all(b"upgrade").flat_map(list_elements).any(|asked| names_equal(asked, protocol))
     };
     named.peek().is_some() && named.all(is_asked)
 }
