@@ -22,6 +22,10 @@ const COMPACT_BYTES_MIN: usize = 64 * 1024;
 /// its copy, up to three times what waits.
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
 
+/// What stands around a chunk: its size and the ends of lines, and perhaps the last chunk. Were there no room for them, a
+/// long buffer would double for two bytes.
+const FRAMING_BYTES: usize = 32;
+
 /// From here on a buffer grows by a quarter at a time.
 const LONG_BUFFER_BYTES: usize = 32 * 1024;
 
@@ -146,7 +150,7 @@ impl Output {
             }
             small => {
                 if self.pieces.is_empty() && self.buffer.len() < BUFFER_BYTES_MAX {
-                    self.make_room(small.len());
+                    self.make_room(small.len() + FRAMING_BYTES);
                 }
                 let tail = self.tail();
                 if tail.bytes.len() + small.len() > BUFFER_BYTES_MAX {
@@ -176,7 +180,7 @@ impl Output {
             self.position = 0;
         }
         let length = self.buffer.len();
-        match length < LONG_BUFFER_BYTES {
+        match length + bytes < LONG_BUFFER_BYTES {
             true => self.buffer.reserve(bytes),
             false => self.buffer.reserve_exact(bytes.max(length / 4)),
         }
@@ -189,8 +193,7 @@ impl Output {
         // The usual case in one piece.
         let is_usual = self.pieces.is_empty() && self.buffer.len() < BUFFER_BYTES_MAX;
         if is_usual && length < PIECE_BYTES_MIN {
-            const SIZE_AND_ENDS_BYTES: usize = 20;
-            self.make_room(length + SIZE_AND_ENDS_BYTES);
+            self.make_room(length + FRAMING_BYTES);
             push_chunk_size(&mut self.buffer, length);
             self.buffer.extend_from_slice(chunk.as_slice());
             self.buffer.extend_from_slice(b"\r\n");
