@@ -229,6 +229,33 @@ fn a_client_that_leaves_after_its_request_is_no_error_of_the_request() {
 }
 
 #[test]
+fn what_breaks_a_response_off_is_told_to_its_request_where_nobody_else_listens() {
+    let log = Log::new();
+    let notes = log.clone();
+    let waiting: Rc<Cell<Option<Response>>> = Rc::default();
+    let keeps = Rc::clone(&waiting);
+    let mut world = World::new();
+    let server = world.serve(move |req, res| {
+        req.resume();
+        req.on_end(notes.noting("end"));
+        req.on_aborted(notes.noting("aborted"));
+        req.on_error(notes.noting_error("error"));
+        req.on_close(notes.noting("request closed"));
+        keeps.set(Some(res));
+    });
+    let mut peer = world.send(&server, post("/", "content"));
+    let lines = log.clone();
+    world.until("the request", || lines.has("end"));
+    peer.stop_reading();
+    waiting.take().expect("a request").end(vec![b'x'; 50_000_000]);
+    world.turn();
+    // With unread bytes: the system resets the connection.
+    drop(peer);
+    world.until("the end", || lines.has("request closed"));
+    assert_eq!(log.all(), ["end", "error ECONNRESET", "request closed"]);
+}
+
+#[test]
 fn an_answer_is_given_as_it_came() {
     // Nobody follows it, unpacks it or keeps its cookies.
     let log = Log::new();

@@ -22,8 +22,8 @@ use crate::oracle::{self, Fields, Stop, Text};
 
 /// Longer than all pieces of an input take to arrive.
 const LATE: Duration = Duration::from_secs(10);
-/// Longer than every clock of the server.
-const PATIENCE: Duration = Duration::from_secs(500);
+/// Longer than every clock of the server, and than as many requests for `/late` as an input has room for.
+const PATIENCE: Duration = Duration::from_secs(5000);
 
 /// What a handler saw.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -230,6 +230,8 @@ fn handle(lp: LoopHandle, log: &Log, req: Request, res: Response) -> onloop::Res
         exchange.trailers =
             fields.map(|(name, value)| (name.as_str().into(), value.into())).collect();
     });
+    // Else the request would be told of what breaks the response off, behind its end.
+    res.on_error(|_| {});
     body.on_error(move |error| failed.borrow_mut()[number].outcomes.push(error.code()));
     body.on_close(move || closed.borrow_mut()[number].closes += 1);
     let path = req.url().split('?').next().unwrap_or_default().to_owned();

@@ -348,7 +348,9 @@ impl Body {
     }
 
     /// Sets what is called when the message breaks off: the peer went away, its bytes are malformed, a
-    /// clock ran out. Comes before `on_close`. (Node: `'error'` of an incoming message)
+    /// clock ran out. Comes before `on_close`. It is told of what breaks off the outgoing message of the
+    /// exchange as well, behind `on_end` too, where that has no `on_error` of its own: an error is told once,
+    /// and to somebody. (Node: `'error'` of an incoming message)
     pub fn on_error<R: Outcome>(&self, callback: impl FnOnce(Error) -> R + 'static) {
         super::set_error_hook(
             self.shell,

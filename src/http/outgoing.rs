@@ -282,7 +282,8 @@ macro_rules! outgoing_methods {
 
         /// Sets what is called when the exchange fails, before `on_close`; never inside a call. An error of
         /// the incoming message goes to that message's `on_error` where it is set, and nowhere else once a
-        /// response was sent as a whole. (Node: `'error'`)
+        /// response was sent as a whole. Where this is not set, that message's `on_error` is told of what
+        /// breaks this one off. (Node: `'error'`)
         pub fn on_error<R: crate::http::Outcome>(
             &self,
             callback: impl FnOnce(crate::Error) -> R + 'static,
