@@ -253,7 +253,7 @@ limits! {
     fn requests_per_turn(count: usize) -> usize = 64, count.max(1);
 
     /// Bytes of one connection that are written in one go, as for [`Limits::accepts_per_turn`], before what waits, and
-    /// callbacks that may write more (`on_drain`, `on_written`), have to wait for the next turn; at least 1. Where eight
+    /// callbacks that may write more (`on_drain`, `on_written`), have to wait for the next turn; at least 1. Where sixteen
     /// connections have written as much in a turn, all have to do with 256 KiB.
     fn write_bytes_per_turn(bytes: usize) -> usize = 512 * 1024, bytes.max(1);
 

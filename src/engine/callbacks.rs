@@ -233,17 +233,24 @@ pub(crate) struct Finale {
     pub(crate) end: bool,
     /// All bytes of our message were handed to the system.
     pub(crate) finish: bool,
-    /// What broke the exchange; delivered to the incoming message where that was cut off, else to the
-    /// outgoing one; where only the other has a listener, to that.
+    /// What broke the exchange, told once.
     pub(crate) error: Option<Error>,
-    /// The incoming message was cut off: the error is its own.
-    pub(crate) cut_off: bool,
-    /// The outgoing message was sent as a whole before and has nothing to do with the error.
-    pub(crate) error_is_incoming: bool,
+    pub(crate) told: Told,
     /// The incoming message was cut off: `on_aborted` is owed.
     pub(crate) aborted: bool,
     /// Nobody was told of the end of the request: it closes behind its response.
     pub(crate) request_closes_last: bool,
+}
+
+/// Whose `on_error` is told what broke an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The outgoing message's, else the incoming one's.
+    Outgoing,
+    /// The incoming message's, which was cut off, else the outgoing one's.
+    Incoming,
+    /// The incoming message's and no other: the outgoing one has nothing to do with the error.
+    IncomingAlone,
 }
 
 /// One call of a [`Finale`], ready to be made.
@@ -262,8 +269,7 @@ impl Finale {
             end: false,
             finish: over.finished,
             error: None,
-            cut_off: false,
-            error_is_incoming: false,
+            told: Told::Outgoing,
             aborted: false,
             request_closes_last: false,
         }
@@ -307,10 +313,10 @@ impl Finale {
         if let Some(error) = self.error.take() {
             let (incoming, outgoing) =
                 (&mut callbacks.incoming_error, &mut callbacks.outgoing_error);
-            let listener = match (self.error_is_incoming, self.cut_off) {
-                (true, _) => incoming.take(),
-                (false, true) => incoming.take().or_else(|| outgoing.take()),
-                (false, false) => outgoing.take().or_else(|| incoming.take()),
+            let listener = match self.told {
+                Told::IncomingAlone => incoming.take(),
+                Told::Incoming => incoming.take().or_else(|| outgoing.take()),
+                Told::Outgoing => outgoing.take().or_else(|| incoming.take()),
             };
             match listener {
                 Some(listener) => return Some(FinalCall::Error(listener, error)),

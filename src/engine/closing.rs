@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::Core;
-use crate::engine::callbacks::{Callbacks, Finale};
+use crate::engine::callbacks::{Callbacks, Finale, Told};
 use crate::engine::cork::Corked;
 use crate::engine::deadlines::ticks;
 use crate::engine::event::{Event, Input};
@@ -136,9 +136,12 @@ impl Core {
         }
         let mut finale = Finale::quiet(remains.callbacks?, remains.over);
         finale.aborted = remains.aborted;
-        finale.cut_off = remains.aborted;
-        finale.error_is_incoming =
-            remains.is_response && remains.over.finished && remains.failure.is_none();
+        let is_sent = remains.is_response && remains.over.finished && remains.failure.is_none();
+        finale.told = match (is_sent, remains.aborted) {
+            (true, _) => Told::IncomingAlone,
+            (false, true) => Told::Incoming,
+            (false, false) => Told::Outgoing,
+        };
         finale.error = remains.failure.or(error);
         Some(finale)
     }

@@ -2,7 +2,7 @@
 //! connections that break, clocks that run out.
 
 use crate::engine::Core;
-use crate::engine::callbacks::Finale;
+use crate::engine::callbacks::{Finale, Told};
 use crate::engine::event::{Event, Input};
 use crate::engine::server::ClientErrorFn;
 use crate::engine::server_side::Step;
@@ -150,9 +150,8 @@ impl Core {
             }
         }
         let mut finale = Finale::quiet(told, over);
-        (finale.finish, finale.aborted, finale.cut_off) = (false, true, true);
-        finale.error_is_incoming = true;
-        finale.error = Some(error);
+        (finale.finish, finale.aborted) = (false, true);
+        (finale.error, finale.told) = (Some(error), Told::IncomingAlone);
         Event::Final(finale)
     }
 

@@ -10,7 +10,8 @@ use crate::net::timers::TimerKey;
 use crate::posts::Remote;
 use crate::shell::LoopShell;
 
-/// A handle to an [`EventLoop`](crate::EventLoop): small, `Copy`, for this thread only. It does nothing once the loop is gone.
+/// A handle to an [`EventLoop`](crate::EventLoop): small, `Copy`, for this thread only. It does nothing once the loop is
+/// gone.
 #[derive(Clone, Copy)]
 pub struct LoopHandle {
     pub(super) shell: &'static LoopShell,

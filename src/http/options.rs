@@ -249,16 +249,17 @@ impl ServerOptions {
         self
     }
 
-    /// The hard cap of what one response, or a connection after an upgrade or CONNECT, may leave unsent. A `write` beyond it ends the exchange with
-    /// `ERR_BUFFER_OUT_OF_BOUNDS`; one piece of any size is always taken. Default: the loop's,
-    /// [`Limits::max_buffered`], 16 MiB.
+    /// The hard cap of what one response, or a connection after an upgrade or CONNECT, may leave unsent. A `write`
+    /// beyond it ends the exchange with `ERR_BUFFER_OUT_OF_BOUNDS`; one piece of any size is always taken. Default: the
+    /// loop's, [`Limits::max_buffered`], 16 MiB.
     pub fn max_buffered(mut self, bytes: usize) -> Self {
         self.limits.max_buffered = Some(bytes);
         self
     }
 
     /// From so many unsent bytes on, `write` of a response, or of a connection after an upgrade or CONNECT, returns
-    /// false, and `on_drain` comes when there are fewer. At least 1. Default: the loop's, [`Limits::high_water_mark`], 64 KiB.
+    /// false, and `on_drain` comes when there are fewer. At least 1. Default: the loop's,
+    /// [`Limits::high_water_mark`], 64 KiB.
     pub fn high_water_mark(mut self, bytes: usize) -> Self {
         self.limits.high_water_mark = Some(bytes);
         self

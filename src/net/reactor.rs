@@ -13,8 +13,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::remote::Waker;
 use super::{Address, ListenOptions, Readiness, Ready, Source, Time, WAKE};
 
-/// What a socket is given beyond what is on its way to the peer. Less would cut responses of a megabyte into many writes: with
-/// 512 KiB they cost half as much again.
+/// What a socket is given beyond what is on its way to the peer. Less would cut responses of a megabyte into many
+/// writes: with 512 KiB they cost half as much again.
 pub(super) const UNSENT_BYTES_MAX: u32 = 1024 * 1024;
 
 /// The operating system's side of one event loop.
