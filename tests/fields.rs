@@ -3,8 +3,11 @@
 
 mod common;
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use common::{World, get};
-use onloop::http::Response;
+use onloop::http::{self, RequestOptions, Response};
 
 #[test]
 fn fields_are_added_where_the_user_has_not_said_otherwise() {
@@ -69,6 +72,38 @@ fn fields_keep_their_order_and_the_last_spelling() {
     assert!(stands, "{}", String::from_utf8_lossy(&head));
 }
 
+/// What CGI and its heirs, or whoever is careless with hyphens, can take for what frames a message.
+const LOOK_ALIKES: [&str; 4] =
+    ["Content_Length", "content.length", "Transfer_Encoding", "transfer~encoding"];
+
+#[test]
+fn what_a_request_could_be_framed_by_elsewhere_is_refused() {
+    let mut world = World::new();
+    let server = world.serve(|req, res| {
+        assert!(req.headers().all(|(name, _)| !http::is_hop_by_hop(name) || name == "Connection"));
+        assert_eq!(req.header("content_lengths"), Some("1"));
+        res.end("");
+    });
+    let url = format!("http://{}/", server.address().unwrap());
+    for name in LOOK_ALIKES {
+        let options = RequestOptions::new("GET", &url).header(name, "0");
+        let refused = http::request_with(world.lp, &options).unwrap_err();
+        assert_eq!(refused.code(), "ERR_INVALID_HTTP_TOKEN", "{name}");
+    }
+    let request = http::request(world.lp, "GET", &url).unwrap();
+    for name in LOOK_ALIKES {
+        assert_eq!(request.set_header(name, "0").unwrap_err().code(), "ERR_INVALID_HTTP_TOKEN");
+        assert_eq!(request.append_header(name, "0").unwrap_err().code(), "ERR_INVALID_HTTP_TOKEN");
+    }
+    request.set_header("Content_Lengths", "1").unwrap();
+    request.end("");
+    let status = Rc::new(Cell::new(0));
+    let seen = Rc::clone(&status);
+    request.on_response(move |response| seen.set(response.status()));
+    world.until("the answer", || status.get() != 0);
+    assert_eq!(status.get(), 200);
+}
+
 #[test]
 fn refused_fields_are_errors_and_never_on_the_wire() {
     let mut world = World::new();
@@ -97,6 +132,11 @@ fn refused_fields_are_errors_and_never_on_the_wire() {
         ] {
             let refused = res.set_header(name, value);
             assert_eq!(code(refused), "ERR_HTTP_INVALID_HEADER_VALUE", "{name}: {value}");
+        }
+        for name in LOOK_ALIKES {
+            assert_eq!(code(res.set_header(name, "0")), "ERR_INVALID_HTTP_TOKEN", "{name}");
+            assert_eq!(code(res.append_header(name, "0")), "ERR_INVALID_HTTP_TOKEN", "{name}");
+            assert_eq!(code(res.set_headers([(name, "0")])), "ERR_INVALID_HTTP_TOKEN", "{name}");
         }
         res.append_header("Content-Length", 2)?;
         let twice = res.append_header("content-length", 2);

@@ -192,6 +192,11 @@ fn steers_framing(name: &str) -> bool {
 
 #[cold]
 fn check_framing_field(fields: &FieldList, name: &str, value: &[u8], place: Place) -> Result<()> {
+    if resembles_framing(name.as_bytes()) && !steers_framing(name) {
+        // CGI and its heirs write both with an underscore, and the next reader may: a server of ours refuses it.
+        let message = format!("{name} can be taken for a Content-Length or Transfer-Encoding");
+        return Err(Error::local("ERR_INVALID_HTTP_TOKEN", message));
+    }
     let is_length = name.eq_ignore_ascii_case("content-length");
     if is_length && decimal(value).is_none() {
         let message = "a Content-Length is a decimal number of bytes";

@@ -44,6 +44,7 @@ pub use crate::content::Chunk;
 use crate::engine::callbacks::{Callbacks, ErrorFn};
 use crate::engine::{ExchangeId, Hook};
 use crate::error::Error;
+use crate::h1::resembles_framing;
 use crate::net::Address;
 use crate::shell::LoopShell;
 
@@ -112,10 +113,13 @@ pub fn create_server<R: Outcome>(
 }
 
 /// The field concerns one connection only, and a proxy does not pass it on (RFC 9110 §7.6.1): `Connection`,
-/// `Keep-Alive`, `Transfer-Encoding` and their like. What `Connection` names besides is hop-by-hop, too.
+/// `Keep-Alive`, `Transfer-Encoding` and their like. What `Connection` names besides is hop-by-hop, too. So are
+/// names that are `Content-Length` or `Transfer-Encoding` but for the character in the hyphen's place: whoever sent
+/// them, the next reader may take them for these, and our own messages refuse them.
 ///
 /// ```
 /// assert!(onloop::http::is_hop_by_hop("keep-alive"));
+/// assert!(onloop::http::is_hop_by_hop("transfer_encoding"));
 /// assert!(!onloop::http::is_hop_by_hop("Content-Type"));
 /// ```
 pub fn is_hop_by_hop(name: &str) -> bool {
@@ -131,6 +135,7 @@ pub fn is_hop_by_hop(name: &str) -> bool {
         "proxy-authorization",
     ];
     NAMES.iter().any(|hop| hop.eq_ignore_ascii_case(name))
+        || (resembles_framing(name.as_bytes()) && !name.eq_ignore_ascii_case("content-length"))
 }
 
 /// Registers a callback that runs once.

@@ -29,7 +29,8 @@ macro_rules! outgoing_methods {
         ///
         /// # Errors
         /// `ERR_HTTP_HEADERS_SENT` after the head was sent, `ERR_INVALID_HTTP_TOKEN` for a name that is no
-        /// token, `ERR_INVALID_CHAR` for a value with control characters,
+        /// token, or is `Content-Length` or `Transfer-Encoding` but for the character in the hyphen's place
+        /// (others may take it for one), `ERR_INVALID_CHAR` for a value with control characters,
         /// `ERR_HTTP_INVALID_HEADER_VALUE` for a `Content-Length` that is no number or a
         /// `Transfer-Encoding` that does not end in `chunked` or a `Host` that names none, `ERR_STREAM_DESTROYED` when
         /// the message is over. Nothing is changed then, and nothing is on the wire.
