@@ -89,8 +89,9 @@ pub(crate) fn loop_options(random: &mut Random, how: Harshness, limits: Limits) 
         .reserve(random.pick(&[0, 0, 100]))
 }
 
-/// Clocks from the shortest to none, rates from those that nobody keeps to none.
-pub(crate) fn clocks(random: &mut Random, how: Harshness) -> ServerOptions {
+/// Clocks from the shortest to none, rates from those that nobody keeps to none. And whether a client that takes nothing,
+/// or sends nothing, is waited for without an end.
+pub(crate) fn clocks(random: &mut Random, how: Harshness) -> (ServerOptions, bool) {
     let mut clock =
         |usual: u64, others: &[u64]| Duration::from_millis(how.of(random, usual, others));
     let options = ServerOptions::new()
@@ -106,12 +107,12 @@ pub(crate) fn clocks(random: &mut Random, how: Harshness) -> ServerOptions {
         // Of these none may be longer than the other.
         1 => {
             let shortest = Duration::from_millis(1);
-            options.request_timeout(shortest).headers_timeout(shortest)
+            (options.request_timeout(shortest).headers_timeout(shortest), false)
         }
-        2 => options
-            .request_timeout(Duration::ZERO)
-            .headers_timeout(Duration::ZERO)
-            .write_timeout(Duration::ZERO),
-        _ => options,
+        2 => {
+            let none = Duration::ZERO;
+            (options.request_timeout(none).headers_timeout(none).write_timeout(none), true)
+        }
+        _ => (options, false),
     }
 }

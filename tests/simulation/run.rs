@@ -73,7 +73,7 @@ pub(crate) fn run_on(seed: u64, requests: usize, traffic: Traffic) -> Outcome {
     let mut drawn = Random::new(seed ^ 0xb0d6);
     let how = Harshness::draw(&mut drawn);
     let mut event_loop = || {
-        let limits = budgets::budgets(&mut drawn, how, &[50, 1000, 20_000]);
+        let limits = budgets::budgets(&mut drawn, how, &[200, 1000, 20_000]);
         net.event_loop(LoopOptions::new().limits(limits))
     };
     let mut loops = vec![event_loop()];
@@ -125,7 +125,8 @@ impl Run {
         }
         let (succeeded, failed, expected) = client.check();
         server.close();
-        let patience = self.net.now() + Duration::from_secs(60);
+        // What a silent network has taken a part of goes on at `min_write_rate`, where writes are small.
+        let patience = self.net.now() + Duration::from_secs(1200);
         while self.net.now() < patience && !self.is_empty() {
             self.turn();
         }

@@ -11,7 +11,7 @@ use crate::budgets;
 /// A server on each of three ports, on any of the loops.
 pub(crate) fn begin(w: &World) {
     for port in 80..83 {
-        let options = options(w);
+        let (options, is_endless) = options(w);
         let limit = [Some(3), Some(1), None, None, None, None][w.below(6)];
         let options = match limit {
             Some(limit) => options.max_connections(limit),
@@ -21,13 +21,17 @@ pub(crate) fn begin(w: &World) {
         register(w, server);
         server.listen(format!("127.0.0.1:{port}").as_str()).expect("it is free");
         w.servers.borrow_mut().push((server, limit));
+        if is_endless {
+            w.endless.borrow_mut().push(server);
+        }
     }
 }
 
-fn options(w: &World) -> ServerOptions {
-    let options = w.draw(|random| budgets::clocks(random, w.how)).allow_half_open(w.below(3) > 0);
+fn options(w: &World) -> (ServerOptions, bool) {
+    let (options, is_endless) = w.draw(|random| budgets::clocks(random, w.how));
+    let options = options.allow_half_open(w.below(3) > 0);
     // Else they are the loop's.
-    match w.below(8) {
+    let options = match w.below(8) {
         0 => options.max_requests_per_socket(2),
         1 => options.max_connections_per_address(4),
         2 => options.max_body_size(5000),
@@ -35,7 +39,8 @@ fn options(w: &World) -> ServerOptions {
         4 => options.max_header_size(300),
         5 => options.max_buffered(50_000),
         _ => options,
-    }
+    };
+    (options, is_endless)
 }
 
 /// What is on every server, and what is only on some.

@@ -102,6 +102,8 @@ pub(crate) struct Shared {
     pub(crate) lps: Vec<LoopHandle>,
     /// With their limits of connections.
     pub(crate) servers: RefCell<Vec<(Server, Option<usize>)>>,
+    /// Of these: clients may be waited for without an end.
+    pub(crate) endless: RefCell<Vec<Server>>,
     /// With their limits of connections, and the number of the loop.
     pub(crate) agents: RefCell<Vec<(Agent, usize, usize)>>,
     pub(crate) responses: RefCell<Vec<Response>>,
@@ -143,6 +145,7 @@ pub(crate) fn new(
         piece_max: piece_max.min(PIECE_MAX),
         lps,
         servers: RefCell::default(),
+        endless: RefCell::default(),
         agents: RefCell::default(),
         responses: RefCell::default(),
         requests: RefCell::default(),
@@ -275,6 +278,7 @@ impl World {
                 server.close_all_connections();
             }
         }
+        self.endless.borrow().iter().for_each(Server::close_all_connections);
         for body in self.bodies.borrow().iter() {
             body.resume();
         }
