@@ -195,7 +195,7 @@ impl Core {
         else {
             return Step::Rest;
         };
-        if active.output.len() >= server.limits.high_water_mark {
+        if active.output.len() >= server.limits.mark() {
             return self.server_relieve(key);
         }
         let mut head = pool.head();
