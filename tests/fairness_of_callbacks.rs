@@ -14,7 +14,7 @@ use onloop::sim::{SimNet, SimOptions, SimPeer, SimTap};
 use onloop::{LoopOptions, Remote};
 
 /// So often, and then it gives in: a test that fails shall end.
-const FAR_TOO_OFTEN: usize = 100_000;
+const FAR_TOO_OFTEN: usize = 1_000_000;
 
 /// How often a callback ran before a timer did that was due all along.
 fn count_before_a_timer(
