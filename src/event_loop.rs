@@ -167,7 +167,12 @@ impl EventLoop {
     }
 
     fn has_leftovers(&self) -> bool {
-        self.batch.len() > self.dispatched || self.posts_left || !self.dirty.is_empty()
+        self.posts_left || self.is_cut_short()
+    }
+
+    /// A panic has ended the last turn before everything that it had begun with was done.
+    fn is_cut_short(&self) -> bool {
+        self.batch.len() > self.dispatched || !self.dirty.is_empty()
     }
 
     /// One turn: waits for readiness until the next deadline, at most for `max` (`None`: no bound; zero: do
@@ -184,9 +189,11 @@ impl EventLoop {
     pub fn turn(&mut self, max: Option<Duration>) -> Result<usize> {
         // Also where a panic ends it: what is called afterwards must not take the turn's time for the present.
         let _turn = Turn { shell: self.shell };
-        if self.has_leftovers() {
+        if self.is_cut_short() {
             self.shell.with(Core::refresh_time);
         } else {
+            // Posts that are left over do not keep the loop from its sockets: one may post the next.
+            let max = if self.posts_left { Some(Duration::ZERO) } else { max };
             self.poll(max)?;
         }
         let mut handled = self.run_batch();

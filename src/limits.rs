@@ -196,7 +196,8 @@ limits! {
     /// Connections that the system holds and that were not accepted yet; it may allow fewer.
     fn backlog(count: u32) -> u32 = 1024, count;
 
-    /// From so many unsent bytes on `write` returns false; at least 1. (Node: `highWaterMark`)
+    /// From so many unsent bytes on `write` returns false; at least 1, and never more than
+    /// [`Limits::max_buffered`], so that whoever heeds it is not ended. (Node: `highWaterMark`)
     fn high_water_mark(bytes: usize) -> usize = 64 * 1024, bytes.max(1);
 
     /// Bytes that one message may leave unsent; one piece of any size is always taken.
@@ -269,4 +270,12 @@ limits! {
 
     /// Slices of files that the thread which reads files has been given; at least 1.
     fn file_reads_max(count: usize) -> usize = 16, count.max(1);
+}
+
+impl Limits {
+    /// The high-water mark that counts: whoever heeds it must not be ended by the cap.
+    #[inline]
+    pub(crate) fn mark(&self) -> usize {
+        self.high_water_mark.min(self.max_buffered.max(1))
+    }
 }

@@ -4,15 +4,17 @@ mod common;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{World, get, post};
-use onloop::LoopOptions;
 use onloop::http::{self, Body, Response};
 use onloop::sim::{SimNet, SimOptions, SimPeer, SimTap};
+use onloop::{LoopOptions, Remote};
 
 /// So often, and then it gives in: a test that fails shall end.
-const FAR_TOO_OFTEN: usize = 100_000;
+const FAR_TOO_OFTEN: usize = 1_000_000;
 
 /// How often a callback ran before a timer did that was due all along.
 fn count_before_a_timer(
@@ -109,6 +111,25 @@ fn on_written_that_asks_for_on_written() {
         false,
     );
     assert!(count < FAR_TOO_OFTEN, "{count}");
+}
+
+fn again_posted(remote: &Remote, count: &Arc<AtomicUsize>) {
+    if count.fetch_add(1, Ordering::Relaxed) < FAR_TOO_OFTEN {
+        let (again, counts) = (remote.clone(), Arc::clone(count));
+        remote.post(move |_| again_posted(&again, &counts)).expect("there is room");
+    }
+}
+
+#[test]
+fn a_post_that_posts_itself() {
+    // Also from what the sockets have, which a timer is not.
+    let mut world = World::new();
+    let server = world.serve(|_req, res| res.end("x"));
+    let mut peer = world.send(&server, get("/", ""));
+    let count = Arc::new(AtomicUsize::new(0));
+    again_posted(&world.event_loop.remote(), &count);
+    assert_eq!(world.answer(&mut peer).text(), "x");
+    assert!(count.swap(FAR_TOO_OFTEN, Ordering::Relaxed) < FAR_TOO_OFTEN);
 }
 
 /// Bytes that a handler wrote in one turn, at most, which writes pieces for as long as there is room.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::get;
 use onloop::http::{Request, Response, Server, ServerOptions};
 use onloop::sim::{SimNet, SimOptions, SimPeer, stats};
-use onloop::{Error, EventLoop, LoopHandle, LoopOptions};
+use onloop::{Error, EventLoop, Limits, LoopHandle, LoopOptions};
 
 /// What was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -251,6 +251,19 @@ impl Client {
     }
 }
 
+/// The order is the same where a turn may do next to nothing.
+fn limits(seed: u64) -> Limits {
+    match seed % 2 {
+        0 => Limits::new(),
+        _ => Limits::new()
+            .reads_per_turn(1)
+            .requests_per_turn(1)
+            .write_bytes_per_turn(1000)
+            .read_buffer(1024)
+            .high_water_mark(1),
+    }
+}
+
 /// One exchange; the order of its calls.
 fn run(
     seed: u64,
@@ -259,7 +272,7 @@ fn run(
     client: &'static str,
 ) -> Vec<Vec<Call>> {
     let net = SimNet::with_options(seed, options);
-    let mut event_loop: EventLoop = net.event_loop(LoopOptions::new());
+    let mut event_loop: EventLoop = net.event_loop(LoopOptions::new().limits(limits(seed)));
     let lp = event_loop.handle();
     let account = Account::default();
     let options = ServerOptions::new()

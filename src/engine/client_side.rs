@@ -254,7 +254,7 @@ impl Core {
             };
             match read {
                 Read::Some => {}
-                Read::Nothing if self.slots[key as usize].flags.has(Flags::BROKEN) => {
+                Read::Nothing if self.slots[key as usize].is_broken_and_read() => {
                     return Some(self.client_lost(key, input));
                 }
                 Read::Nothing => return None,

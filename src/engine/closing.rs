@@ -240,6 +240,8 @@ impl Core {
     /// and destroy the answer before, which may be under way: it ends as behind an answer then.
     pub(super) fn closed_as_idle(&mut self, key: u32, input: &mut Input<'_>) -> bool {
         let idle = self.slots[key as usize].active.as_deref().is_none_or(Active::is_idle);
+        // One look, also in a drive that has read all that it may.
+        self.reads_left = self.reads_left.max(1);
         let has_bytes = idle && (!input.is_empty() || self.read(key, input) == Read::Some);
         if has_bytes {
             self.slot(key).flags.unset(Flags::DESTROYED);

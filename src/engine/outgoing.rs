@@ -20,7 +20,7 @@ impl Core {
             _ => None,
         };
         let limits = server.map_or(&self.options.limits, |server| &server.limits);
-        (limits.high_water_mark, limits.max_buffered)
+        (limits.mark(), limits.max_buffered)
     }
 
     /// From how many unsent bytes on `write` returns false.

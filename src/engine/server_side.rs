@@ -195,7 +195,7 @@ impl Core {
         else {
             return Step::Rest;
         };
-        if active.output.len() >= server.limits.high_water_mark {
+        if active.output.len() >= server.limits.mark() {
             return self.server_relieve(key);
         }
         let mut head = pool.head();
@@ -270,7 +270,9 @@ impl Core {
 
     /// No byte of a next request is here.
     pub(super) fn server_pause(&mut self, key: u32) -> Step {
-        if self.is_server_closing(key) && self.active(key).input.is_empty() {
+        // Where the budget of reads is used up there may be one all the same, which the next drive looks for.
+        let is_known = !self.slots[key as usize].flags.has(Flags::READABLE);
+        if is_known && self.is_server_closing(key) && self.active(key).input.is_empty() {
             self.slot(key).flags.set(Flags::CLOSING);
             return Step::Again;
         }

@@ -140,6 +140,14 @@ impl Slot {
     }
 }
 
+impl Slot {
+    /// The connection is broken, and nothing is left of what came before: a read that found nothing since its budget was
+    /// used up proves nothing.
+    pub(super) fn is_broken_and_read(&self) -> bool {
+        self.flags.has(Flags::BROKEN) && !self.flags.has(Flags::READABLE)
+    }
+}
+
 /// Where an exchange stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Stage {

@@ -77,7 +77,7 @@ impl Core {
         }
         loop {
             match self.read(key, input) {
-                Read::Nothing if !self.slots[key as usize].flags.has(Flags::BROKEN) => return None,
+                Read::Nothing if !self.slots[key as usize].is_broken_and_read() => return None,
                 Read::Some => {}
                 Read::Nothing | Read::End | Read::Broken => {
                     let why = "the proxy closed the connection before it answered CONNECT";

@@ -258,8 +258,8 @@ impl ServerOptions {
     }
 
     /// From so many unsent bytes on, `write` of a response, or of a connection after an upgrade or CONNECT, returns
-    /// false, and `on_drain` comes when there are fewer. At least 1. Default: the loop's,
-    /// [`Limits::high_water_mark`], 64 KiB.
+    /// false, and `on_drain` comes when there are fewer. At least 1, and never more than `max_buffered`. Default: the
+    /// loop's, [`Limits::high_water_mark`], 64 KiB.
     pub fn high_water_mark(mut self, bytes: usize) -> Self {
         self.limits.high_water_mark = Some(bytes);
         self

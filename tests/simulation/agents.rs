@@ -11,6 +11,7 @@ use onloop::http::{self, Agent, AgentOptions, RequestOptions, Scheduling};
 use onloop::sim::{Route, SimListener, SimNet, SimOptions, SimPeer, stats};
 use onloop::{EventLoop, LoopHandle, LoopOptions};
 
+use crate::budgets::{self, Harshness};
 use crate::random::Random;
 
 const NAMES: usize = 4;
@@ -108,7 +109,10 @@ pub(crate) fn sweep(seed: u64, count: usize) -> Outcome {
     let is_plain = seed % 4 >= 2 && seed % 3 != 0;
     let listeners = addresses(&net, &mut random, is_plain);
     let idle = net.open_sockets();
-    let event_loop = net.event_loop(LoopOptions::new());
+    let mut drawn = Random::new(seed ^ 0xb0d6);
+    let how = Harshness::draw(&mut drawn);
+    let limits = budgets::budgets(&mut drawn, how, &[200, 1000, 20_000]);
+    let event_loop = net.event_loop(LoopOptions::new().limits(limits));
     let lp = event_loop.handle();
     let agent = Agent::new(lp, agent_options(&mut random)).expect("an agent");
     let mut sweep = Sweep {

@@ -5,6 +5,7 @@
 //!
 //! - `run`, with `server`, `client`, `plan`, `mixed` and `peers`: requests of many kinds whose answers are known.
 //! - `agents`: requests through agents with random limits, whose order and limits are known.
+//! - `budgets`: what all three draw of limits and clocks, from the usual to the least.
 //! - `storm`: anything is done to any handle at any time, and it is known only that it has to end.
 //!
 //! ```text
@@ -20,6 +21,7 @@
 //! all processors. `ONLOOP_REQUESTS` sets how many requests a run of `every_exchange` has.
 
 mod agents;
+mod budgets;
 mod client;
 mod mixed;
 mod peers;

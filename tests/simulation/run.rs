@@ -5,6 +5,7 @@ use std::time::Duration;
 use onloop::sim::{self, SimNet, SimOptions, stats};
 use onloop::{EventLoop, LoopOptions};
 
+use crate::budgets::{self, Harshness};
 use crate::client::{self, ClientSite};
 use crate::peers::Peer;
 use crate::plan::Ask;
@@ -68,9 +69,16 @@ pub(crate) fn run_on(seed: u64, requests: usize, traffic: Traffic) -> Outcome {
     let options = options.separate_filters(seed % 8 >= 4).reset_discards(seed % 3 == 0);
     let net = SimNet::with_options(seed, options);
     net.add_host("sim.test", vec!["127.0.0.1".parse().expect("an address")]);
-    let mut loops = vec![net.event_loop(LoopOptions::new())];
+    // Whatever the budgets are, every answer comes.
+    let mut drawn = Random::new(seed ^ 0xb0d6);
+    let how = Harshness::draw(&mut drawn);
+    let mut event_loop = || {
+        let limits = budgets::budgets(&mut drawn, how, &[200, 1000, 20_000]);
+        net.event_loop(LoopOptions::new().limits(limits))
+    };
+    let mut loops = vec![event_loop()];
     if seed % 3 != 1 {
-        loops.push(net.event_loop(LoopOptions::new()));
+        loops.push(event_loop());
     }
     let mut run = Run { net, loops, random: Random::new(seed), outcome: Outcome::default() };
     run.all(requests, traffic != Traffic::Hostile);
@@ -117,7 +125,8 @@ impl Run {
         }
         let (succeeded, failed, expected) = client.check();
         server.close();
-        let patience = self.net.now() + Duration::from_secs(60);
+        // What a silent network has taken a part of goes on at `min_write_rate`, where writes are small.
+        let patience = self.net.now() + Duration::from_secs(1200);
         while self.net.now() < patience && !self.is_empty() {
             self.turn();
         }

@@ -15,8 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use onloop::sim::{self, SimListener, SimNet, SimOptions, stats};
-use onloop::{EventLoop, Limits, LoopOptions, PanicPolicy};
+use onloop::{EventLoop, LoopOptions, PanicPolicy};
 
+use crate::budgets::{self, Harshness};
 use crate::random::Random;
 use peers::Conversation;
 use world::{Intended, RAW, World};
@@ -55,8 +56,9 @@ impl Outcome {
 /// that nobody answers.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// Turns in which no time passes, until a loop is said to spin.
-const TURNS_AT_ONCE_MAX: u32 = 5_000;
+/// Turns in which no time passes, until a loop is said to spin; and so many more as it takes to write this.
+const TURNS_AT_ONCE_MAX: usize = 5_000;
+const BYTES_AT_ONCE_MAX: usize = 2_000_000;
 
 struct Storm {
     net: SimNet,
@@ -67,7 +69,8 @@ struct Storm {
     turns: u64,
     panics: u64,
     /// The time of the last turn, and how many turns it has stood still.
-    still: (Duration, u32),
+    still: (Duration, usize),
+    turns_at_once_max: usize,
 }
 
 pub(crate) fn run(seed: u64) -> Outcome {
@@ -80,11 +83,15 @@ pub(crate) fn run(seed: u64) -> Outcome {
     }
     net.add_host("both.test", ["127.0.0.9", RAW].map(|a| a.parse().expect("an address")).into());
     let policy = [PanicPolicy::Propagate, PanicPolicy::Contain][random.below(2)];
+    let how = Harshness::draw(&mut random);
+    let writes = random.pick(&[100_000, 5000, 300, 1]);
     let count = 1 + random.below(2);
-    let loops: Vec<_> =
-        (0..count).map(|_| net.event_loop(loop_options(&mut random, policy))).collect();
+    let loops: Vec<_> = (0..count)
+        .map(|_| net.event_loop(loop_options(&mut random, how, writes).panic_policy(policy)))
+        .collect();
     let handles = loops.iter().map(EventLoop::handle).collect();
-    let world = world::new(random, handles);
+    // What is written byte by byte has to be little.
+    let world = world::new(random, how, handles, writes * 1000);
     serve::begin(&world);
     let raw = [80, 81].map(|port| net.listen(&world::raw_address(port)).expect("it is free"));
     let mut storm = Storm {
@@ -96,6 +103,7 @@ pub(crate) fn run(seed: u64) -> Outcome {
         turns: 0,
         panics: 0,
         still: (Duration::ZERO, 0),
+        turns_at_once_max: TURNS_AT_ONCE_MAX + BYTES_AT_ONCE_MAX / writes,
     };
     storm.rage();
     storm.settle()
@@ -117,18 +125,9 @@ fn network(random: &mut Random) -> SimOptions {
         .events_per_poll([1, 3, 1024][random.below(3)])
 }
 
-fn loop_options(random: &mut Random, policy: PanicPolicy) -> LoopOptions {
-    let few = |random: &mut Random, usual: usize| [1, 2, usual, usual][random.below(4)];
-    let partial_heads = [0, 60, 64 << 20, 64 << 20][random.below(4)];
-    LoopOptions::new()
-        .limits(Limits::new().max_partial_heads(partial_heads))
-        .panic_policy(policy)
-        .reads_per_turn(few(random, 8))
-        .requests_per_turn(few(random, 64))
-        .accepts_per_turn(few(random, 256))
-        .read_buffer([1024, 5000, 64 * 1024][random.below(3)])
-        .lookups_max([1, 1024, 1024][random.below(3)])
-        .lookup_cache(Duration::from_millis([0, 10_000][random.below(2)]))
+fn loop_options(random: &mut Random, how: Harshness, writes: usize) -> LoopOptions {
+    let limits = budgets::limits(random, how, &[writes]);
+    budgets::loop_options(random, how, limits)
 }
 
 impl Storm {
@@ -198,7 +197,7 @@ impl Storm {
         if self.still.1 > 20 && self.net.stalled() {
             self.net.advance(Duration::from_millis(100));
         }
-        assert!(self.still.1 < TURNS_AT_ONCE_MAX, "time stands still: {:?}", self.left());
+        assert!(self.still.1 < self.turns_at_once_max, "time stands still: {:?}", self.left());
     }
 
     /// Nobody begins anything any more, peers go, and what is open is left to its clocks, where it has some.

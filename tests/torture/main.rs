@@ -1,6 +1,6 @@
 //! Anything goes inside a callback: every kind of callback does every kind of thing to every handle there
-//! is, over simulated and over real sockets. After each: the loop answers a new request, nothing has leaked,
-//! every exchange has had its `on_close` once, nothing of ours has panicked.
+//! is, over simulated and over real sockets, and with budgets as small as can be. After each: the loop answers a
+//! new request, nothing has leaked, every exchange has had its `on_close` once, nothing of ours has panicked.
 //!
 //! `scenario` brings each kind of callback about, `operation` is what they do, `context` is what both know.
 
@@ -15,18 +15,47 @@ mod scenario;
 mod server_events;
 mod witness;
 
-use bench::WIRES;
+use bench::{WIRES, Wire};
+use onloop::Limits;
 use operation::Operation;
 use scenario::Kind;
+
+/// How much a turn may do.
+#[derive(Debug, Clone, Copy)]
+enum Budgets {
+    Usual,
+    Least,
+}
+
+impl Budgets {
+    fn limits(self) -> Limits {
+        match self {
+            Budgets::Usual => Limits::new(),
+            // Some of what is written here is large.
+            Budgets::Least => Limits::new()
+                .events_per_turn(1)
+                .accepts_per_turn(1)
+                .reads_per_turn(1)
+                .requests_per_turn(1)
+                .write_bytes_per_turn(10_000)
+                .read_buffer(1024)
+                .high_water_mark(1)
+                .posts_per_turn(1)
+                .file_reads_max(1)
+                .lookup_threads(1),
+        }
+    }
+}
 
 /// All operations in one kind of callback. `TORTURE="Request Panic"` runs those whose names contain it.
 fn torture(kind: Kind) {
     let only = std::env::var("TORTURE").unwrap_or_default();
     let mut failed = Vec::new();
-    for wire in WIRES {
+    let usual = WIRES.map(|wire| (wire, Budgets::Usual));
+    for (wire, budgets) in usual.into_iter().chain([(Wire::Simulated, Budgets::Least)]) {
         for operation in Operation::ALL.iter().copied() {
-            let name = format!("{kind:?} {operation:?} {wire:?}");
-            if name.contains(&only) && !run::run(wire, kind, operation, &name) {
+            let name = format!("{kind:?} {operation:?} {wire:?} {budgets:?}");
+            if name.contains(&only) && !run::run(wire, budgets, kind, operation, &name) {
                 failed.push(name);
             }
         }

@@ -9,6 +9,7 @@ use onloop::http::{self, RequestOptions, Server, ServerOptions};
 use onloop::sim::{self, LoopStats};
 use onloop::{EventLoop, LoopHandle, LoopOptions, PanicPolicy};
 
+use crate::Budgets;
 use crate::agents;
 use crate::bench::{Bench, Peer, Wire};
 use crate::context::{Context, Ctx};
@@ -43,9 +44,16 @@ struct Run<'a> {
 }
 
 /// False, after saying why, when something was not as promised.
-pub(crate) fn run(wire: Wire, kind: Kind, operation: Operation, name: &str) -> bool {
+pub(crate) fn run(
+    wire: Wire,
+    budgets: Budgets,
+    kind: Kind,
+    operation: Operation,
+    name: &str,
+) -> bool {
     count_panics();
-    let result = catch_unwind(AssertUnwindSafe(|| torture(wire, kind, operation, name)));
+    let tortured = || torture(wire, budgets, kind, operation, name);
+    let result = catch_unwind(AssertUnwindSafe(tortured));
     let panics = HOOKED_PANICS.get();
     if result.is_ok() && panics > 0 {
         eprintln!("{name}: a panic was contained that is not the callback's");
@@ -53,12 +61,13 @@ pub(crate) fn run(wire: Wire, kind: Kind, operation: Operation, name: &str) -> b
     result.is_ok() && panics == 0
 }
 
-fn torture(wire: Wire, kind: Kind, operation: Operation, name: &str) {
+fn torture(wire: Wire, budgets: Budgets, kind: Kind, operation: Operation, name: &str) {
     let policy = match operation {
         Operation::PanicContained => PanicPolicy::Contain,
         _ => PanicPolicy::Propagate,
     };
-    let bench = Bench::new(wire, LoopOptions::new().panic_policy(policy));
+    let options = LoopOptions::new().limits(budgets.limits()).panic_policy(policy);
+    let bench = Bench::new(wire, options);
     let event_loop = bench.event_loop();
     let lp = event_loop.handle();
     let server = Server::new(lp, ServerOptions::new()).expect("the loop is there");

@@ -28,7 +28,7 @@ pub(crate) fn act(w: &World) {
 /// Content of any size: little, most of the time.
 pub(crate) fn content(w: &World) -> &'static [u8] {
     let most = [1, 20, 3000, 20_000, PIECE_MAX][w.below(5)];
-    plan::content(0, w.below(most))
+    plan::content(0, w.below(most.min(w.piece_max)))
 }
 
 fn on_response(w: &World) {
@@ -246,11 +246,13 @@ fn on_loop(w: &World) {
             POSTED.set(Some(world));
             if let Ok(remote) = lp.remote() {
                 remote.unref();
-                let _ = remote.post(|_| {
-                    if let Some(world) = POSTED.take() {
-                        world.act();
-                    }
-                });
+                for _ in 0..1 + w.below(3) {
+                    let _ = remote.post(|_| {
+                        if let Some(world) = POSTED.take() {
+                            world.act();
+                        }
+                    });
+                }
             }
         }
         _ => ask::begin(w),
@@ -272,6 +274,7 @@ fn file() -> File {
 
 pub(crate) fn send_file(w: &World, res: Response) {
     let from = w.below(1000) as u64;
-    let length = w.below([10, 40_000, plan::LARGE - 1000][w.below(3)]) as u64;
+    let most = [10, 40_000, plan::LARGE - 1000][w.below(3)];
+    let length = w.below(most.min(3 * w.piece_max)) as u64;
     let _ = res.send_file(file(), from..from + length);
 }

@@ -83,9 +83,9 @@ fn agent(w: &World) -> Option<(Agent, usize)> {
             .max_sockets([1, 2, usize::MAX][w.below(3)])
             .max_total_sockets(total)
             .max_free_sockets([0, 1, 256][w.below(3)])
-            .max_queued_requests([2, 10_000][w.below(2)])
+            .max_queued_requests([0, 2, 10_000, 10_000][w.below(4)])
             .scheduling([Scheduling::Lifo, Scheduling::Fifo][w.below(2)])
-            .free_timeout(Duration::from_millis([50, 2000][w.below(2)]))
+            .free_timeout(Duration::from_millis([1, 50, 2000][w.below(3)]))
             .keep_alive(w.below(4) > 0);
         let agent = Agent::new(w.lps[number], options).ok()?;
         w.agents.borrow_mut().push((agent, total, number));

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use onloop::http::{Body, Connection, Request, Response, Server, ServerOptions, Socket};
 
-use super::world::{BUFFERED_MAX, Call, Role, World};
+use super::world::{Call, Role, World};
 use super::{acts, ask};
+use crate::budgets;
 
 /// A server on each of three ports, on any of the loops.
 pub(crate) fn begin(w: &World) {
     for port in 80..83 {
-        let options = options(w);
-        let limit = [Some(3), None, None][w.below(3)];
+        let (options, is_endless) = options(w);
+        let limit = [Some(3), Some(1), None, None, None, None][w.below(6)];
         let options = match limit {
             Some(limit) => options.max_connections(limit),
             None => options,
@@ -20,33 +21,26 @@ pub(crate) fn begin(w: &World) {
         register(w, server);
         server.listen(format!("127.0.0.1:{port}").as_str()).expect("it is free");
         w.servers.borrow_mut().push((server, limit));
+        if is_endless {
+            w.endless.borrow_mut().push(server);
+        }
     }
 }
 
-fn options(w: &World) -> ServerOptions {
-    let clock = |usual: u64| Duration::from_millis([usual, usual, usual, 60, 0][w.below(5)]);
-    let options = ServerOptions::new()
-        .request_timeout(Duration::from_secs(10))
-        .headers_timeout(Duration::from_secs(5))
-        .write_timeout(Duration::from_secs(5))
-        .keep_alive_timeout(clock(3000))
-        .timeout(clock(2000))
-        .allow_half_open(w.below(3) > 0)
-        .max_buffered([BUFFERED_MAX, 50_000][w.below(2)])
-        .high_water_mark([64 * 1024, 2000][w.below(2)])
-        .max_discarded([256 * 1024, 1000][w.below(2)])
-        .max_header_size([16 * 1024, 300][w.below(2)]);
-    let options = match w.below(4) {
+fn options(w: &World) -> (ServerOptions, bool) {
+    let (options, is_endless) = w.draw(|random| budgets::clocks(random, w.how));
+    let options = options.allow_half_open(w.below(3) > 0);
+    // Else they are the loop's.
+    let options = match w.below(8) {
         0 => options.max_requests_per_socket(2),
         1 => options.max_connections_per_address(4),
         2 => options.max_body_size(5000),
+        3 => options.high_water_mark(2000).max_discarded(1000),
+        4 => options.max_header_size(300),
+        5 => options.max_buffered(50_000),
         _ => options,
     };
-    match w.below(8) {
-        0 => options.request_timeout(Duration::ZERO).headers_timeout(Duration::ZERO),
-        1 => options.headers_timeout(Duration::from_millis(60)),
-        _ => options,
-    }
+    (options, is_endless)
 }
 
 /// What is on every server, and what is only on some.

@@ -9,6 +9,7 @@ use onloop::http::{Agent, Body, ClientRequest, Connection, Response, Server, Soc
 use onloop::{Address, Error, LoopHandle};
 
 use super::{Outcome, acts};
+use crate::budgets::{BUFFERED_MAX, Harshness};
 use crate::random::Random;
 
 /// What an intended panic carries.
@@ -23,9 +24,6 @@ pub(crate) fn raw_address(port: u16) -> Address {
 
 /// The most that is written at a time.
 pub(crate) const PIECE_MAX: usize = 100_000;
-
-/// The most that a server lets wait for a client, of those that are drawn.
-pub(crate) const BUFFERED_MAX: usize = 1024 * 1024;
 
 /// What a callback is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,9 +96,14 @@ impl Account {
 /// Shared by all callbacks of a run.
 pub(crate) struct Shared {
     random: RefCell<Random>,
+    pub(crate) how: Harshness,
+    /// The most that is written at a time in this run.
+    pub(crate) piece_max: usize,
     pub(crate) lps: Vec<LoopHandle>,
     /// With their limits of connections.
     pub(crate) servers: RefCell<Vec<(Server, Option<usize>)>>,
+    /// Of these: clients may be waited for without an end.
+    pub(crate) endless: RefCell<Vec<Server>>,
     /// With their limits of connections, and the number of the loop.
     pub(crate) agents: RefCell<Vec<(Agent, usize, usize)>>,
     pub(crate) responses: RefCell<Vec<Response>>,
@@ -129,12 +132,20 @@ impl std::ops::Deref for World {
     }
 }
 
-pub(crate) fn new(mut random: Random, lps: Vec<LoopHandle>) -> World {
+pub(crate) fn new(
+    mut random: Random,
+    how: Harshness,
+    lps: Vec<LoopHandle>,
+    piece_max: usize,
+) -> World {
     let acts_left = random.below(300);
     World(Rc::new(Shared {
         random: RefCell::new(random),
+        how,
+        piece_max: piece_max.min(PIECE_MAX),
         lps,
         servers: RefCell::default(),
+        endless: RefCell::default(),
         agents: RefCell::default(),
         responses: RefCell::default(),
         requests: RefCell::default(),
@@ -154,6 +165,11 @@ pub(crate) fn new(mut random: Random, lps: Vec<LoopHandle>) -> World {
 impl World {
     pub(crate) fn below(&self, bound: usize) -> usize {
         self.random.borrow_mut().below(bound)
+    }
+
+    /// What is drawn elsewhere.
+    pub(crate) fn draw<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
+        draw(&mut self.random.borrow_mut())
     }
 
     pub(crate) fn one_in(&self, count: usize) -> bool {
@@ -262,6 +278,7 @@ impl World {
                 server.close_all_connections();
             }
         }
+        self.endless.borrow().iter().for_each(Server::close_all_connections);
         for body in self.bodies.borrow().iter() {
             body.resume();
         }
