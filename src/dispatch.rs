@@ -165,8 +165,8 @@ impl Drive<'_> {
                     put_more_back(core, id, callback, |more, c| more.socket.put_back(c))
                 },
             ),
-            Event::ClientUpgrade { callback, id, head, rest } => {
-                let response = IncomingResponse::new(shell, id, head);
+            Event::ClientUpgrade { callback, request, id, head, rest } => {
+                let response = IncomingResponse::new(shell, request, head);
                 self.run_once(id, |input| {
                     callback(response, Socket::new(shell, id), input.slice(rest))
                 })

@@ -246,7 +246,9 @@ impl Core {
         if let Some(event) = self.before_sending(key) {
             return Some(event);
         }
-        self.flush(key);
+        if !self.looks_before_sending(key) {
+            self.flush(key);
+        }
         if input.is_empty() {
             let read = match self.active(key).partial {
                 true => self.read_behind_partial(key, input),
@@ -265,6 +267,10 @@ impl Core {
         let default_limits = self.agents.head_limits;
         let active = self.active(key);
         let client = active.client.as_deref_mut()?;
+        if !client.sent_any {
+            self.pool.recycle_head(head);
+            return Some(self.client_unasked(key, input));
+        }
         let limits = client.head_limits.unwrap_or(default_limits);
         let parsed =
             parse_response(input.bytes(), &limits, &mut active.progress, client.asked(), &mut head);
@@ -324,24 +330,6 @@ impl Core {
         if active.client.as_deref().is_none_or(|client| client.journey.is_none()) {
             active.forget_sent(slot.flags.has(Flags::WRITE_DEAD), trash);
         }
-    }
-
-    /// The connection ended before a response's head.
-    fn client_lost(&mut self, key: u32, input: &Input<'_>) -> Event {
-        if self.may_repeat(key, input) {
-            self.repeat(key);
-            return Event::Continue;
-        }
-        if let Some(event) = self.retry_lost(key, input) {
-            return event;
-        }
-        let reused = self.slots[key as usize].flags.has(Flags::REUSED);
-        let why = match reused {
-            true => "the server closed the kept-alive connection before it answered",
-            false => "the server closed the connection before it answered",
-        };
-        let error = self.hang_up(key, why);
-        self.drop_connection(key, Some(error))
     }
 
     /// A response's head is complete.

@@ -1,8 +1,10 @@
 //! Where a client's request ends and a byte stream begins: 101, and 2xx to CONNECT.
 
 use crate::engine::Core;
+use crate::engine::agent::NO_ORIGIN;
 use crate::engine::callbacks::{Finale, UpgradeFn};
 use crate::engine::event::{Event, Input};
+use crate::engine::slot::{ExchangeId, Kind};
 use crate::error::{Error, ErrorKind};
 use crate::h1::{Head, is_switch};
 
@@ -23,8 +25,13 @@ impl Core {
             return self.refuse_switch(key, head, message);
         }
         let active = self.active(key);
-        if !active.outgoing.head_is_sent() || !is_switch(&head, &active.outgoing.fields) {
+        if !is_switch(&head, &active.outgoing.fields) {
             let message = "the server switched to a protocol that it was not asked for";
+            return self.refuse_switch(key, head, message);
+        }
+        if !active.outgoing.is_whole() {
+            // RFC 9110 §7.8: no other protocol in the middle of a message. What is missing of it would be read as that.
+            let message = "the server switched protocols before the request was complete";
             return self.refuse_switch(key, head, message);
         }
         let callbacks = active.callbacks.as_deref_mut();
@@ -70,7 +77,7 @@ impl Core {
         mut head: Box<Head>,
         input: &mut Input<'_>,
     ) -> Event {
-        let id = self.id(key);
+        let request = self.id(key);
         self.keep_no_more(key);
         self.close_before_stream(key);
         if let Some(client) = self.active(key).client.take() {
@@ -81,17 +88,33 @@ impl Core {
         let rest = input.from..input.to;
         self.become_raw(key, rest.len());
         input.consume(rest.len());
-        Event::ClientUpgrade { callback, id, head, rest }
+        Event::ClientUpgrade { callback, request, id: self.id(key), head, rest }
+    }
+
+    /// The byte stream that a request has become, which its handle still destroys, as it does in Node.
+    pub(super) fn stream_of(&self, request: ExchangeId) -> Option<ExchangeId> {
+        let slot = self.slots.get(request.key as usize)?;
+        let is_its = slot.kind == Kind::Raw
+            && slot.owner == NO_ORIGIN
+            && slot.generation == request.generation
+            && slot.sequence == request.sequence.wrapping_add(1);
+        is_its.then(|| self.id(request.key))
     }
 
     /// The request is over where a stream begins: what waits for its end must not wait for the stream's, and
-    /// nothing of its own is called after that.
+    /// nothing of its own is called after that. Nor does its handle write into the stream.
     fn close_before_stream(&mut self, key: u32) {
         let id = self.id(key);
         let active = self.active(key);
         let over = active.progress_of(id);
+        let source = active.piped_from.take();
         if let Some(callbacks) = active.callbacks.take() {
             self.finales.push_back(Finale::quiet(callbacks, over));
         }
+        if let Some(source) = source {
+            self.pipe_target_gone(source);
+        }
+        let slot = self.slot(key);
+        slot.sequence = slot.sequence.wrapping_add(1);
     }
 }

@@ -189,6 +189,7 @@ impl Core {
 
     /// `destroy`: the connection ends with the next drive, the handle is dead at once.
     pub(crate) fn destroy(&mut self, id: super::ExchangeId, error: Option<Error>) {
+        let id = self.stream_of(id).unwrap_or(id);
         let Some(active) = self.exchange(id) else {
             return;
         };

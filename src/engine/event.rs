@@ -241,8 +241,10 @@ pub(crate) enum Event {
         callback: Hook,
         id: ExchangeId,
     },
+    /// The request is over, and the stream has a name of its own.
     ClientUpgrade {
         callback: UpgradeFn,
+        request: ExchangeId,
         id: ExchangeId,
         head: Box<Head>,
         rest: Range<usize>,

@@ -3,7 +3,7 @@
 
 use crate::engine::Core;
 use crate::engine::agent::NO_ORIGIN;
-use crate::engine::event::Input;
+use crate::engine::event::{Event, Input};
 use crate::engine::slot::{Flags, Stage};
 
 impl Core {
@@ -20,6 +20,45 @@ impl Core {
                 active.output.keep(self.options.limits.max_kept_for_repetition);
             }
         }
+    }
+
+    /// A kept connection has something to say, and nothing was sent on it: that is not said of this request.
+    #[inline]
+    pub(super) fn looks_before_sending(&mut self, key: u32) -> bool {
+        let flags = self.slots[key as usize].flags;
+        flags.has(Flags::REUSED) && flags.has(Flags::READABLE) && !self.client(key).sent_any
+    }
+
+    /// The connection ended before a response's head.
+    pub(super) fn client_lost(&mut self, key: u32, input: &Input<'_>) -> Event {
+        let reused = self.slots[key as usize].flags.has(Flags::REUSED);
+        let why = match reused {
+            true => "the server closed the kept-alive connection before it answered",
+            false => "the server closed the connection before it answered",
+        };
+        self.lost_before_answer(key, input, why)
+    }
+
+    /// The request is made again on another connection where that is safe, else it fails.
+    fn lost_before_answer(&mut self, key: u32, input: &Input<'_>, why: &str) -> Event {
+        if self.may_repeat(key, input) {
+            self.repeat(key);
+            return Event::Continue;
+        }
+        if let Some(event) = self.retry_lost(key, input) {
+            return event;
+        }
+        let error = self.hang_up(key, why);
+        self.drop_connection(key, Some(error))
+    }
+
+    /// Bytes came before anything of the request was sent: they are no answer to it (RFC 9112 §9.2), and the connection
+    /// is of no use any more.
+    #[cold]
+    pub(super) fn client_unasked(&mut self, key: u32, input: &mut Input<'_>) -> Event {
+        let left = input.to - input.from;
+        input.consume(left);
+        self.lost_before_answer(key, input, "the server sent bytes before the request was sent")
     }
 
     /// Whether a request whose connection died is made again: once, on a connection that was used before, where

@@ -259,6 +259,15 @@ impl Outgoing {
         self.delimiter
     }
 
+    /// Nothing of the content that was announced is to come any more.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self.delimiter {
+            Delimiter::None | Delimiter::Length(0) => true,
+            Delimiter::Chunked | Delimiter::Close => self.is_ended(),
+            Delimiter::Length(_) | Delimiter::Spoiled => false,
+        }
+    }
+
     /// A response without content, and with nothing that says so but what is set here: to HEAD it tells that
     /// GET would have none either.
     pub(crate) fn tell_empty(&mut self) {

@@ -135,6 +135,9 @@ pub fn request_with(lp: LoopHandle, options: impl Borrow<RequestOptions>) -> Res
 ///
 /// The order of calls: `on_response` (after any `on_continue` and `on_information`), the response's `on_data`,
 /// `on_end`, then `on_close`. When it fails: `on_error`, then `on_close`.
+///
+/// Where it becomes a byte stream (`on_upgrade`, `on_connect`) the request is over: what is written goes to the
+/// [`Socket`] alone. Only `destroy` reaches that from here, too.
 #[derive(Clone, Copy)]
 pub struct ClientRequest {
     pub(super) shell: &'static LoopShell,
