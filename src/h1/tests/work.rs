@@ -39,3 +39,27 @@ fn a_trickled_trailer_section_is_not_read_again_and_again() {
     }
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
+
+/// Quadratic, each of the 100 rounds would compare 64 million pairs of names.
+#[test]
+fn many_fields_are_set_together_in_the_time_that_their_bytes_take() {
+    let mut list = FieldList::default();
+    for number in 0..8_000 {
+        list.append(format!("{number:04}").as_bytes(), b"").unwrap();
+    }
+    let mut cookies = FieldList::default();
+    for _ in 0..4_000 {
+        cookies.append(b"Cookie", b"abcd").unwrap();
+    }
+    let start = Instant::now();
+    for _ in 0..100 {
+        let mut fields = FieldList::default();
+        fields.set_all(&list, |_| false).unwrap();
+        fields.set_all(&list, |_| false).unwrap();
+        assert_eq!(fields.wire(), list.wire());
+        fields.clear();
+        fields.set_all(&cookies, |_| true).unwrap();
+        assert_eq!(fields.first(b"cookie").map(<[u8]>::len), Some(6 * 4_000 - 2));
+    }
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
