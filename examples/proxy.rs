@@ -15,6 +15,7 @@
 
 mod shutdown;
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
@@ -291,15 +292,16 @@ fn asks_for_http2(req: &Request) -> bool {
 
 /// The fields that `Connection` names are for this connection only (RFC 9110 §7.6.1). Nearly always it names
 /// none but those that are so anyway.
-fn named_by_connection<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+/// A set, since a client may name thousands.
+fn named_by_connection<'a>(values: impl Iterator<Item = &'a [u8]>) -> HashSet<String> {
     const USUAL: [&[u8]; 4] = [b"", b"close", b"keep-alive", b"upgrade"];
     let names = values.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
     let special = names.filter(|name| !USUAL.iter().any(|usual| usual.eq_ignore_ascii_case(name)));
-    special.map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+    special.map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).collect()
 }
 
-fn is_dropped(name: &str, named: &[String]) -> bool {
-    http::is_hop_by_hop(name) || named.iter().any(|other| other.eq_ignore_ascii_case(name))
+fn is_dropped(name: &str, named: &HashSet<String>) -> bool {
+    http::is_hop_by_hop(name) || (!named.is_empty() && named.contains(&name.to_ascii_lowercase()))
 }
 
 /// What proxies say of the client, and clients may say of themselves.

@@ -289,7 +289,7 @@ impl Core {
                 Some(Event::Continue)
             }
             Err(violation) => {
-                let understood = input.from.saturating_add(active.progress.position());
+                let understood = input.consumed().saturating_add(active.progress.position());
                 self.pool.recycle_head(head);
                 let error = violation_error(violation).with_bytes_parsed(understood as u64);
                 Some(self.drop_connection(key, Some(error)))
@@ -427,7 +427,7 @@ impl Core {
             Content::Idle => {}
             Content::Violation(violation) => {
                 let understood = self.active(key).incoming.decoder.refused_at();
-                let understood = input.from.saturating_add(understood);
+                let understood = input.consumed().saturating_add(understood);
                 let error = violation_error(violation).with_bytes_parsed(understood as u64);
                 return Some(self.drop_connection(key, Some(error)));
             }

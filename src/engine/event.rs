@@ -24,13 +24,15 @@ use crate::http::{ConnectTarget, DropInfo};
 pub(crate) struct Input<'b> {
     pub(crate) buffer: &'b mut [u8],
     pub(crate) kept: Option<Vec<u8>>,
+    /// Where the window begins: what is before it was consumed in earlier drives.
+    start: usize,
     pub(crate) from: usize,
     pub(crate) to: usize,
 }
 
 impl<'b> Input<'b> {
     pub(crate) fn new(buffer: &'b mut [u8]) -> Self {
-        Input { buffer, kept: None, from: 0, to: 0 }
+        Input { buffer, kept: None, start: 0, from: 0, to: 0 }
     }
 
     /// The bytes not yet consumed.
@@ -68,25 +70,48 @@ impl<'b> Input<'b> {
         debug_assert!(self.from <= self.to);
     }
 
-    /// Works on `kept` from now on.
-    pub(crate) fn load(&mut self, kept: Vec<u8>) {
+    /// All bytes of the window, those that were consumed in this drive included.
+    pub(crate) fn window(&self) -> &[u8] {
+        self.slice(self.start..self.to)
+    }
+
+    /// How many of them were consumed.
+    pub(crate) fn consumed(&self) -> usize {
+        self.from - self.start
+    }
+
+    /// Works on what is behind `from` in `kept` from now on.
+    pub(crate) fn load(&mut self, kept: Vec<u8>, from: usize) {
         debug_assert!(self.is_empty() && self.kept.is_none());
-        self.from = 0;
+        self.start = from;
+        self.from = from;
         self.to = kept.len();
         self.kept = Some(kept);
+    }
+
+    /// Gives what was kept back, and how much of it is consumed. That goes from its front where it has to, and once it is
+    /// more than half: to move the rest every time would cost the square of a window that is consumed in small pieces,
+    /// such as requests that are answered one by one.
+    pub(crate) fn take_kept(&mut self, has_to: bool) -> Option<(Vec<u8>, usize)> {
+        let mut kept = self.kept.take()?;
+        if has_to || self.from > kept.len() / 2 {
+            kept.drain(..self.from);
+            self.from = 0;
+        }
+        Some((kept, self.from))
     }
 
     /// The window is of a connection that is gone.
     pub(crate) fn forget(&mut self) {
         self.kept = None;
-        self.from = 0;
-        self.to = 0;
+        self.filled(0);
     }
 
     /// The window is the first `count` bytes of the shared buffer.
     #[inline]
     pub(crate) fn filled(&mut self, count: usize) {
         debug_assert!(self.kept.is_none());
+        self.start = 0;
         self.from = 0;
         self.to = count;
     }
@@ -251,4 +276,39 @@ pub(crate) enum Event {
     },
     /// An exchange is over.
     Final(Finale),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_consumed_in_small_pieces_is_moved_about_once() {
+        const BYTES: usize = 1 << 16;
+        let mut kept: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
+        let (mut from, mut moved) = (0, 0);
+        for at in 0..BYTES {
+            let mut input = Input::new(&mut []);
+            input.load(kept, from);
+            assert_eq!(input.bytes().first(), Some(&((at % 251) as u8)));
+            assert_eq!((input.window().len(), input.consumed()), (BYTES - at, 0));
+            input.consume(1);
+            assert_eq!((input.window().len(), input.consumed()), (BYTES - at, 1));
+            (kept, from) = input.take_kept(false).expect("it was loaded");
+            assert!(from <= kept.len() / 2, "{from} of {}", kept.len());
+            if from == 0 {
+                moved += kept.len();
+            }
+        }
+        assert!(kept.is_empty());
+        assert!(moved <= BYTES, "{moved} bytes were moved");
+    }
+
+    #[test]
+    fn a_part_of_a_head_comes_to_the_front() {
+        let mut input = Input::new(&mut []);
+        input.load(b"one two".to_vec(), 0);
+        input.consume(2);
+        assert_eq!(input.take_kept(true), Some((b"e two".to_vec(), 0)));
+    }
 }

@@ -4,8 +4,7 @@ use crate::engine::Core;
 use crate::engine::slot::{ExchangeId, Kind};
 use crate::error::{Error, ErrorKind, Limit, Result};
 use crate::h1::{
-    FieldError, FieldList, Known, Outgoing, decimal, is_host, is_token, names_equal,
-    resembles_framing,
+    FieldError, FieldList, Known, Outgoing, decimal, is_host, is_token, resembles_framing,
 };
 
 /// What becomes of the lines of a name when one is set.
@@ -94,26 +93,20 @@ impl Core {
 
     fn merge_fields(&mut self, id: ExchangeId, list: &FieldList) -> Result<()> {
         let outgoing = self.head_mut(id, "the head")?;
-        let known = outgoing.fields.known().and(list.known());
-        check_trailer_framing(known)?;
-        // Nothing else can be refused on the way: the list is valid by itself.
-        let is_safe = outgoing.fields.has_room_for(list) && !known.contains(Known::TRAILER);
-        let before = (!is_safe).then(|| outgoing.fields.clone());
-        let result = self.merge_lines(id, list);
-        if let (Err(_), Some(before)) = (&result, before) {
-            self.active(id.key).outgoing.fields = before;
+        let mut known = outgoing.fields.known();
+        if known.and(list.known()).contains(Known::CONTENT_LENGTH.and(Known::TRAILER)) {
+            // As if they were set one by one.
+            for (name, _) in list.iter() {
+                known.insert(Known::of(name));
+                check_trailer_framing(known)?;
+            }
         }
-        result
-    }
-
-    fn merge_lines(&mut self, id: ExchangeId, list: &FieldList) -> Result<()> {
-        for (at, (name, value)) in list.iter().enumerate() {
-            let repeats = list.iter().take(at).any(|(earlier, _)| names_equal(earlier, name));
-            let name = as_name(name);
-            let place = if repeats { self.place_behind(id, name) } else { Place::Only };
-            set_field(&mut self.active(id.key).outgoing.fields, name, value, place)?;
-        }
-        Ok(())
+        let mut fields = std::mem::take(&mut outgoing.fields);
+        let is_one_line = |name: &[u8]| self.place_behind(id, as_name(name)) == Place::Joined;
+        // Nothing else can be refused: the list is valid by itself.
+        let result = fields.set_all(list, is_one_line);
+        self.active(id.key).outgoing.fields = fields;
+        result.map_err(|error| field_error(error, ""))
     }
 
     /// Where a further line of a name goes: cookies that a client sends back (RFC 6265 §5.4) and what

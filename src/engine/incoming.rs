@@ -46,6 +46,7 @@ impl Core {
             kept.clear();
             if let Some(active) = slot.active.as_deref_mut() {
                 active.input = kept;
+                active.input_from = 0;
             }
             input.filled(0);
         }
@@ -96,7 +97,7 @@ impl Core {
         if let Some(active) = slot.active.as_deref_mut() {
             if !active.input.is_empty() {
                 let kept = std::mem::take(&mut active.input);
-                input.load(kept);
+                input.load(kept, std::mem::take(&mut active.input_from) as usize);
                 return Read::Some;
             }
         }

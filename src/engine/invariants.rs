@@ -278,7 +278,7 @@ fn describe(slot: &Slot) -> String {
             ", {:?}: in {} bytes (paused {}, complete {}, ended {}, discarding {}), out {} bytes (head {}, ended {}), \
              timeout {} {:?}",
             active.stage,
-            active.input.len(),
+            active.input.len() - active.input_from as usize,
             incoming.paused,
             incoming.complete,
             incoming.ended,

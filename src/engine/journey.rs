@@ -257,7 +257,9 @@ impl Core {
         let reusable = whole && self.can_be_kept(key, input);
         let left = input.to - input.from;
         input.consume(left);
-        self.active(key).input.clear();
+        let active = self.active(key);
+        active.input.clear();
+        active.input_from = 0;
         match self.journey(key)?.onward.take()? {
             Onward::Redirect(redirect) => Some(self.follow(key, redirect, reusable)),
             Onward::Retry(pause) => {

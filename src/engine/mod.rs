@@ -512,11 +512,12 @@ impl Core {
         else {
             return;
         };
-        match input.kept.take() {
-            Some(mut kept) => {
-                kept.drain(..input.from);
+        // More is appended to a part of a head.
+        match input.take_kept(active.partial) {
+            Some((kept, from)) => {
                 debug_assert!(active.input.is_empty());
                 active.input = kept;
+                active.input_from = from as u32;
             }
             None if input.from < input.to => {
                 debug_assert!(active.input.is_empty());
@@ -524,8 +525,7 @@ impl Core {
             }
             None => {}
         }
-        input.from = 0;
-        input.to = 0;
+        input.filled(0);
     }
 
     /// An error came out of a handler of this exchange: it ends.

@@ -53,6 +53,7 @@ impl Pool {
             active.incoming.trailers = None;
         }
         active.input.clear();
+        active.input_from = 0;
         if active.input.capacity() > KEPT_BYTES_MAX {
             active.input = Vec::new();
         }
@@ -98,6 +99,7 @@ impl Pool {
                 && active.client.is_none()
                 && active.output.is_blank()
                 && active.input.is_empty()
+                && active.input_from == 0
                 && active.input.capacity() <= KEPT_BYTES_MAX
                 && active.file.is_none()
                 && active.failure.is_none()

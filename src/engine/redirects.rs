@@ -150,9 +150,7 @@ impl Core {
             name.get(..8).is_some_and(|start| names_equal(start, b"content-"))
                 || OF_CONTENT.iter().any(|other| names_equal(other, name))
         };
-        let names = fields.iter().map(|(name, _)| name).filter(|name| is_of_content(name));
-        let names: Vec<Vec<u8>> = names.map(<[u8]>::to_vec).collect();
-        names.iter().for_each(|name| fields.remove_quietly(name));
+        fields.remove_all_quietly(is_of_content);
         if let Some(source) = source {
             self.pipe_target_gone(source);
         }

@@ -39,7 +39,7 @@ impl Core {
             Stage::Head => active.progress.position(),
             _ => active.incoming.decoder.refused_at(),
         };
-        let understood = input.from.saturating_add(understood);
+        let understood = input.consumed().saturating_add(understood);
         let mut error = violation_error(violation).with_bytes_parsed(understood as u64);
         let owner = self.slots[key as usize].owner;
         let server = self.servers.get(owner as usize);
@@ -47,7 +47,7 @@ impl Core {
             // A head that ended too early is kept already.
             error = match violation {
                 Violation::Incomplete => error.with_packet(&self.active(key).input),
-                _ => error.with_packet(input.slice(0..input.to)),
+                _ => error.with_packet(input.window()),
             };
         }
         log::debug!(target: "onloop::server", "connection {key}: refused: {error}");

@@ -291,13 +291,14 @@ impl Core {
         if self.slots[key as usize].flags.has(Flags::END_OF_INPUT) {
             return Read::End;
         }
+        debug_assert_eq!(self.active(key).input_from, 0, "a part of a head is moved to the front");
         let mut kept = std::mem::take(&mut self.active(key).input);
         let read = self.read(key, input);
         if read == Read::Some {
             self.release_partial_head(key);
             kept.extend_from_slice(input.bytes());
             input.filled(0);
-            input.load(kept);
+            input.load(kept, 0);
         } else {
             self.active(key).input = kept;
         }

@@ -166,8 +166,9 @@ pub(crate) enum Stage {
 #[derive(Default)]
 pub(crate) struct Active {
     pub(crate) stage: Stage,
-    /// Received and not yet understood.
+    /// Received; what is before `input_from` was understood, what is behind it was not yet. Empty where nothing is.
     pub(crate) input: Vec<u8>,
+    pub(crate) input_from: u32,
     pub(crate) progress: HeadProgress,
     /// `input` is a head that was parsed as far as it is here: more bytes are needed, not another look.
     pub(crate) partial: bool,

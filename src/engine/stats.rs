@@ -86,7 +86,7 @@ impl Core {
                 active.partial_bytes == 0 || active.partial_bytes as usize == active.input.len()
             );
             partial_heads += active.partial_bytes as usize;
-            stats.bytes_received += active.input.len();
+            stats.bytes_received += active.input.len() - active.input_from as usize;
             stats.bytes_unsent += active.output.len();
             if slot.kind != Kind::Server || active.stage == Stage::Exchange {
                 stats.exchanges += 1;

@@ -4,6 +4,8 @@
 //! are checked here and nowhere else: nothing that gets in can end a line. Which fields are added by
 //! themselves is not known here; the list only says which of the names with rules are there.
 
+mod many;
+
 use std::fmt;
 
 use super::token::{is_field_value, is_name, is_token, names_equal};
@@ -73,7 +75,7 @@ impl Known {
 
     /// The name as a set of one; empty if it is none that is known.
     #[inline(always)]
-    fn of(name: &[u8]) -> Known {
+    pub(crate) fn of(name: &[u8]) -> Known {
         match name.len() {
             4 if is_name(name, b"date") => Known::DATE,
             4 if is_name(name, b"host") => Known::HOST,
@@ -172,11 +174,18 @@ impl FieldList {
         let Some(first) = self.position(name, kind) else {
             return self.push(name, value, kind);
         };
-        let Some((spelled, before)) = self.iter().nth(first) else {
-            return self.push(name, value, kind);
-        };
-        let (spelled, joined) = (spelled.to_vec(), [before, value].join(&b"; "[..]));
-        self.replace(first, &spelled, &joined)
+        let added = value.len().saturating_add(2);
+        if self.wire.len().saturating_add(added) > SECTION_BYTES_MAX {
+            return Err(FieldError::TooLarge);
+        }
+        let mut lines = self.lines.iter_mut().skip(first);
+        if let Some(line) = lines.next() {
+            let end = usize::from(line.start).saturating_add(line.bytes()).saturating_sub(2);
+            line.value_bytes = line.value_bytes.saturating_add(added as u16);
+            lines.for_each(|line| line.start = line.start.saturating_add(added as u16));
+            self.wire.splice(end..end, [b"; ", value].concat());
+        }
+        Ok(())
     }
 
     /// Removes all lines of a name and remembers that a known one is not wanted. Says whether there
@@ -250,6 +259,19 @@ impl FieldList {
         let removed = self.removed;
         self.remove(name);
         self.removed = removed;
+    }
+
+    /// The same for all fields whose name is `unwanted`.
+    pub(crate) fn remove_all_quietly(&mut self, unwanted: impl Fn(&[u8]) -> bool) {
+        let mut gone = Known::default();
+        self.keep(|_, name| {
+            let stays = !unwanted(name);
+            if !stays {
+                gone.insert(Known::of(name));
+            }
+            stays
+        });
+        self.known.remove(gone);
     }
 
     /// Bytes of memory that are kept for reuse.

@@ -3,12 +3,14 @@
 //! One pass over the fields takes note of the few names that matter; the judgement comes at the end
 //! of the head, in a fixed order, so that it cannot depend on how the bytes arrived.
 
+use std::collections::HashSet;
+
 use super::fields::FieldList;
 use super::framing::{Framing, FramingFields, request_framing, response_framing};
 use super::head::Head;
 use super::read::HeadLimits;
 use super::target::check_host;
-use super::token::{has_list_token, is_name, list_elements, names_equal};
+use super::token::{AnyCase, has_list_token, is_name, list_elements};
 use super::violation::Violation;
 
 /// The method of the request that a response answers, as far as framing depends on it.
@@ -198,10 +200,10 @@ impl Meaning {
 pub(crate) fn is_switch(head: &Head, asked: &FieldList) -> bool {
     let is_named = |protocol: &&[u8]| !protocol.is_empty();
     let mut named = head.find_all("upgrade").flat_map(list_elements).filter(is_named).peekable();
-    let is_asked = |protocol: &[u8]| {
-        asked.all(b"upgrade").flat_map(list_elements).any(|asked| names_equal(asked, protocol))
-    };
-    named.peek().is_some() && named.all(is_asked)
+    // Both lists may be long, and of strangers: where a proxy passes the fields of its client on.
+    let asked: HashSet<AnyCase<'_>> =
+        asked.all(b"upgrade").flat_map(list_elements).map(AnyCase).collect();
+    named.peek().is_some() && named.all(|protocol| asked.contains(&AnyCase(protocol)))
 }
 
 /// Whether a name is `Content-Length` or `Transfer-Encoding` but for the character in the hyphen's

@@ -57,7 +57,7 @@ pub(crate) use scan::HeadProgress;
 pub(crate) use status::reason_phrase;
 pub use status::{METHODS, STATUS_CODES};
 pub(crate) use target::is_host;
-pub(crate) use token::{decimal, is_field_value, is_token, names_equal};
+pub(crate) use token::{AnyCase, decimal, is_field_value, is_token, names_equal};
 pub(crate) use url::{Url, UrlError};
 pub(crate) use violation::{CONTENT_TOO_LARGE, LimitName, Violation};
 

@@ -3,6 +3,8 @@
 //! Names are compared by length, then eight bytes at a time: a loop over single bytes costs more
 //! than the rest of reading a short head.
 
+use std::hash::{Hash, Hasher};
+
 /// A byte of a token: RFC 9110 §5.6.2.
 pub(super) const TOKEN: u8 = 1;
 /// A byte of a field value or reason phrase, white space included: RFC 9110 §5.5.
@@ -166,6 +168,32 @@ pub(crate) fn names_equal(a: &[u8], b: &[u8]) -> bool {
     words_equal(u64::from_le_bytes(*a_last), u64::from_le_bytes(*b_last))
 }
 
+/// A name as a key, by the measure of [`names_equal`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnyCase<'a>(pub(crate) &'a [u8]);
+
+impl PartialEq for AnyCase<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        names_equal(self.0, other.0)
+    }
+}
+
+impl Eq for AnyCase<'_> {}
+
+impl Hash for AnyCase<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut rest = self.0;
+        while let Some((first, tail)) = rest.split_first_chunk::<8>() {
+            state.write_u64(lower_case(u64::from_le_bytes(*first)));
+            rest = tail;
+        }
+        let last =
+            rest.iter().fold(0, |word, byte| word << 8 | u64::from(byte.to_ascii_lowercase()));
+        state.write_u64(last);
+        state.write_usize(self.0.len());
+    }
+}
+
 /// `names_equal` for two slices of the same length below eight.
 fn short_names_equal(a: &[u8], b: &[u8]) -> bool {
     words_equal(short_word(a), short_word(b))
@@ -253,6 +281,8 @@ pub(crate) fn decimal(bytes: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, RandomState};
+
     use super::*;
 
     #[test]
@@ -290,6 +320,7 @@ mod tests {
 
     #[test]
     fn names_agree_with_the_library_at_every_place() {
+        let hashes = RandomState::new();
         for length in 1..20 {
             for place in 0..length {
                 for a in 0..=255u8 {
@@ -299,6 +330,9 @@ mod tests {
                         left[place] = a;
                         right[place] = b;
                         assert_eq!(names_equal(&left, &right), left.eq_ignore_ascii_case(&right));
+                        let [left_hash, right_hash] =
+                            [&left, &right].map(|name| hashes.hash_one(AnyCase(name)));
+                        assert_eq!(left_hash == right_hash, left.eq_ignore_ascii_case(&right));
                     }
                 }
             }

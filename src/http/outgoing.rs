@@ -175,14 +175,12 @@ macro_rules! outgoing_methods {
         /// The same as they were spelled. (Node: `getRawHeaderNames`)
         pub fn raw_header_names(&self) -> Vec<String> {
             self.list(|fields| {
-                let mut names: Vec<String> = Vec::new();
-                for (name, _) in fields.iter() {
-                    let name = String::from_utf8_lossy(name);
-                    if !names.iter().any(|earlier| earlier.eq_ignore_ascii_case(&name)) {
-                        names.push(name.into_owned());
-                    }
-                }
+                let mut seen = std::collections::HashSet::new();
+                let names = fields.iter().map(|(name, _)| name);
                 names
+                    .filter(|name| seen.insert(crate::h1::AnyCase(name)))
+                    .map(|name| String::from_utf8_lossy(name).into_owned())
+                    .collect()
             })
         }
 

@@ -93,6 +93,12 @@ impl Core {
             "{} bytes are kept that nobody has understood",
             active.input.len()
         );
+        let from = active.input_from as usize;
+        hold!(
+            from == 0 || (2 * from <= active.input.len() && !active.partial),
+            "{from} of {} bytes that are kept were understood",
+            active.input.len()
+        );
         let written = active.callbacks.as_deref().and_then(|c| c.written.as_deref());
         hold!(
             written

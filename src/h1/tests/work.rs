@@ -39,3 +39,45 @@ fn a_trickled_trailer_section_is_not_read_again_and_again() {
     }
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
+
+/// Quadratic, each of the 100 rounds would compare 64 million pairs of names.
+#[test]
+fn many_fields_are_set_together_in_the_time_that_their_bytes_take() {
+    let mut list = FieldList::default();
+    for number in 0..8_000 {
+        list.append(format!("{number:04}").as_bytes(), b"").unwrap();
+    }
+    let mut cookies = FieldList::default();
+    for _ in 0..4_000 {
+        cookies.append(b"Cookie", b"abcd").unwrap();
+    }
+    let start = Instant::now();
+    for _ in 0..100 {
+        let mut fields = FieldList::default();
+        fields.set_all(&list, |_| false).unwrap();
+        fields.set_all(&list, |_| false).unwrap();
+        assert_eq!(fields.wire(), list.wire());
+        fields.clear();
+        fields.set_all(&cookies, |_| true).unwrap();
+        assert_eq!(fields.first(b"cookie").map(<[u8]>::len), Some(6 * 4_000 - 2));
+    }
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+/// Quadratic, each of the 100 rounds would compare 400 million pairs of protocols.
+#[test]
+fn a_switch_is_told_in_the_time_that_the_bytes_of_both_lists_take() {
+    let mut asked = FieldList::default();
+    asked.append(b"Upgrade", format!("{}b", "a,".repeat(20_000)).as_bytes()).unwrap();
+    let named = "b,".repeat(20_000);
+    let text = format!("HTTP/1.1 101 \r\nConnection: upgrade\r\nUpgrade: {named}\r\n\r\n");
+    let limits = HeadLimits { head_bytes: 65_535, ..LIMITS };
+    let (mut progress, mut head) = (HeadProgress::default(), Head::default());
+    let input = text.as_bytes();
+    parse_response(input, &limits, &mut progress, Asked::Other, &mut head).unwrap();
+    let start = Instant::now();
+    for _ in 0..100 {
+        assert!(is_switch(&head, &asked));
+    }
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
