@@ -273,7 +273,8 @@ limits! {
 }
 
 impl Limits {
-    /// The high-water mark that counts: whoever heeds it must not be ended by the cap.
+    /// The high-water mark that counts: whoever heeds it must not be ended by the cap. Those of a server are merged with
+    /// the loop's before, so what a loop's are is not changed.
     #[inline]
     pub(crate) fn mark(&self) -> usize {
         self.high_water_mark.min(self.max_buffered.max(1))

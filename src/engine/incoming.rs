@@ -92,14 +92,12 @@ impl Core {
     }
 
     /// Makes the window non-empty: from what was kept, else from the socket.
+    #[inline]
     pub(crate) fn fill(&mut self, key: u32, input: &mut Input<'_>) -> Read {
         let slot = &mut self.slots[key as usize];
-        if let Some(active) = slot.active.as_deref_mut() {
-            if !active.input.is_empty() {
-                let kept = std::mem::take(&mut active.input);
-                input.load(kept, std::mem::take(&mut active.input_from) as usize);
-                return Read::Some;
-            }
+        if let Some(active) = slot.active.as_deref_mut().filter(|active| !active.input.is_empty()) {
+            active.give_input(input);
+            return Read::Some;
         }
         if slot.flags.has(Flags::END_OF_INPUT) {
             return Read::End;
@@ -302,6 +300,13 @@ fn is_unclaimed(active: &Active) -> bool {
 }
 
 impl Active {
+    /// What was kept is worked on again. Out of line: most messages come in one piece.
+    #[inline(never)]
+    fn give_input(&mut self, input: &mut Input<'_>) {
+        let from = std::mem::take(&mut self.input_from) as usize;
+        input.load(std::mem::take(&mut self.input), from);
+    }
+
     /// Our whole message was handed to the system.
     pub(crate) fn is_request_sent(&self) -> bool {
         self.outgoing.is_ended()

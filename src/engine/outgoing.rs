@@ -19,8 +19,10 @@ impl Core {
             Kind::Server | Kind::Raw => self.servers.get(owner as usize),
             _ => None,
         };
-        let limits = server.map_or(&self.options.limits, |server| &server.limits);
-        (limits.mark(), limits.max_buffered)
+        match server {
+            Some(server) => (server.limits.high_water_mark, server.limits.max_buffered),
+            None => (self.options.limits.mark(), self.options.limits.max_buffered),
+        }
     }
 
     /// From how many unsent bytes on `write` returns false.

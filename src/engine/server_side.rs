@@ -195,7 +195,7 @@ impl Core {
         else {
             return Step::Rest;
         };
-        if active.output.len() >= server.limits.mark() {
+        if active.output.len() >= server.limits.high_water_mark {
             return self.server_relieve(key);
         }
         let mut head = pool.head();

@@ -145,9 +145,17 @@ const FROM_A: u64 = ONES * (0x80 - b'A' as u64);
 /// Added to a byte below 0x80, sets the high bit above `Z`.
 const ABOVE_Z: u64 = ONES * (0x7f - b'Z' as u64);
 
+#[cfg(test)]
+thread_local! {
+    /// Pairs of names that this thread has compared, for tests of how much work something is.
+    pub(crate) static COMPARED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// Whether two names are equal but for the case of ASCII letters.
 #[inline]
 pub(crate) fn names_equal(a: &[u8], b: &[u8]) -> bool {
+    #[cfg(test)]
+    COMPARED.set(COMPARED.get() + 1);
     if a.len() != b.len() {
         return false;
     }

@@ -78,6 +78,7 @@ impl ServerLimits {
         let requests = self.max_requests_per_socket.unwrap_or(limits.max_requests_per_socket);
         let of_address = limits.max_connections_per_address;
         Limits {
+            high_water_mark: limits.mark(),
             max_body_size: self.max_body_size.unwrap_or(limits.max_body_size),
             max_requests_per_socket: requests,
             max_connections: self.max_connections.unwrap_or(limits.max_connections),
