@@ -238,7 +238,7 @@ fn empty_lines_and_an_end_give_back_their_bytes_too() {
 #[test]
 fn what_is_looked_at_for_a_request_to_be_dropped_is_given_back_while_the_answer_waits() {
     let mut world = world(100);
-    let options = ServerOptions::new().high_water_mark(usize::MAX);
+    let options = ServerOptions::new().high_water_mark(usize::MAX).max_buffered(usize::MAX);
     let server = world.serve_with(options, |_req, res| res.end(vec![b'x'; 20_000_000]));
     let mut peer = world.connect(&server);
     peer.stop_reading();

@@ -101,6 +101,32 @@ fn a_request_that_became_a_stream_is_still_destroyed_by_its_handle() {
 }
 
 #[test]
+fn a_stream_that_is_only_written_to_ends_with_its_peer_and_one_with_unread_bytes_does_not() {
+    for method in ["GET", "CONNECT"] {
+        for early in ["", "early"] {
+            let mut world = World::new();
+            let (asked, mut peer) = switched(&mut world, method);
+            asked.stream().write("ours");
+            world.expect(&mut peer, "ours");
+            peer.send(early);
+            peer.end();
+            if !early.is_empty() {
+                for _ in 0..5 {
+                    world.turn();
+                }
+                assert!(!asked.log.has("stream closed"), "{method}");
+                let received = Log::new();
+                let notes = received.clone();
+                asked.stream().on_data(move |bytes| notes.note(String::from_utf8_lossy(bytes)));
+                world.until("what was unread", || received.all().concat() == early);
+            }
+            world.until_end(&mut peer);
+            world.until("the end", || asked.log.has("stream closed"));
+        }
+    }
+}
+
+#[test]
 fn what_comes_before_somebody_reads_a_stream_is_kept() {
     for method in ["GET", "CONNECT"] {
         let mut world = World::new();

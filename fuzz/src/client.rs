@@ -183,7 +183,10 @@ fn ask(lp: LoopHandle, kind: Kind, account: &Account) -> ClientRequest {
     }
     match kind {
         Kind::Post => request.end("content"),
-        Kind::Expect => request.on_continue(move || request.end("content")),
+        Kind::Expect => {
+            request.on_continue(move || request.end("content"));
+            request.flush_headers();
+        }
         _ => request.end(""),
     }
     request

@@ -293,7 +293,7 @@ impl Core {
 }
 
 /// No listener, no pipe, no explicit pause.
-fn is_unclaimed(active: &Active) -> bool {
+pub(super) fn is_unclaimed(active: &Active) -> bool {
     let incoming = &active.incoming;
     let has_listener = active.callbacks.as_deref().is_some_and(|c| c.data.is_set());
     incoming.paused && !incoming.paused_by_user && incoming.pipe_to.is_none() && !has_listener

@@ -6,7 +6,7 @@ use crate::content::Chunk;
 use crate::engine::agent::NO_ORIGIN;
 use crate::engine::deadlines::duration_of;
 use crate::engine::event::{Event, Input};
-use crate::engine::incoming::Content;
+use crate::engine::incoming::{Content, Read, is_unclaimed};
 use crate::engine::server_clock::{MIN_WRITE_RATE, WRITE_TIMEOUT, quota, write_timeout_error};
 use crate::engine::slot::{Active, ExchangeId, Flags, Kind};
 use crate::engine::{Core, ticks_or_never};
@@ -59,6 +59,7 @@ impl Core {
             }
             match self.incoming_next(key, input) {
                 Content::Event(event) => return event,
+                Content::Idle if self.has_ended_unread(key, input) => continue,
                 Content::Idle => {}
                 Content::CutOff | Content::Broken | Content::Violation(_) => {
                     return self.drop_connection(key, Some(Core::aborted()));
@@ -74,6 +75,22 @@ impl Core {
                 event => return event,
             }
         }
+    }
+
+    /// Nobody reads the stream, and the peer says that it is over: where nothing comes before its end, nothing is lost by
+    /// taking note of that, and a stream that is only written to does not stay for ever.
+    fn has_ended_unread(&mut self, key: u32, input: &mut Input<'_>) -> bool {
+        let slot = self.slot(key);
+        let is_told = slot.flags.has(Flags::HANGUP) && slot.flags.has(Flags::READABLE);
+        let is_blank = input.is_empty() && input.kept.is_none();
+        let is_unread = |active: &Active| is_unclaimed(active) && active.input.is_empty();
+        if !is_told || !is_blank || !slot.active.as_deref().is_some_and(is_unread) {
+            return false;
+        }
+        // Bytes stay in the window, and are kept.
+        let has_ended = self.read(key, input) == Read::End;
+        self.active(key).incoming.complete |= has_ended;
+        has_ended
     }
 
     /// Our side has ended, and is not out.

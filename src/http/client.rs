@@ -167,7 +167,8 @@ impl ClientRequest {
     }
 
     /// Sets what is called when the server says `100 Continue`, before `on_information`: time to send the
-    /// content of a request with `Expect: 100-continue`. (Node: `'continue'`)
+    /// content of a request with `Expect: 100-continue`, whose head [`ClientRequest::flush_headers`] has sent.
+    /// (Node: `'continue'`)
     pub fn on_continue<R: Outcome>(&self, callback: impl FnOnce() -> R + 'static) {
         super::set_hook(
             self.shell,

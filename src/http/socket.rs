@@ -13,7 +13,8 @@ use crate::shell::LoopShell;
 /// A connection without HTTP: what `on_upgrade` hands over, and what `on_client_error` may answer on.
 /// Both directions, with backpressure and half-close. (Node's `net.Socket`)
 ///
-/// When the peer has ended and no `on_end` is set, our side ends too.
+/// When the peer has ended and no `on_end` is set, our side ends too. Bytes that nobody reads come before that end, and
+/// keep the stream open.
 #[derive(Clone, Copy)]
 pub struct Socket {
     pub(super) shell: &'static LoopShell,

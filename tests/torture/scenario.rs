@@ -365,6 +365,8 @@ fn on_upgrade(ctx: Ctx, _req: Request, socket: Socket, head: &[u8]) -> onloop::R
             socket_timeout(ctx, socket);
         }
         Kind::SocketError => {
+            // Else our side would end with the client's, in order.
+            socket.on_end(|| {});
             keep_writing_raw(ctx, socket);
             ctx.lp
                 .set_timeout(Duration::from_millis(5), move || ctx.requests.borrow()[0].destroy());
