@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use common::{Ending, Log, World, get, post, raw_server, url_of};
@@ -43,6 +43,40 @@ fn an_upgraded_connection_is_a_byte_stream() {
     peer.end();
     assert_eq!(world.until_end(&mut peer), Ending::End);
     assert_eq!(peer.text(), "bye");
+}
+
+#[test]
+fn a_stream_that_is_only_written_to_ends_with_its_client_and_one_with_unread_bytes_does_not() {
+    for early in ["", "early"] {
+        let mut world = World::new();
+        let server = world.serve(|_req, res| res.end("plain"));
+        let log = Log::new();
+        let notes = log.clone();
+        let stream = Rc::new(Cell::new(None));
+        let keeps = Rc::clone(&stream);
+        server.on_upgrade(move |_req, socket, _head| {
+            socket.on_close(notes.noting("closed"));
+            socket.write(format!("{SWITCHED}feed"));
+            keeps.set(Some(socket));
+        });
+        let mut peer = world.send(&server, asks());
+        world.expect(&mut peer, &format!("{SWITCHED}feed"));
+        peer.send(early);
+        peer.end();
+        if !early.is_empty() {
+            for _ in 0..5 {
+                world.turn();
+            }
+            assert!(!log.has("closed"));
+            let notes = log.clone();
+            let stream = stream.get().expect("an upgrade");
+            stream.on_data(move |bytes| notes.note(String::from_utf8_lossy(bytes)));
+        }
+        assert_eq!(world.until_end(&mut peer), Ending::End);
+        let lines = log.clone();
+        world.until("the end", || lines.has("closed"));
+        assert_eq!(log.all().concat(), format!("{early}closed"));
+    }
 }
 
 #[test]
