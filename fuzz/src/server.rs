@@ -49,12 +49,15 @@ impl Seen {
     /// What cannot depend on when the bytes came. Where a client awaits 100 and gets a final answer, content that
     /// has come already is content; else nobody knows what the client sends next, and the connection ends. A
     /// connection that ends with the client's side is closed over what was not read, or not. And of an answer that
-    /// breaks off with its request a part has left by then, or nothing.
+    /// breaks off with its request a part has left by then, or nothing; what comes behind that meets a reset.
     fn timeless(&self, allows_half_open: bool) -> Seen {
         let mut seen = self.clone();
         seen.is_reset &= allows_half_open;
-        if seen.exchanges.last().is_some_and(|exchange| exchange.outcomes != ["end"]) {
+        let fails = |exchange: &Exchange| exchange.outcomes.iter().any(|&outcome| outcome != "end");
+        if seen.exchanges.last().is_some_and(fails) {
             seen.answers.list.retain(|answer| !answer.is_cut);
+            let finals = seen.answers.list.iter().filter(|answer| answer.is_final()).count();
+            seen.is_reset &= finals >= seen.exchanges.len();
         }
         let awaits = |exchange: &Exchange| {
             let mut values = oracle::values(&exchange.fields, "expect");
