@@ -59,7 +59,7 @@ impl Core {
             }
             match self.incoming_next(key, input) {
                 Content::Event(event) => return event,
-                Content::Idle if self.has_ended_unread(key, input) => continue,
+                Content::Idle if self.finds_unread_end(key, input) => continue,
                 Content::Idle => {}
                 Content::CutOff | Content::Broken | Content::Violation(_) => {
                     return self.drop_connection(key, Some(Core::aborted()));
@@ -77,9 +77,9 @@ impl Core {
         }
     }
 
-    /// Nobody reads the stream, and the peer says that it is over: where nothing comes before its end, nothing is lost by
-    /// taking note of that, and a stream that is only written to does not stay for ever.
-    fn has_ended_unread(&mut self, key: u32, input: &mut Input<'_>) -> bool {
+    /// Nobody reads the stream, and the peer says that it is over: it is looked at once. Where nothing comes before its
+    /// end, nothing is lost by taking note of that, and a stream that is only written to does not stay for ever.
+    fn finds_unread_end(&mut self, key: u32, input: &mut Input<'_>) -> bool {
         let slot = self.slot(key);
         let is_told = slot.flags.has(Flags::HANGUP) && slot.flags.has(Flags::READABLE);
         let is_blank = input.is_empty() && input.kept.is_none();

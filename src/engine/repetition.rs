@@ -1,5 +1,5 @@
 //! Requests that are made again by themselves: a connection that was kept for them may be closed by the server
-//! in the moment in which it is used, and nobody has to know (RFC 9112 §9.3.1).
+//! in the moment in which it is used, or say what nobody has asked for, and nobody has to know (RFC 9112 §9.2, §9.3.1).
 
 use crate::engine::Core;
 use crate::engine::agent::NO_ORIGIN;

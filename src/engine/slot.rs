@@ -138,9 +138,7 @@ impl Slot {
             }
         }
     }
-}
 
-impl Slot {
     /// The connection is broken, and nothing is left of what came before: a read that found nothing since its budget was
     /// used up proves nothing.
     pub(super) fn is_broken_and_read(&self) -> bool {
